@@ -1,0 +1,52 @@
+"""``python -m longtail <command>``: the jobs of the workflow, each of which can be run by hand.
+
+A command is a module with ``add_arguments(parser)`` and ``run(arguments)``; it is imported only when it is asked for,
+so that a job that needs no torch never loads it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from longtail.errors import LongtailError, unknown
+
+COMMANDS = {
+    "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
+    "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
+    "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),
+    "embed": ("longtail.training.embed", "embed a split with a trained phase or a control"),
+    "cluster": ("longtail.evaluation.cluster", "cluster embeddings"),
+    "score": ("longtail.evaluation.score", "metrics of an assignment or an embedding"),
+    "project": ("longtail.evaluation.project", "two-dimensional projection of embeddings"),
+    "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
+    "table": ("longtail.reporting.table", "render one table"),
+    "figure": ("longtail.reporting.figure", "draw one figure"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 with a message on a ``LongtailError``."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    lines = "\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items())
+    usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(usage)
+        return 0 if arguments else 2
+    try:
+        if arguments[0] not in COMMANDS:
+            raise unknown("command", arguments[0], COMMANDS)
+        module, what = COMMANDS[arguments[0]]
+        command = importlib.import_module(module)
+        parser = argparse.ArgumentParser(prog=f"python -m longtail {arguments[0]}", description=what)
+        command.add_arguments(parser)
+        command.run(parser.parse_args(arguments[1:]))
+    except LongtailError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

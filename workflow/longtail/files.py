@@ -1,0 +1,137 @@
+"""How the stages write and read files: whole or not at all, and with their provenance."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longtail import __version__
+from longtail.errors import LongtailError
+
+PROVENANCE_KEY = b"longtail"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name when the block ends well.
+
+    The suffix is kept, so that writers which choose a format by it work. If the block raises, the temporary
+    file is removed and what stood at ``path`` before is untouched.
+
+    Raises:
+        LongtailError: when the folder cannot be written or the disk is full.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".tmp{target.suffix}", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise LongtailError(
+            f"Cannot write {target}: {error.strerror or error}. Check the folder's permissions and the free space."
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are for the group
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        raise LongtailError(
+            f"Cannot write {target}: {error.strerror or error}. Check the folder's permissions and the free space."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _revision() -> str:
+    """The git revision of the package's checkout, or ``unknown`` outside one."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What every result says about its making, with ``facts`` (phase identity, device, ...) added."""
+    versions = {}
+    for package in ("numpy", "pyarrow", "scikit-learn", "torch"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "longtail": __version__,
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+
+
+def write_table(path: str | os.PathLike[str], table: pa.Table, **facts: Any) -> None:
+    """Write ``table`` as zstd Parquet, complete or not at all, with ``provenance(**facts)`` in its metadata."""
+    described = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), PROVENANCE_KEY: json.dumps(provenance(**facts), sort_keys=True).encode()}
+    )
+    with replacing(path) as temporary:
+        pq.write_table(described, temporary, compression="zstd")
+
+
+def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or say what is wrong with it.
+
+    Args:
+        path: the file.
+        columns: the columns needed; all when None.
+
+    Raises:
+        LongtailError: if the file is missing, truncated, no Parquet, or lacks one of ``columns``.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            present = file.schema_arrow.names
+            missing = [name for name in columns or () if name not in present]
+            if missing:
+                raise LongtailError(
+                    f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, present))}."
+                )
+            return file.read(columns=list(columns) if columns is not None else None)
+    except FileNotFoundError as error:
+        raise LongtailError(f"{path} does not exist.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise LongtailError(
+            f"{path} is not a readable Parquet file ({error}). Delete it and run the workflow again to rebuild it."
+        ) from error
+
+
+def read_provenance(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """The provenance that :func:`write_table` stored, empty if the file carries none."""
+    stored = (pq.read_schema(path).metadata or {}).get(PROVENANCE_KEY)
+    return json.loads(stored) if stored else {}

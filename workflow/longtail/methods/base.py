@@ -1,0 +1,89 @@
+"""What the training loop asks of an objective. The science is in the other files of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an objective may know about its surroundings.
+
+    Attributes:
+        new_backbone: makes a freshly initialised backbone with a ``width`` attribute that maps (B, C, H, W) to
+            (B, width); takes the class of its batch normalisation layers, ``nn.BatchNorm2d`` by default.
+        classes: number of true classes K, which is also the number of target clusters.
+        rows: number of images N in the training split.
+    """
+
+    new_backbone: Callable[..., nn.Module]
+    classes: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's images.
+
+    Attributes:
+        views: augmented and normalised images, each (B, C, H, W) float32.
+        rows: positions in the training split, (B,) int64.
+        generator: the only source of random draws inside a loss; it lives on the views' device.
+    """
+
+    views: tuple[Tensor, ...]
+    rows: Tensor
+    generator: torch.Generator
+
+
+class Images(Protocol):
+    """The training split without augmentation, for objectives that look at all of it between epochs."""
+
+    def encode(self, encoder: nn.Module) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient."""
+        ...
+
+
+class Objective(nn.Module):
+    """The networks of one training phase and the loss that trains them.
+
+    The ``state_dict`` is what a checkpoint holds, so everything that must survive an interruption is a parameter or a
+    persistent buffer. Objectives that continue each other on one training clock build the same networks under the same names.
+    """
+
+    @dataclass(frozen=True)
+    class Settings:
+        """Hyperparameters, as named in the catalogue. Subclasses define their own."""
+
+    def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
+        """Build the networks; ``parent`` is the objective whose encoder a ``transfer`` starts from, else None."""
+        super().__init__()
+
+    features: ClassVar[tuple[str, ...]] = ()
+    """The names that :meth:`encoder` accepts."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one step: ``"loss"`` is minimised, the others are parts worth a line in the history."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Optimiser groups: ``params`` and ``learning_rate_scale``, the factor on the scheduled learning rate."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad], "learning_rate_scale": 1.0}]
+
+    def prepare(self, images: Images) -> None:
+        """Called once, before the first step of the phase's first stretch epoch (not after a resume)."""
+
+    def start_epoch(self, epoch: int, images: Images) -> None:
+        """Called before the first step of each epoch; ``epoch`` counts from 0 on the phase's clock."""
+
+    def after_step(self, progress: float) -> None:
+        """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates that are done."""
+
+    def encoder(self, features: str) -> nn.Module:
+        """The network behind ``features``: (B, C, H, W) to (B, d), or to a pair (embedding, logits) where it has a head."""
+        raise NotImplementedError
