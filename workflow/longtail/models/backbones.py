@@ -1,0 +1,103 @@
+"""Residual networks without their classifier (He et al., CVPR 2016), as the papers use them.
+
+Convolutions start from a Kaiming normal over fan-out, batch normalisation from weight 1 and bias 0, with momentum 0.1
+and eps 1e-5; the last normalisation of a block is not zeroed. That includes the 3x3 stem, as in the code of SDCLR and
+ConMix. (In LZX-001/MiniClustering that one layer keeps PyTorch's uniform start; batch normalisation follows it, so
+only its effective learning rate differs, and no second stem is kept for it.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models import resnet
+from torchvision.models.resnet import BasicBlock
+
+from longtail.errors import unknown
+
+Norm = Callable[[int], nn.Module]
+
+
+class SmallResNet(nn.Module):
+    """Three stages of one basic block, for images of 8x8 pixels.
+
+    Layers carry the names of torchvision's ResNet, so that what looks at a stage finds it in either.
+    """
+
+    width = 64
+
+    def __init__(self, norm_layer: Norm = nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = norm_layer(16)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.layer1 = self._stage(16, 16, norm_layer)
+        self.layer2 = self._stage(16, 32, norm_layer)
+        self.layer3 = self._stage(32, 64, norm_layer)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    @staticmethod
+    def _stage(before: int, width: int, norm_layer: Norm) -> nn.Module:
+        if before == width:
+            return nn.Sequential(BasicBlock(width, width, norm_layer=norm_layer))
+        shortcut = nn.Sequential(nn.Conv2d(before, width, kernel_size=1, stride=2, bias=False), norm_layer(width))
+        return nn.Sequential(BasicBlock(before, width, stride=2, downsample=shortcut, norm_layer=norm_layer))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 64)."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.avgpool(self.layer3(self.layer2(self.layer1(x)))).flatten(1)
+
+
+def _without_classifier(build: Callable[..., resnet.ResNet]) -> Callable[..., nn.Module]:
+    def build_backbone(norm_layer: Norm) -> nn.Module:
+        network = build(norm_layer=norm_layer)
+        network.width = network.fc.in_features
+        network.fc = nn.Identity()
+        return network
+
+    return build_backbone
+
+
+BACKBONES: dict[str, Callable[..., Any]] = {
+    "resnet18": _without_classifier(resnet.resnet18),
+    "resnet50": _without_classifier(resnet.resnet50),
+    "resnet_small": SmallResNet,
+}
+STEMS = ("cifar", "imagenet")
+
+
+def new_backbone(name: str, stem: str, channels: int, norm: Norm = nn.BatchNorm2d) -> nn.Module:
+    """A freshly initialised backbone.
+
+    Args:
+        name: ``resnet18`` and ``resnet50`` (torchvision's, without the classifier), or ``resnet_small``.
+        stem: ``imagenet`` is a 7x7 convolution of stride 2 and a max-pool, ``cifar`` a 3x3 convolution of stride 1
+            and no pool (ConMix, Sec. 5.1.2).
+        channels: of the images.
+        norm: makes the normalisation layer for a number of channels.
+
+    Returns:
+        A module that maps (B, channels, H, W) to (B, width), with ``width`` as an attribute: 512, 2048 or 64.
+
+    Raises:
+        LongtailError: for a name or a stem that does not exist.
+    """
+    if name not in BACKBONES:
+        raise unknown("backbone", name, BACKBONES)
+    if stem not in STEMS:
+        raise unknown("stem", stem, STEMS)
+    network = BACKBONES[name](norm_layer=norm)
+    if stem == "cifar":
+        network.maxpool = nn.Identity()
+    kernel, stride = (3, 1) if stem == "cifar" else (7, 2)
+    width = network.conv1.out_channels
+    network.conv1 = nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    return network
