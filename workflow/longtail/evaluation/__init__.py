@@ -1,0 +1,1 @@
+"""From embeddings to assignments, metrics and projections: files in, files out."""

@@ -1,0 +1,224 @@
+"""Spherical K-means, as the official codes of ConMix, MiniClustering, ProPos and LFSS run it on their embeddings.
+
+Rows are normalised, distances are cosine distances, a centre is the arithmetic mean of its rows (its length is
+irrelevant to the assignment), a cluster without rows becomes the zero vector. All starts of all trials move together:
+one matrix product gives the distances of a chunk of rows to the centres of every start, a second one the sums of the
+new centres, and a start that has converged leaves the batch.
+
+Shape suffixes: N rows, D dimensions, K clusters, S starts, A active starts, C = K·S or K·A centres, L candidates of a
+k-means++ step, R rows of a chunk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from longtail.errors import LongtailError
+
+MAX_ITERATIONS = 300
+TOLERANCE = 1e-4  # of the mean feature variance, as in scikit-learn
+STARTS_WIDTH = 8192  # centres that move together; more would only cost memory
+CHUNK_ELEMENTS = {
+    "cpu": 2**19,
+    "cuda": 2**26,
+}  # distances held at once: the CPU's second-level cache, the GPU's occupancy
+
+
+@dataclass(frozen=True)
+class KMeansResult:
+    """The best assignment that a trial has seen.
+
+    Attributes:
+        labels: cluster of each row, (N,) int64; the nearest of ``centres`` by cosine, the first of equals.
+        centres: (K, D) float32, means of normalised rows, not normalised themselves; zero for a cluster without rows.
+        inertia: sum over the rows of the cosine distance to their centre.
+    """
+
+    labels: Tensor
+    centres: Tensor
+    inertia: float
+
+
+def spherical_kmeans(embeddings: Tensor, clusters: int, *, seed: int, inits: int = 10) -> KMeansResult:
+    """Cluster ``embeddings`` by cosine: one trial, the best of ``inits`` starts.
+
+    Initial centres come from greedy k-means++ with 2 + floor(ln K) candidates a step, drawn in proportion to the
+    cosine distance. A start stops when its labels no longer change (its centres then stand still), when the summed
+    cosine shift of its centres is at most 1e-4 of the mean feature variance, or after 300 iterations. The labels and
+    centres of the lowest inertia over all iterations of all starts are kept. Source: ConMix App. A (ten trials); the
+    algorithm is read off the official codes (LZX-001/ConMix, Hzzone/ProPos).
+
+    The result is the same for the same seed, device, number of threads and order of rows; another order of rows is
+    another draw.
+
+    Args:
+        embeddings: (N, D) floating point, of any length per row; a zero row has cosine 0 to every centre.
+        clusters: number of clusters K.
+        seed: start i draws from the seed ``seed + i``.
+        inits: number of starts.
+
+    Raises:
+        LongtailError: if N < K, or ``embeddings`` is not a finite matrix.
+    """
+    return spherical_kmeans_trials(embeddings, clusters, [seed], inits)[0]
+
+
+@torch.no_grad()
+def spherical_kmeans_trials(
+    embeddings: Tensor, clusters: int, seeds: Sequence[int], inits: int = 10
+) -> list[KMeansResult]:
+    """One :func:`spherical_kmeans` per seed, all starts at once.
+
+    Equal to separate calls up to the rounding of float32 products, which depends on the shape of the product.
+
+    Args:
+        embeddings: (N, D) floating point.
+        clusters: number of clusters K.
+        seeds: one per trial.
+        inits: number of starts per trial.
+
+    Raises:
+        LongtailError: if N < K, or ``embeddings`` is not a finite matrix.
+    """
+    _check(embeddings, clusters, inits)
+    starts = [seed + i for seed in seeds for i in range(inits)]
+    group = max(1, STARTS_WIDTH // clusters)
+    with _exact_products(embeddings.device):
+        x_ND = normalize(embeddings.float(), dim=1)
+        tolerance = TOLERANCE * x_ND.var(dim=0, correction=0).mean()
+        centres, inertias = [], []
+        for first in range(0, len(starts), group):
+            c_KSD = _plus_plus(x_ND, clusters, starts[first : first + group])
+            c_KSD, inertia_S = _lloyd(x_ND, c_KSD, tolerance)
+            centres.append(c_KSD)
+            inertias.append(inertia_S)
+        best_T = torch.cat(inertias).view(len(seeds), inits).argmin(dim=1).tolist()
+        results = []
+        for trial, best in enumerate(best_T):
+            start = trial * inits + best
+            results.append(_assign(x_ND, centres[start // group][:, start % group].clone()))
+    return results
+
+
+def _check(embeddings: Tensor, clusters: int, inits: int) -> None:
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise LongtailError(
+            "K-means needs a floating point matrix (rows, dimensions), "
+            f"not {tuple(embeddings.shape)} of {embeddings.dtype}."
+        )
+    if clusters < 1 or inits < 1:
+        raise LongtailError(f"K-means needs at least one cluster and one start, not {clusters} and {inits}.")
+    if len(embeddings) < clusters:
+        raise LongtailError(
+            f"K-means cannot make {clusters} clusters of {len(embeddings)} rows; ask for fewer clusters or more rows."
+        )
+    if not torch.isfinite(embeddings).all():
+        raise LongtailError("K-means was given embeddings with NaN or infinite values; the network has diverged.")
+
+
+@contextmanager
+def _exact_products(device: torch.device) -> Iterator[None]:
+    """Full float32 products, whatever precision the caller trains with."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def _chunks(x_ND: Tensor, width: int) -> Sequence[Tensor]:
+    """Chunks of rows small enough that their products with ``width`` columns are cheap to hold."""
+    elements = CHUNK_ELEMENTS["cpu" if x_ND.device.type == "cpu" else "cuda"]
+    return x_ND.split(max(1, elements // width))
+
+
+def _plus_plus(x_ND: Tensor, clusters: int, seeds: Sequence[int]) -> Tensor:
+    """Greedy k-means++ for one start per seed, (K, S, D).
+
+    All draws are made on the CPU, so that a seed means the same draws on every device.
+    """
+    rows, starts = len(x_ND), len(seeds)
+    candidates = 2 + int(math.log(clusters))
+    first, uniforms = [], []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        first.append(torch.randint(rows, (), generator=generator))
+        uniforms.append(torch.rand(clusters - 1, candidates, generator=generator, dtype=torch.float64))
+    uniform_SKL = torch.stack(uniforms).to(x_ND.device)
+    chosen_KS = torch.empty(clusters, starts, dtype=torch.int64, device=x_ND.device)
+    chosen_KS[0] = torch.stack(first)
+    closest_SN = (1 - x_ND[chosen_KS[0]] @ x_ND.T).clamp_(min=0)
+    # the candidates' distances to all rows are held at once, so starts are taken a few at a time
+    few = max(1, 8 * CHUNK_ELEMENTS["cpu" if x_ND.device.type == "cpu" else "cuda"] // (rows * candidates))
+    for k in range(1, clusters):
+        for part in range(0, starts, few):
+            these = slice(part, part + few)
+            cumulative_SN = closest_SN[these].cumsum(dim=1, dtype=torch.float64)
+            drawn_SL = torch.searchsorted(cumulative_SN, uniform_SKL[these, k - 1] * cumulative_SN[:, -1:], right=True)
+            drawn_SL.clamp_(max=rows - 1)  # all distances zero: fewer distinct rows than clusters
+            distance_SLN = (x_ND[drawn_SL.flatten()] @ x_ND.T).neg_().add_(1).clamp_(min=0).view(*drawn_SL.shape, rows)
+            torch.minimum(distance_SLN, closest_SN[these, None], out=distance_SLN)
+            winner_S = distance_SLN.sum(dim=2).argmin(dim=1)
+            every_S = torch.arange(len(winner_S), device=x_ND.device)
+            closest_SN[these] = distance_SLN[every_S, winner_S]
+            chosen_KS[k, these] = drawn_SL[every_S, winner_S]
+    return x_ND[chosen_KS]
+
+
+def _lloyd(x_ND: Tensor, c_KSD: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres of the lowest inertia that each start passes, (K, S, D), and that inertia, (S,) float64."""
+    best_KSD = c_KSD.clone()
+    best_S = torch.full((c_KSD.shape[1],), math.inf, dtype=torch.float64, device=x_ND.device)
+    active_A = torch.arange(c_KSD.shape[1], device=x_ND.device)
+    for _ in range(MAX_ITERATIONS):
+        unit_KAD = normalize(c_KSD, dim=2)
+        moved_KAD, inertia_A = _step(x_ND, unit_KAD)
+        better_A = inertia_A < best_S[active_A]
+        best_S[active_A] = torch.where(better_A, inertia_A, best_S[active_A])
+        best_KSD[:, active_A] = torch.where(better_A[:, None], c_KSD, best_KSD[:, active_A])
+        # half the squared distance of unit vectors is their cosine distance, without its cancellation
+        shift_A = (normalize(moved_KAD, dim=2) - unit_KAD).square().sum(dim=(0, 2)) / 2
+        moving_A = shift_A > tolerance
+        active_A = active_A[moving_A]
+        if not len(active_A):
+            break
+        c_KSD = moved_KAD[:, moving_A]
+    return best_KSD, best_S
+
+
+def _step(x_ND: Tensor, unit_KSD: Tensor) -> tuple[Tensor, Tensor]:
+    """Assign all rows to the nearest of the unit centres: the means (K, S, D) and the inertia of it (S,) float64."""
+    clusters, starts, dimensions = unit_KSD.shape
+    unit_DC = unit_KSD.reshape(-1, dimensions).T
+    sums_CD = torch.zeros(clusters * starts, dimensions, device=x_ND.device)
+    counts_KS = torch.zeros(clusters, starts, device=x_ND.device)
+    inertia_S = torch.zeros(starts, dtype=torch.float64, device=x_ND.device)
+    for x_RD in _chunks(x_ND, clusters * starts):
+        cosine_RKS = (x_RD @ unit_DC).view(len(x_RD), clusters, starts)
+        highest_RS = cosine_RKS.amax(dim=1)
+        # comparing in place is several times faster than an argmax; ties, which it would count twice, are rare
+        member_RKS = cosine_RKS.eq_(highest_RS[:, None])
+        held_KS = member_RKS.sum(dim=0)
+        if held_KS.sum(dtype=torch.float64) != len(x_RD) * starts:
+            nearest_RS = member_RKS.argmax(dim=1, keepdim=True)
+            member_RKS.zero_().scatter_(1, nearest_RS, 1.0)
+            held_KS = member_RKS.sum(dim=0)
+        counts_KS += held_KS
+        inertia_S += (1 - highest_RS).sum(dim=0, dtype=torch.float64)
+        sums_CD.addmm_(member_RKS.view(len(x_RD), -1).T, x_RD)
+    return sums_CD.view(clusters, starts, dimensions) / counts_KS.clamp(min=1)[..., None], inertia_S
+
+
+def _assign(x_ND: Tensor, c_KD: Tensor) -> KMeansResult:
+    unit_DK = normalize(c_KD, dim=1).T
+    highest, nearest = zip(*((x_RD @ unit_DK).max(dim=1) for x_RD in _chunks(x_ND, len(c_KD))), strict=True)
+    return KMeansResult(torch.cat(nearest), c_KD, float((1 - torch.cat(highest)).sum(dtype=torch.float64)))
