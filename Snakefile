@@ -1,0 +1,32 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+# A GPU is a local matter: the default profile's limit of one must not throttle a cluster's queue.
+resource_scopes:
+    gpu="local",
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        [path for target in STUDY.config.targets for path in TARGETS[target]],
+    default_target: True
+    localrule: True
+
+
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/cluster.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/merge.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"

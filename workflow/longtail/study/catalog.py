@@ -1,0 +1,266 @@
+"""The catalogue: what datasets, methods, clusterers, metrics, tables and figures exist, as data."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.study import documents
+
+CATALOG = Path(__file__).parents[2] / "catalog"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A way to cut rows out of an image set; ``images`` is the set's entry in ``catalog/datasets``."""
+
+    name: str
+    title: str
+    images: Mapping[str, Any]
+    construction: str
+    pool: tuple[str, ...]
+    test: tuple[str, ...] | None
+    head_class_rows: int | None
+    shots: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a stretch of training minimises; ``settings`` are the unresolved settings with their origins."""
+
+    name: str
+    title: str
+    implementation: str
+    version: int
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table: a recipe, or a control that needs none.
+
+    Attributes:
+        recipe: steps as in the catalogue; empty for a control.
+        control: ``pixels``, ``labels`` or ``noise`` for a control, else None.
+        features: what is embedded and clustered.
+        clusterer: how the papers cluster this method's embedding.
+    """
+
+    name: str
+    title: str
+    recipe: tuple[Mapping[str, Any], ...]
+    control: str | None
+    features: str
+    clusterer: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """One printed number.
+
+    Attributes:
+        value: as a number; None where the text does not preserve it.
+        text: as printed, with its precision.
+        std: the printed standard deviation, None where there is none.
+        note: what the transcription remarks on it.
+    """
+
+    value: float | None
+    text: str
+    std: float | None
+    note: str
+
+
+PublishedKey = tuple[str, str, str, str, str]
+"""Row, group, dataset, imbalance ratio and metric, all as printed."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing."""
+
+    root: Path
+    datasets: Mapping[str, Dataset]
+    objectives: Mapping[str, Objective]
+    methods: Mapping[str, Method]
+    planned: Mapping[str, str]
+    papers: Mapping[str, Mapping[str, Any]]
+    clusterers: Mapping[str, Mapping[str, Any]]
+    scorers: Mapping[str, Mapping[str, Any]]
+    projections: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Mapping[str, Any]]
+    augmentations: Mapping[str, Mapping[str, Any]]
+    budgets: Mapping[str, Mapping[str, Any]]
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset of that name, or an error that says what exists."""
+        if name not in self.datasets:
+            raise unknown("dataset", name, self.datasets)
+        return self.datasets[name]
+
+    def method(self, name: str) -> Method:
+        """The method of that name, or an error that says what exists."""
+        if name in self.planned:
+            raise LongtailError(
+                f"The method {name!r} ({self.planned[name]}) is named by the papers' tables but not implemented yet. "
+                f"Implemented: {', '.join(sorted(self.methods))}."
+            )
+        if name not in self.methods:
+            raise unknown("method", name, self.methods)
+        return self.methods[name]
+
+    def paper(self, name: str) -> Mapping[str, Any]:
+        """The specification of a paper's tables and figures."""
+        if name not in self.papers:
+            raise unknown("paper", name, self.papers)
+        return self.papers[name]
+
+    def published(self, paper: str, file: str) -> Mapping[PublishedKey, Published]:
+        """The printed numbers of one table."""
+        return _published(self.root / "papers" / paper / file)
+
+
+@functools.cache
+def _published(path: Path) -> Mapping[PublishedKey, Published]:
+    values: dict[PublishedKey, Published] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            for line in csv.DictReader(lines):
+                key = (line["row"], line["group"], line["dataset"], line["imbalance_ratio"], line["metric"])
+                if key in values:
+                    raise LongtailError(f"{path}: the printed number {key} stands twice.")
+                values[key] = Published(
+                    value=float(line["value"]) if line["value"] else None,
+                    text=line["value"],
+                    std=float(line["std"]) if line["std"] else None,
+                    note=line["note"],
+                )
+    except (OSError, KeyError, ValueError) as error:
+        raise LongtailError(f"{path} is not a table of published numbers: {error!r}.") from error
+    return values
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any] | None, kind: str, path: Path) -> None:
+    for name, entry in (more or {}).items():
+        if name in into:
+            raise LongtailError(f"{path}: the {kind} {name!r} stands in another file of the catalogue, too.")
+        into[name] = entry
+
+
+def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], path: Path) -> Dataset:
+    test = entry.get("test")
+    missing = [part for part in [*entry["pool"], *(test or [])] if part not in images["parts"]]
+    if missing:
+        raise LongtailError(f"{path}: {name} takes part {missing[0]!r}, but its images have {list(images['parts'])}.")
+    if entry["construction"] == "longtail" and "head_class_rows" not in entry:
+        raise LongtailError(f"{path}: {name} is cut as a long tail and needs head_class_rows.")
+    shots = entry.get("shots")
+    return Dataset(
+        name=name,
+        title=entry.get("title", images["title"]),
+        images=images,
+        construction=entry["construction"],
+        pool=tuple(entry["pool"]),
+        test=tuple(test) if test else None,
+        head_class_rows=entry.get("head_class_rows"),
+        shots=tuple(shots) if shots else None,
+    )
+
+
+def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[str, ...] = ()) -> Objective:
+    """An objective with what it takes over from the one it is ``like``."""
+    if name in path:
+        raise LongtailError(f"The objectives {' -> '.join([*path, name])} are like each other in a circle.")
+    if name not in entries:
+        raise unknown("objective", name, entries)
+    entry = entries[name]
+    settings: dict[str, Mapping[str, Any]] = {}
+    implementation = entry.get("implementation")
+    if "like" in entry:
+        base = _objective(entry["like"], entries, (*path, name))
+        settings.update(base.settings)
+        implementation = implementation or base.implementation
+        for key in entry.get("drop", ()):
+            if key not in settings:
+                raise unknown(f"setting to drop from objective {name!r}", key, settings)
+            del settings[key]
+    settings.update(entry.get("settings", {}))
+    if implementation is None:
+        raise LongtailError(f"The objective {name!r} names no implementation.")
+    return Objective(name, entry.get("title", name), implementation, entry["version"], settings)
+
+
+def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Objective]) -> Method:
+    recipe = tuple(entry.get("recipe", ()))
+    for index, step in enumerate(recipe):
+        if step["objective"] not in objectives:
+            raise unknown(f"objective (recipe of method {name!r})", step["objective"], objectives)
+        if index == 0 and "start" in step:
+            raise LongtailError(f"The recipe of method {name!r} begins with a transfer, but there is nothing before it.")
+        for key in step.get("settings", {}):
+            if key not in objectives[step["objective"]].settings:
+                raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
+    control = entry.get("control")
+    return Method(name, entry["title"], recipe, control, control or entry["features"], entry["clusterer"])
+
+
+@functools.cache
+def load(root: Path = CATALOG) -> Catalog:
+    """Read and validate the catalogue.
+
+    Raises:
+        LongtailError: naming file and place of the first thing that is wrong.
+    """
+    datasets: dict[str, Dataset] = {}
+    for path in sorted((root / "datasets").glob("*.yaml")):
+        document = documents.read_yaml(path)
+        documents.validate(document, "dataset", path)
+        cuts = {
+            name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()
+        }
+        _merge(datasets, cuts, "dataset", path)
+
+    raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}, "planned": {}}
+    for path in sorted((root / "methods").glob("*.yaml")):
+        document = documents.read_yaml(path)
+        documents.validate(document, "method", path)
+        for kind, entries in raw.items():
+            _merge(entries, document.get(kind), kind[:-1] if kind != "planned" else "planned method", path)
+    objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
+
+    clustering = documents.read_yaml(root / "clusterers.yaml")
+    methods = {name: _method(name, entry, objectives) for name, entry in raw["methods"].items()}
+    for method in methods.values():
+        if method.clusterer not in clustering["clusterers"]:
+            raise unknown(f"clusterer (method {method.name!r})", method.clusterer, clustering["clusterers"])
+
+    papers: dict[str, Mapping[str, Any]] = {}
+    for path in sorted((root / "papers").glob("*.yaml")):
+        document = documents.read_yaml(path)
+        documents.validate(document, "paper", path)
+        _merge(papers, {document["paper"]: document}, "paper", path)
+
+    return Catalog(
+        root=root,
+        datasets=datasets,
+        objectives=objectives,
+        methods=methods,
+        planned={name: title for name, title in raw["planned"].items() if name not in methods},
+        papers=papers,
+        clusterers=_named(clustering["clusterers"]),
+        scorers=_named(clustering["scorers"]),
+        projections=_named(clustering["projections"]),
+        metrics=documents.read_yaml(root / "metrics.yaml"),
+        augmentations=documents.read_yaml(root / "augmentations.yaml"),
+        budgets=documents.read_yaml(root / "budgets.yaml"),
+    )
+
+
+def _named(entries: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:
+    """Entries that know their own name, as jobs are told them."""
+    return {name: {"name": name, **(entry or {})} for name, entry in entries.items()}

@@ -1,0 +1,102 @@
+"""The configuration of a run: ``config.yaml`` with what the command line adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.study import documents
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the papers' training is done.
+
+    Attributes:
+        name: as in ``catalog/budgets.yaml``, or ``custom``.
+        title: what tables call it.
+        epochs: factor on every number of epochs, in (0, 1].
+        head_class_rows: most images of the largest class, None for all.
+        batch_size: largest batch, None for the methods' own.
+        backbone: replaces every backbone, None for the datasets' own.
+    """
+
+    name: str
+    title: str
+    epochs: float = 1.0
+    head_class_rows: int | None = None
+    batch_size: int | None = None
+    backbone: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What every result of this budget carries; empty for the papers' own."""
+        if self.name == "paper":
+            return ""
+        parts = [f"{self.epochs:g} of the epochs"]
+        if self.head_class_rows is not None:
+            parts.append(f"at most {self.head_class_rows} images per class")
+        if self.batch_size is not None:
+            parts.append(f"batches of at most {self.batch_size}")
+        if self.backbone is not None:
+            parts.append(f"backbone {self.backbone}")
+        return f"budget {self.name} ({self.title}: {', '.join(parts)})"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A validated configuration; the fields are described in ``schemas/config.schema.yaml``."""
+
+    targets: tuple[str, ...]
+    protocol: str = "official"
+    budget: Budget = field(default_factory=lambda: Budget("paper", "the papers' own"))
+    seeds: tuple[int, ...] | None = None
+    methods: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+    precision: str | None = None
+    data_root: str = "data"
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def view(self) -> str:
+        """The folder that keeps this budget's and protocol's tables apart; empty for the papers' own."""
+        parts = [] if self.budget.name == "paper" else [self.budget.name]
+        if self.protocol != "official":
+            parts.append(f"{self.protocol}-protocol")
+        return "-".join(parts)
+
+
+def _budget(given: str | Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]]) -> Budget:
+    if isinstance(given, str):
+        if given not in budgets:
+            raise unknown("budget", given, budgets)
+        return Budget(name=given, **budgets[given])
+    return Budget(name="custom", **{"title": "own numbers", **given})
+
+
+def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]], source: object = "config") -> Config:
+    """Validate a configuration.
+
+    Args:
+        document: plain data as Snakemake merged it.
+        budgets: the named budgets of the catalogue.
+        source: what to call the document in messages.
+
+    Raises:
+        LongtailError: for anything the schema does not allow, and for unknown budgets.
+    """
+    if not isinstance(document, Mapping):
+        raise LongtailError(f"{source}: a configuration is a mapping, not {type(document).__name__}.")
+    documents.validate(document, "config", source)
+    lists = {key: tuple(document[key]) for key in ("seeds", "methods", "datasets") if document.get(key) is not None}
+    return Config(
+        targets=tuple(document["targets"]),
+        protocol=document.get("protocol", "official"),
+        budget=_budget(document.get("budget", "paper"), budgets),
+        precision=document.get("precision"),
+        data_root=document.get("data_root", "data"),
+        data=document.get("data", {}),
+        **lists,
+    )

@@ -1,0 +1,85 @@
+"""Reading the YAML of config and catalogue, and saying what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from longtail.errors import LongtailError, unknown
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+# The C loader reads the catalogue several times faster; both build plain data only.
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
+    """The safe loader, without YAML's silent overwriting of repeated keys."""
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, list | dict) or key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain data of a YAML file.
+
+    Raises:
+        LongtailError: if the file cannot be read, is no YAML, or repeats a key.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError) as error:
+        raise LongtailError(f"Cannot read {path}: {error}.") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise LongtailError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+
+
+@functools.cache
+def schema(name: str) -> Any:
+    """A validator of ``schemas/<name>.schema.yaml``."""
+    document = read_yaml(SCHEMAS / f"{name}.schema.yaml")
+    return jsonschema.Draft202012Validator(document)
+
+
+def _complaint(error: jsonschema.ValidationError) -> str:
+    """One sentence on one violation, with what was probably meant."""
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path).lstrip(".")
+    where = f"{place}: " if place else ""
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = error.schema.get("properties", {})
+        extra = [key for key in error.instance if key not in known]
+        return where + str(unknown("setting", extra[0], known))
+    if error.validator == "enum":
+        return f"{where}{error.instance!r} is none of {', '.join(map(str, error.validator_value))}."
+    return f"{where}{error.message[:300]}."
+
+
+def validate(document: Any, name: str, source: object) -> None:
+    """Check a document against a schema.
+
+    Args:
+        document: plain data.
+        name: the schema, e.g. ``"config"``.
+        source: what to call the document in messages, e.g. its path.
+
+    Raises:
+        LongtailError: naming the place and the way out for the most telling violation.
+    """
+    error = jsonschema.exceptions.best_match(schema(name).iter_errors(document))
+    if error is not None:
+        raise LongtailError(f"{source}: {_complaint(error)}")

@@ -1,0 +1,90 @@
+"""Where every file lies. Nothing else in the project knows a path below ``results/``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RESULTS = "results"
+
+
+def images(image_set: str, part: str) -> str:
+    """The decoded images of one part of an image set."""
+    return f"{RESULTS}/datasets/{image_set}/{part}/images.npy"
+
+
+def labels(image_set: str, part: str) -> str:
+    """Their labels."""
+    return f"{RESULTS}/datasets/{image_set}/{part}/labels.parquet"
+
+
+def split(cut: str, split: str) -> str:
+    """The rows of a cut of a dataset."""
+    return f"{RESULTS}/datasets/{cut}/{split}.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of a phase, or of a control: the folder everything derived from it lies in.
+
+    Attributes:
+        kind: ``phases`` or ``controls``.
+        cut: the split it belongs to.
+        name: the phase's folder name, or the control's.
+        seed: training seed.
+    """
+
+    kind: str
+    cut: str
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Everything below belongs to this run."""
+        return f"{RESULTS}/{self.kind}/{self.cut}/{self.name}/seed{self.seed}"
+
+    @property
+    def checkpoint(self) -> str:
+        """The finished weights of a phase."""
+        return f"{self.folder}/checkpoint.pt"
+
+    def embeddings(self, features: str, split: str) -> str:
+        """Embeddings of one split."""
+        return f"{self.folder}/{features}/{split}/embeddings.parquet"
+
+    def metrics(self, features: str, split: str, scorer: str) -> str:
+        """Metrics of one scorer, which may be a clusterer."""
+        return f"{self.folder}/{features}/{split}/metrics/{scorer}.parquet"
+
+    def projection(self, features: str, split: str, projection: str) -> str:
+        """A two-dimensional picture of the embeddings."""
+        return f"{self.folder}/{features}/{split}/projections/{projection}.parquet"
+
+
+def view(name: str) -> str:
+    """The folder of tables and figures made under one budget and protocol."""
+    return f"{RESULTS}/{name}" if name else RESULTS
+
+
+def merged(view_name: str, paper: str, artefact: str) -> str:
+    """The merged metrics of one table or figure."""
+    return f"{view(view_name)}/metrics/{paper}/{artefact}.parquet"
+
+
+def cell(view_name: str, method: str, cut: str, seed: int) -> str:
+    """The metrics of one cell, by the method's own clusterer."""
+    return f"{view(view_name)}/cells/{method}/{cut}/seed{seed}.parquet"
+
+
+TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")
+FIGURE_FORMATS = ("parquet", "pdf", "png")
+
+
+def table(view_name: str, paper: str, name: str) -> list[str]:
+    """All formats of a table."""
+    return [f"{view(view_name)}/tables/{paper}/{name}.{form}" for form in TABLE_FORMATS]
+
+
+def figure(view_name: str, paper: str, name: str) -> list[str]:
+    """All formats of a figure."""
+    return [f"{view(view_name)}/figures/{paper}/{name}.{form}" for form in FIGURE_FORMATS]

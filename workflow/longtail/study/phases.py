@@ -1,0 +1,278 @@
+"""Recipes into phases: what is trained, under which identity, and from which earlier phase.
+
+Two cells that need the same state of training arrive at the same :class:`Phase`, hence the same file. Nothing lists what is shared.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.study.catalog import Catalog, Dataset, Method
+from longtail.study.config import Budget, Config
+from longtail.study.settings import resolve, resolved, selectors
+
+IDENTITY_LENGTH = 10
+
+
+def canonical(document: Any) -> str:
+    """JSON with sorted keys and no white space: equal data, equal text."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive epochs of one objective on one clock.
+
+    Attributes:
+        objective: its name in the catalogue.
+        implementation: module and class; where the code lives does not change what it computes, so it is not hashed.
+        version: of the objective's results.
+        start: ``fresh``, ``continue`` or ``transfer``.
+        first_epoch: epochs of the clock before this stretch.
+        last_epoch: epochs of the clock after it.
+        clock: epochs the schedule is made for.
+        settings: canonical JSON of the resolved settings.
+    """
+
+    objective: str
+    implementation: str
+    version: int
+    start: str
+    first_epoch: int
+    last_epoch: int
+    clock: int
+    settings: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stretch as ``spec.json`` has it."""
+        return {**self.__dict__, "settings": json.loads(self.settings)}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A state of training, the seed apart.
+
+    Attributes:
+        cut: folder name of the split, e.g. ``cifar10-ir10``.
+        data: canonical JSON of the ``data`` part of the specification.
+        backbone: canonical JSON of name and stem.
+        precision: ``mixed`` or ``float32``.
+        lineage: the stretches that lead to this state.
+        parent_epoch: where the job that trains the last stretch takes over from another phase of the same stretch;
+            None when it starts at the stretch's first epoch. How work is cut into jobs is not part of the identity.
+    """
+
+    cut: str
+    data: str
+    backbone: str
+    precision: str
+    lineage: tuple[Stretch, ...]
+    parent_epoch: int | None = None
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """A hash over everything that can change the weights, apart from the seed."""
+        content = {
+            "data": json.loads(self.data),
+            "backbone": json.loads(self.backbone),
+            "precision": self.precision,
+            "lineage": [
+                {key: value for key, value in stretch.as_dict().items() if key != "implementation"}
+                for stretch in self.lineage
+            ],
+        }
+        return hashlib.sha256(canonical(content).encode()).hexdigest()[:IDENTITY_LENGTH]
+
+    @property
+    def name(self) -> str:
+        """Folder name: the last objective, its last epoch, the identity."""
+        return f"{self.lineage[-1].objective}-{self.lineage[-1].last_epoch}-{self.identity}"
+
+    @property
+    def parent(self) -> Phase | None:
+        """The phase whose checkpoint the training of this one starts from."""
+        last = self.lineage[-1]
+        if self.parent_epoch is not None:
+            return replace(
+                self, lineage=(*self.lineage[:-1], replace(last, last_epoch=self.parent_epoch)), parent_epoch=None
+            )
+        return replace(self, lineage=self.lineage[:-1]) if len(self.lineage) > 1 else None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the job of this phase trains."""
+        last = self.lineage[-1]
+        return last.last_epoch - (last.first_epoch if self.parent_epoch is None else self.parent_epoch)
+
+    def spec(self, seed: int) -> dict[str, Any]:
+        """What a training job is told, and what ``spec.json`` records."""
+        return {
+            "identity": self.identity,
+            "data": json.loads(self.data),
+            "backbone": json.loads(self.backbone),
+            "precision": self.precision,
+            "lineage": [stretch.as_dict() for stretch in self.lineage],
+            "seed": seed,
+        }
+
+
+def cut_name(dataset: Dataset, ratio: int, budget: Budget) -> str:
+    """Folder name of a split. A budget that caps rows has splits of its own."""
+    cap = capped_rows(dataset, budget)
+    capped = f"-h{cap}" if cap != dataset.head_class_rows else ""
+    return f"{dataset.name}{capped}-ir{ratio}"
+
+
+def capped_rows(dataset: Dataset, budget: Budget) -> int | None:
+    """Images of the largest class under a budget; None for datasets that take every listed row."""
+    if dataset.head_class_rows is None or budget.head_class_rows is None:
+        return dataset.head_class_rows
+    return min(dataset.head_class_rows, budget.head_class_rows)
+
+
+def source(dataset: Dataset, config: Config) -> Mapping[str, Any]:
+    """Where a dataset's images come from under this configuration."""
+    images = dataset.images
+    return {"name": images["source"]["kind"], **config.data.get(images["name"], images["source"])}
+
+
+def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
+    """The ``data`` part of a phase's specification: everything about the images that can change weights or embeddings."""
+    images = dataset.images
+    return {
+        "dataset": dataset.name,
+        "images": images["name"],
+        "source": source(dataset, config)["name"],
+        "ratio": ratio,
+        "construction": dataset.construction,
+        "pool": list(dataset.pool),
+        "head_class_rows": capped_rows(dataset, config.budget),
+        "classes": images["classes"],
+        "image_size": images["image_size"],
+        "channels": images["channels"],
+        "test_transform": {"resize": None, "crop": None, **images.get("test_transform", {})},
+    }
+
+
+def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:
+    """Epoch boundaries under a budget: each stretch keeps at least one epoch.
+
+    Boundaries are scaled, not lengths, so that recipes which share a boundary still do.
+    """
+    scaled: list[int] = []
+    for boundary in boundaries:
+        scaled.append(max(round(boundary * factor), (scaled[-1] if scaled else 0) + 1))
+    return scaled
+
+
+def _stretches(
+    method: Method, overrides: Mapping[str, Mapping[str, Any]], dataset: Dataset, ratio: int, config: Config, catalog: Catalog
+) -> list[Stretch]:
+    """The stretches of a recipe, clock by clock."""
+    named = {step["objective"] for step in method.recipe}
+    for objective in overrides:
+        if objective not in named:
+            raise unknown(f"objective in the recipe of method {method.name!r}", objective, named)
+    keys = selectors(dataset, ratio)
+    clocks: list[list[Mapping[str, Any]]] = []
+    for step in method.recipe:
+        if not clocks or step.get("start") == "transfer":
+            clocks.append([])
+        clocks[-1].append(step)
+
+    stretches: list[Stretch] = []
+    for steps in clocks:
+        lengths = [resolve(step["epochs"], keys, config.protocol) for step in steps]
+        if not all(isinstance(length, int) and length > 0 for length in lengths):
+            raise LongtailError(f"The recipe of method {method.name!r} has epochs {lengths}; whole numbers above 0 are meant.")
+        boundaries = _scaled([sum(lengths[: i + 1]) for i in range(len(lengths))], config.budget.epochs)
+        for index, step in enumerate(steps):
+            objective = catalog.objectives[step["objective"]]
+            values = resolved(
+                objective.name,
+                {**objective.settings, **step.get("settings", {})},
+                overrides.get(objective.name, {}),
+                dataset,
+                ratio,
+                config.protocol,
+                catalog,
+            )
+            stretches.append(
+                Stretch(
+                    objective=objective.name,
+                    implementation=objective.implementation,
+                    version=objective.version,
+                    start="continue" if index else "transfer" if stretches else "fresh",
+                    first_epoch=boundaries[index - 1] if index else 0,
+                    last_epoch=boundaries[index],
+                    clock=boundaries[-1],
+                    settings=canonical(_budgeted(values, config.budget)),
+                )
+            )
+    return stretches
+
+
+def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
+    """Settings under a budget: lengths in epochs shrink with the training, batches have a ceiling."""
+    shrunk = {
+        name: value * budget.epochs if name.endswith("_epochs") and budget.epochs != 1 else value
+        for name, value in values.items()
+    }
+    if budget.batch_size is not None and "batch_size" in shrunk:
+        shrunk["batch_size"] = min(shrunk["batch_size"], budget.batch_size)
+    return shrunk
+
+
+def final_phase(
+    method: Method, overrides: Mapping[str, Mapping[str, Any]], dataset: Dataset, ratio: int, config: Config, catalog: Catalog
+) -> Phase:
+    """The state at the end of a method's recipe, before it is known where other recipes cut it.
+
+    Args:
+        method: a method with a recipe.
+        overrides: objective -> setting -> value, on top of the catalogue.
+        dataset: what to train on.
+        ratio: imbalance ratio, at least 1.
+        config: protocol, budget, precision and data sources.
+        catalog: objectives and augmentations.
+    """
+    if ratio < 1:
+        raise LongtailError(f"An imbalance ratio is the largest class over the smallest, so at least 1, not {ratio}.")
+    backbone = dict(dataset.images["backbone"])
+    if config.budget.backbone is not None:
+        backbone["name"] = config.budget.backbone
+    return Phase(
+        cut=cut_name(dataset, ratio, config.budget),
+        data=canonical(data_spec(dataset, ratio, config)),
+        backbone=canonical(backbone),
+        precision=config.precision or dataset.images["precision"],
+        lineage=tuple(_stretches(method, overrides, dataset, ratio, config, catalog)),
+    )
+
+
+def steps(phase: Phase) -> list[Phase]:
+    """The phase and everything before it, at the boundaries of its own recipe."""
+    return [replace(phase, lineage=phase.lineage[: i + 1], parent_epoch=None) for i in range(len(phase.lineage))]
+
+
+def cut_at(phase: Phase, others: Mapping[tuple[Any, ...], Sequence[int]]) -> Phase:
+    """The phase with its parent at the latest epoch, before its own end, at which any recipe leaves the same stretch.
+
+    Args:
+        phase: any phase.
+        others: for each :func:`stretch_key`, the epochs at which recipes of the catalogue leave that stretch.
+    """
+    last = phase.lineage[-1]
+    earlier = [epoch for epoch in others.get(stretch_key(phase), ()) if last.first_epoch < epoch < last.last_epoch]
+    return replace(phase, parent_epoch=max(earlier, default=None))
+
+
+def stretch_key(phase: Phase) -> tuple[Any, ...]:
+    """What two phases have in common that lie on the same stretch, however far along."""
+    return (*phase.lineage[:-1], replace(phase.lineage[-1], last_epoch=0), phase.data, phase.backbone, phase.precision)

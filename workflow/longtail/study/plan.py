@@ -1,0 +1,538 @@
+"""The whole study: which cells a table or figure averages, which files they need, and how each file is made."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.study import catalog as catalogue
+from longtail.study import config as configuration
+from longtail.study import layout, phases
+from longtail.study.catalog import Catalog, Dataset, Published
+from longtail.study.config import Config
+from longtail.study.layout import Run
+from longtail.study.phases import Phase, canonical
+from longtail.study.settings import choices
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one entry of a table averages over its seeds.
+
+    Attributes:
+        method: name in the catalogue.
+        settings: canonical JSON of overrides, objective -> setting -> value.
+        dataset: name in the catalogue.
+        ratio: imbalance ratio.
+        split: ``train`` or ``test``.
+        features: what is embedded.
+        scorer: where the metric comes from; the clusterer for ACC and its kin.
+    """
+
+    method: str
+    settings: str
+    dataset: str
+    ratio: int
+    split: str
+    features: str
+    scorer: str
+
+    def keys(self) -> dict[str, Any]:
+        """The cell as columns of a merged table."""
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One metric of one cell, published and to be reproduced.
+
+    Attributes:
+        row, group, dataset, ratio, metric: as printed.
+        unit: ``percent``, ``ratio``, ...
+        decimals: digits shown.
+        published: the printed number; None where the table has none.
+        published_text: with the printed precision; empty where there is none.
+        published_std: the printed standard deviation.
+        note: the transcription's remark on the printed number.
+        cell: what to average; None if nothing can be reproduced here.
+        missing: why there is no cell.
+    """
+
+    row: str
+    group: str
+    dataset: str
+    ratio: int
+    metric: str
+    unit: str
+    decimals: int
+    published: float | None
+    published_text: str
+    published_std: float | None
+    note: str
+    cell: Mapping[str, Any] | None
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """All that is needed to render a table, its measurements apart."""
+
+    paper: str
+    paper_title: str
+    name: str
+    title: str
+    caption: str
+    metrics: tuple[str, ...]
+    metric_titles: Mapping[str, str]
+    higher_is_better: Mapping[str, bool]
+    layout: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    significance: Mapping[str, Any] | None
+    entries: tuple[TableEntry, ...]
+    footnotes: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class FigureCell:
+    """One curve, panel or group of bars; ``missing`` says why it cannot be drawn."""
+
+    label: str
+    cell: Mapping[str, Any] | None
+    missing: str | None
+    dataset: str
+    ratio: int
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class FigurePlan:
+    """All that is needed to draw a figure, its measurements apart."""
+
+    paper: str
+    paper_title: str
+    name: str
+    title: str
+    caption: str
+    kind: str
+    seeds: tuple[int, ...]
+    projection: str | None
+    options: Mapping[str, Any]
+    cells: tuple[FigureCell, ...]
+    footnotes: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric file and the keys of the cell it belongs to."""
+
+    path: str
+    keys: Mapping[str, Any] = field(hash=False)
+
+
+class Study:
+    """A catalogue seen through a configuration."""
+
+    def __init__(self, config: Config, catalog: Catalog) -> None:
+        """Check that every name in the configuration exists."""
+        self.config = config
+        self.catalog = catalog
+        for name in config.methods or ():
+            catalog.method(name)
+        for name in config.datasets or ():
+            catalog.dataset(name)
+        image_sets = {dataset.images["name"] for dataset in catalog.datasets.values()}
+        for name in config.data:
+            if name not in image_sets:
+                raise unknown("image set (config: data)", name, image_sets)
+        for target in config.targets:
+            self.artefacts(target)
+
+    # -- targets ----------------------------------------------------------------------------------------------------
+
+    def artefacts(self, target: str) -> list[tuple[str, str, str]]:
+        """(paper, ``tables`` or ``figures``, name) of all artefacts behind a target such as ``conmix`` or ``conmix_table2``."""
+        names = {
+            f"{paper}_{name}": (paper, kind, name)
+            for paper, spec in self.catalog.papers.items()
+            for kind in ("tables", "figures")
+            for name in spec.get(kind, {})
+        }
+        if target in self.catalog.papers:
+            return [artefact for artefact in names.values() if artefact[0] == target]
+        if target not in names:
+            raise unknown("target", target, [*self.catalog.papers, *names])
+        return [names[target]]
+
+    def targets(self) -> dict[str, list[str]]:
+        """Every target a person may ask for by name, with its files."""
+        found: dict[str, list[str]] = {}
+        for paper, spec in self.catalog.papers.items():
+            found[paper] = []
+            for kind, files in (("tables", layout.table), ("figures", layout.figure)):
+                for name in spec.get(kind, {}):
+                    found[f"{paper}_{name}"] = files(self.config.view, paper, name)
+                    found[paper] += found[f"{paper}_{name}"]
+        return found
+
+    def _artefact(self, paper: str, kind: str, name: str) -> Mapping[str, Any]:
+        specs = self.catalog.paper(paper).get(kind, {})
+        if name not in specs:
+            raise unknown(f"{kind[:-1]} of {paper}", name, specs)
+        return specs[name]
+
+    def _seeds(self, spec: Mapping[str, Any]) -> tuple[int, ...]:
+        return self.config.seeds or tuple(range(spec["seeds"]))
+
+    # -- cells ------------------------------------------------------------------------------------------------------
+
+    def missing(self, method: str, dataset: str) -> str | None:
+        """Why there can be no number for this method and dataset; None if there can."""
+        if method in self.catalog.planned:
+            return f"{self.catalog.planned[method]} is not implemented yet"
+        self.catalog.method(method)
+        self.catalog.dataset(dataset)
+        if self.config.methods is not None and method not in self.config.methods:
+            return "method not selected (config: methods)"
+        if self.config.datasets is not None and dataset not in self.config.datasets:
+            return "dataset not selected (config: datasets)"
+        return None
+
+    def _cell(self, asked: Mapping[str, Any], scorer: str) -> Cell:
+        method = self.catalog.method(asked["method"])
+        if scorer == "clusterer":
+            scorer = asked.get("clusterer", method.clusterer)
+        dataset = self.catalog.dataset(asked["dataset"])
+        if asked.get("split") == "test" and dataset.test is None:
+            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
+        return Cell(
+            method=method.name,
+            settings=canonical(asked.get("settings", {})),
+            dataset=dataset.name,
+            ratio=asked["ratio"],
+            split=asked.get("split", "train"),
+            features=asked.get("features", method.features),
+            scorer=scorer,
+        )
+
+    def run(self, cell: Cell, seed: int) -> Run:
+        """The folder of a cell's trained (or untrained) features."""
+        method, dataset = self.catalog.method(cell.method), self.catalog.dataset(cell.dataset)
+        if method.control is not None:
+            if json.loads(cell.settings):
+                raise LongtailError(f"The control {method.name!r} has no settings to override.")
+            cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
+            return Run("controls", cut, method.control, seed)
+        phase = self._final(method.name, cell.settings, dataset.name, cell.ratio)
+        return Run("phases", phase.cut, phase.name, seed)
+
+    @functools.cache  # noqa: B019 - a study lives as long as its process
+    def _final(self, method: str, overrides: str, dataset: str, ratio: int) -> Phase:
+        return phases.final_phase(
+            self.catalog.method(method),
+            json.loads(overrides),
+            self.catalog.dataset(dataset),
+            ratio,
+            self.config,
+            self.catalog,
+        )
+
+    # -- tables and figures -------------------------------------------------------------------------------------------
+
+    def table(self, paper: str, name: str) -> TablePlan:
+        """The plan of a table.
+
+        Raises:
+            LongtailError: for unknown names, in the call or in the specification, and for a printed key the CSV does not hold.
+        """
+        spec = self._artefact(paper, "tables", name)
+        published = self.catalog.published(paper, spec["published"]) if "published" in spec else None
+        entries = tuple(self._entries(spec, published, f"{paper} {name}"))
+        titles = {metric: self._metric(metric) for metric in spec["metrics"]}
+        return TablePlan(
+            paper=paper,
+            paper_title=self.catalog.paper(paper)["title"],
+            name=name,
+            title=spec["title"],
+            caption=spec["caption"],
+            metrics=tuple(spec["metrics"]),
+            metric_titles={metric: entry["title"] for metric, entry in titles.items()},
+            higher_is_better={metric: entry["higher_is_better"] for metric, entry in titles.items()},
+            layout=spec["layout"],
+            seeds=self._seeds(spec),
+            significance=spec.get("significance"),
+            entries=entries,
+            footnotes=tuple(self._footnotes(entry.cell for entry in entries)),
+            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}),
+        )
+
+    def _metric(self, name: str) -> Mapping[str, Any]:
+        if name not in self.catalog.metrics:
+            raise unknown("metric", name, self.catalog.metrics)
+        return self.catalog.metrics[name]
+
+    def _entries(
+        self, spec: Mapping[str, Any], published: Mapping[Any, Published] | None, where: str
+    ) -> Iterator[TableEntry]:
+        for row in spec["rows"]:
+            for column in spec["columns"]:
+                asked = {**column, **row}
+                if "average_of" in asked:
+                    continue
+                dataset = self.catalog.dataset(asked["dataset"])
+                group = asked.get("group", "")
+                printed = {"row": row["row"], "group": group, "dataset": dataset.title, "ratio": asked["ratio"]}
+                printed |= asked.get("published", {})
+                reason = self.missing(asked["method"], dataset.name)
+                for name in spec["metrics"]:
+                    metric = self._metric(name)
+                    key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
+                    number = published.get(key) if published is not None else None
+                    if published is not None and number is None:
+                        raise LongtailError(f"{where}: the published table has no number for {key}.")
+                    yield TableEntry(
+                        row=row["row"],
+                        group=group,
+                        dataset=dataset.title,
+                        ratio=asked["ratio"],
+                        metric=name,
+                        unit=metric["unit"],
+                        decimals=metric["decimals"],
+                        published=number.value if number else None,
+                        published_text=number.text if number else "",
+                        published_std=number.std if number else None,
+                        note=number.note if number else "",
+                        cell=None if reason else self._cell(asked, metric["scorer"]).keys(),
+                        missing=reason,
+                    )
+
+    def figure(self, paper: str, name: str) -> FigurePlan:
+        """The plan of a figure."""
+        spec = self._artefact(paper, "figures", name)
+        for scorer in spec.get("scorers", ()):
+            if scorer != "clusterer" and scorer not in self.catalog.scorers:
+                raise unknown(f"scorer ({paper} {name})", scorer, [*self.catalog.scorers, "clusterer"])
+        cells = []
+        for asked in spec["cells"]:
+            reason = self.missing(asked["method"], asked["dataset"])
+            first = spec["scorers"][0] if "scorers" in spec else "clusterer"
+            cells.append(
+                FigureCell(
+                    label=asked.get("label", asked["method"]),
+                    cell=None if reason else self._cell(asked, first).keys(),
+                    missing=reason,
+                    dataset=self.catalog.dataset(asked["dataset"]).title,
+                    ratio=asked["ratio"],
+                    group=asked.get("group", ""),
+                )
+            )
+        return FigurePlan(
+            paper=paper,
+            paper_title=self.catalog.paper(paper)["title"],
+            name=name,
+            title=spec["title"],
+            caption=spec["caption"],
+            kind=spec["kind"],
+            seeds=self._seeds(spec),
+            projection=spec.get("projection"),
+            options=spec.get("options", {}),
+            cells=tuple(cells),
+            footnotes=tuple(self._footnotes(cell.cell for cell in cells)),
+            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}),
+        )
+
+    def measurements(self, paper: str, name: str) -> list[Measurement]:
+        """The files that a table or figure merges, each with the keys of its cell."""
+        spec = self.catalog.paper(paper)
+        found: dict[tuple[Cell, int], Measurement] = {}
+        if name in spec.get("tables", {}):
+            plan: TablePlan | FigurePlan = self.table(paper, name)
+            wanted = [(Cell(**entry.cell), None) for entry in plan.entries if entry.cell]  # type: ignore[union-attr]
+        else:
+            plan = self.figure(paper, name)
+            scorers = spec["figures"][name].get("scorers", ())
+            wanted = []
+            for asked in spec["figures"][name]["cells"]:
+                if self.missing(asked["method"], asked["dataset"]) is None:
+                    projection = spec["figures"][name].get("projection")
+                    wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
+                    wanted += [(self._cell(asked, "clusterer"), projection)] if projection else []
+        for cell, projection in wanted:
+            for seed in plan.seeds:
+                if (cell, seed) not in found:
+                    found[cell, seed] = self._measurement(cell, seed, projection)
+        return list(found.values())
+
+    def _measurement(self, cell: Cell, seed: int, projection: str | None = None) -> Measurement:
+        run = self.run(cell, seed)
+        if projection is not None:
+            path = run.projection(cell.features, cell.split, projection)
+        else:
+            path = run.metrics(cell.features, cell.split, cell.scorer)
+        return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"})
+
+    def cell_measurements(self, method: str, cut: str, seed: int) -> list[Measurement]:
+        """The files behind one cell asked for directly, by the method's own clusterer."""
+        dataset, ratio = self.dataset_of(cut)
+        asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
+        return [self._measurement(self._cell(asked, "clusterer"), seed)]
+
+    # -- how each file is made ------------------------------------------------------------------------------------------
+
+    def dataset_of(self, cut: str) -> tuple[Dataset, int]:
+        """Dataset and ratio of a split's folder name."""
+        match = re.fullmatch(r"(?P<dataset>.+?)(-h\d+)?-ir(?P<ratio>\d+)", cut)
+        if match is None:
+            raise LongtailError(f"{cut!r} is no split; splits are called like 'cifar10-ir10'.")
+        dataset, ratio = self.catalog.dataset(match["dataset"]), int(match["ratio"])
+        if ratio < 1:
+            raise LongtailError(f"{cut!r}: an imbalance ratio is the largest class over the smallest, so at least 1.")
+        expected = phases.cut_name(dataset, ratio, self.config.budget)
+        if cut != expected:
+            raise LongtailError(f"There is no split {cut!r} under this budget; it would be {expected!r}.")
+        return dataset, ratio
+
+    @functools.cache  # noqa: B019 - a study lives as long as its process
+    def phases_of(self, cut: str) -> Mapping[str, Phase]:
+        """Every phase that any recipe of the catalogue, or any override of a table, trains on a split, by folder name."""
+        dataset, ratio = self.dataset_of(cut)
+        wanted = {(name, "{}") for name, method in self.catalog.methods.items() if method.recipe}
+        for spec in self.catalog.papers.values():
+            for asked in _asked_cells(spec):
+                if asked.get("dataset") == dataset.name and asked.get("ratio") == ratio and "settings" in asked:
+                    wanted.add((asked["method"], canonical(asked["settings"])))
+        found: dict[str, Phase] = {}
+        leaves: dict[Any, list[int]] = defaultdict(list)
+        for name, overrides in sorted(wanted):
+            if name in self.catalog.planned:
+                continue
+            final = self._final(self.catalog.method(name).name, overrides, dataset.name, ratio)
+            for phase in phases.steps(final):
+                if phase.name not in found:
+                    found[phase.name] = phase
+                    leaves[phases.stretch_key(phase)].append(phase.lineage[-1].last_epoch)
+        return {name: phases.cut_at(phase, leaves) for name, phase in found.items()}
+
+    def phase(self, cut: str, name: str) -> Phase:
+        """The phase in a folder.
+
+        Raises:
+            LongtailError: if no recipe arrives there, e.g. because the folder was made under another budget or protocol.
+        """
+        known = self.phases_of(cut)
+        if name not in known:
+            raise LongtailError(
+                f"No recipe trains {name!r} on {cut!r} under this configuration "
+                f"(budget {self.config.budget.name}, protocol {self.config.protocol}). Its phases are {', '.join(sorted(known))}."
+            )
+        return known[name]
+
+    def parent(self, cut: str, name: str) -> Phase | None:
+        """The phase whose checkpoint the training of another starts from."""
+        parent = self.phase(cut, name).parent
+        return None if parent is None else self.phase(cut, parent.name)
+
+    def lineage(self, cut: str, name: str) -> list[Phase]:
+        """The phase and all that must be trained before it, the latest first."""
+        chain = [self.phase(cut, name)]
+        while (parent := self.parent(cut, chain[-1].name)) is not None:
+            chain.append(parent)
+        return chain
+
+    def store_spec(self, image_set: str) -> dict[str, Any]:
+        """What the job that decodes an image set is told."""
+        for dataset in self.catalog.datasets.values():
+            images = dataset.images
+            if images["name"] == image_set:
+                source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
+                keys = ("classes", "image_size", "channels", "parts")
+                return {"images": image_set, "source": source, **{key: images[key] for key in keys}}
+        raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
+
+    def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
+        """What a job that reads a split's images is told about them."""
+        return phases.data_spec(dataset, ratio, self.config)
+
+    def split_spec(self, cut: str) -> dict[str, Any]:
+        """What the job that cuts a split is told."""
+        dataset, ratio = self.dataset_of(cut)
+        return {
+            "dataset": dataset.name,
+            "ratio": ratio,
+            "construction": dataset.construction,
+            "pool": list(dataset.pool),
+            "test": list(dataset.test) if dataset.test else None,
+            "head_class_rows": phases.capped_rows(dataset, self.config.budget),
+            "classes": dataset.images["classes"],
+            "shots": list(dataset.shots) if dataset.shots else None,
+        }
+
+    def parts(self, cut: str, split: str) -> tuple[str, ...]:
+        """The parts of the image set that a split takes rows from."""
+        dataset, _ = self.dataset_of(cut)
+        if split == "test" and dataset.test is None:
+            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
+        return dataset.pool if split == "train" else dataset.test or ()
+
+    # -- what results must say about themselves --------------------------------------------------------------------------
+
+    def label(self, datasets: Iterable[str]) -> str:
+        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
+        parts = [self.config.budget.label] if self.config.budget.label else []
+        if self.config.protocol != "official":
+            parts.append("protocol: the papers' text where it differs from the official code")
+        if self.config.precision is not None:
+            parts.append(f"precision {self.config.precision}")
+        sets = {self.catalog.dataset(name).images["name"]: self.catalog.dataset(name) for name in datasets}
+        parts += [
+            f"{sets[name].images['title']} images: {self.config.data[name]['name']}"
+            for name in sorted(sets)
+            if name in self.config.data
+        ]
+        return "; ".join(parts)
+
+    def _footnotes(self, cells: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
+        """Protocol choices and data sources behind the cells of a table or figure."""
+        reproduced = [cell for cell in cells if cell]
+        objectives = dict.fromkeys(
+            step["objective"] for cell in reproduced for step in self.catalog.method(cell["method"]).recipe
+        )
+        for objective in objectives:
+            for name, official, paper, where in choices(self.catalog.objectives[objective].settings):
+                taken, other = (official, paper) if self.config.protocol == "official" else (paper, official)
+                yield f"{objective}: {name} = {taken} ({self.config.protocol}; the other choice is {other}). {where}"
+        for name in dict.fromkeys(cell["dataset"] for cell in reproduced):
+            dataset = self.catalog.dataset(name)
+            yield f"{dataset.images['title']} images: {phases.source(dataset, self.config)['name']}."
+
+
+def _asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The cells that a paper's tables and figures ask for, as written."""
+    for table in spec.get("tables", {}).values():
+        for row in table["rows"]:
+            for column in table["columns"]:
+                yield {**column, **row}
+    for figure in spec.get("figures", {}).values():
+        yield from figure["cells"]
+
+
+def load_study(config: Mapping[str, Any], root: Path = catalogue.CATALOG) -> Study:
+    """The study behind a configuration.
+
+    Args:
+        config: plain data as Snakemake merged it from ``config.yaml`` and the command line.
+        root: the catalogue.
+
+    Raises:
+        LongtailError: naming the place and the way out for the first thing that is wrong.
+    """
+    catalog = catalogue.load(root)
+    return Study(configuration.parse(config, catalog.budgets), catalog)

@@ -1,0 +1,90 @@
+"""From settings with origins to plain values, for one dataset, ratio and protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.study.catalog import Catalog, Dataset
+
+
+def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
+    """The keys under which a setting's ``for`` may speak of this dataset, the most specific first."""
+    names = dict.fromkeys([dataset.name, dataset.images["name"]])
+    return tuple(key for name in names for key in (f"{name}-ir{ratio}", name))
+
+
+def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) -> Any:
+    """The value of a setting for a dataset (its :func:`selectors`) under a protocol."""
+    own = setting.get("for", {})
+    for key in keys:
+        if key in own:
+            return own[key]
+    return setting["value"] if "value" in setting else setting[protocol]
+
+
+def choices(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any, Any, str]]:
+    """The settings in which paper and official code differ: name, official value, paper's value, where."""
+    for name, setting in settings.items():
+        if "official" in setting:
+            yield name, setting["official"], setting["paper"], setting["where"]
+
+
+def _augmentation(name: str, objective: str, catalog: Catalog) -> Mapping[str, Any]:
+    if name not in catalog.augmentations:
+        raise unknown(f"augmentation (objective {objective!r})", name, catalog.augmentations)
+    return catalog.augmentations[name]
+
+
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+def _normalization(name: str, objective: str, dataset: Dataset) -> Mapping[str, Any]:
+    """``own``: the image set's statistics; ``imagenet``: ImageNet's, which need three channels."""
+    if name == "own":
+        return dataset.images["normalization"]
+    if name != "imagenet":
+        raise unknown(f"normalization (objective {objective!r})", name, ["own", "imagenet"])
+    if dataset.images["channels"] != 3:
+        raise LongtailError(
+            f"The objective {objective!r} normalises with ImageNet's statistics, but {dataset.name!r} has "
+            f"{dataset.images['channels']} channel; give it `normalization` `for: {{{dataset.name}: own}}`."
+        )
+    return IMAGENET
+
+
+def resolved(
+    objective: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    overrides: Mapping[str, Any],
+    dataset: Dataset,
+    ratio: int,
+    protocol: str,
+    catalog: Catalog,
+) -> dict[str, Any]:
+    """All settings of an objective as plain values, names of augmentations and normalisations replaced by what they mean.
+
+    Args:
+        objective: its name, for messages.
+        settings: with origins, as in the catalogue.
+        overrides: plain values that a table or figure sets, e.g. ``{"tags": 50}``.
+        dataset: what is trained on.
+        ratio: imbalance ratio.
+        protocol: ``official`` or ``paper``.
+        catalog: for augmentations.
+
+    Raises:
+        LongtailError: for an override of a setting that the objective does not have, and for unknown names.
+    """
+    keys = selectors(dataset, ratio)
+    values = {name: resolve(setting, keys, protocol) for name, setting in settings.items()}
+    for name, value in overrides.items():
+        if name not in values:
+            raise unknown(f"setting of objective {objective!r}", name, values)
+        values[name] = value
+    if "augmentation" in values:
+        values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
+    if "normalization" in values:
+        values["normalization"] = _normalization(values["normalization"], objective, dataset)
+    return values

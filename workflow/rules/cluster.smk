@@ -1,0 +1,49 @@
+# From embeddings to clusters.
+
+
+rule cluster:
+    input:
+        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
+    output:
+        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/assignments/{clusterer}.parquet",
+    log:
+        "results/logs/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.log",
+    benchmark:
+        "results/benchmarks/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        clusterer=clusterer_spec,
+        classes=number_of_classes,
+    threads: train_threads
+    resources:
+        gpu=0,
+        cpus_per_task=train_threads,
+        mem_mb=train_memory,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    group:
+        "evaluate"
+    shell:
+        "python -m longtail cluster --embeddings {input} --clusterer {params.clusterer:q} --classes {params.classes}"
+        " --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule project:
+    input:
+        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
+    output:
+        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/projections/{projection}.parquet",
+    log:
+        "results/logs/project/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{projection}.log",
+    benchmark:
+        "results/benchmarks/project/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{projection}.jsonl"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        projection=projection_spec,
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    shell:
+        "python -m longtail project --embeddings {input} --projection {params.projection:q} --out {output} > {log} 2>&1"

@@ -1,0 +1,207 @@
+# Functions and names that the rules share; no rules here.
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = str(Path(str(workflow.current_basedir)).parent)
+sys.path.insert(0, ROOT)
+# Jobs import the package from this checkout, with the interpreter that runs Snakemake unless an environment is activated.
+os.environ["PYTHONPATH"] = ROOT
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+from snakemake.exceptions import WorkflowError
+
+from longtail.errors import LongtailError
+from longtail.study import layout
+from longtail.study.layout import Run
+from longtail.study.phases import canonical
+from longtail.study.plan import load_study
+
+try:
+    STUDY = load_study(config)
+    TARGETS = STUDY.targets()
+except LongtailError as error:
+    raise WorkflowError(str(error)) from None
+
+VIEW = layout.view(STUDY.config.view)
+
+
+def one_of(names):
+    """A wildcard constraint that admits these names only."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+wildcard_constraints:
+    image_set=one_of({dataset.images["name"] for dataset in STUDY.catalog.datasets.values()}),
+    part="train|test",
+    split="train|test",
+    cut=r"[a-z0-9_-]+-ir\d+",
+    kind="phases|controls",
+    phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
+    control="pixels|labels|noise",
+    seed=r"\d+",
+    features="[a-z0-9_]+",
+    clusterer=one_of(STUDY.catalog.clusterers),
+    scorer=one_of(STUDY.catalog.scorers),
+    projection=one_of(STUDY.catalog.projections),
+    paper=one_of(STUDY.catalog.papers),
+    table="[a-z0-9]+",
+    figure="[a-z0-9]+",
+    method="[a-z0-9_-]+",
+
+
+def friendly(function):
+    """An input, params or resources function whose errors reach the user as one message."""
+
+    def wrapped(wildcards, **extra):
+        try:
+            return function(wildcards, **extra)
+        except LongtailError as error:
+            raise WorkflowError(str(error)) from None
+
+    return wrapped
+
+
+def run_of(wildcards):
+    """The folder of a run whose kind is a wildcard."""
+    return Run(wildcards.kind, wildcards.cut, wildcards.run, int(wildcards.seed))
+
+
+def resources_of(cut):
+    """Threads, memory and GPU that a dataset's training asks for."""
+    dataset, _ = STUDY.dataset_of(cut)
+    return {"gpu": 0, "minutes_per_epoch": 0.02, **dataset.images["resources"]}
+
+
+def train_threads(wildcards):
+    return resources_of(wildcards.cut)["threads"]
+
+
+@friendly
+def image_files(wildcards):
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    split = getattr(wildcards, "split", "train")
+    return [layout.images(dataset.images["name"], part) for part in STUDY.parts(wildcards.cut, split)]
+
+
+@friendly
+def label_files(wildcards):
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    return [layout.labels(dataset.images["name"], part) for part in STUDY.parts(wildcards.cut, wildcards.split)]
+
+
+def by_part(wildcards, files):
+    """``part=path`` arguments for the parts a split is cut from."""
+    split = getattr(wildcards, "split", "train")
+    return [f"{part}={path}" for part, path in zip(STUDY.parts(wildcards.cut, split), files)]
+
+
+def images_by_part(wildcards, input):
+    return by_part(wildcards, input.images)
+
+
+def labels_by_part(wildcards, input):
+    return by_part(wildcards, input.labels)
+
+
+def store_spec(wildcards):
+    return canonical(STUDY.store_spec(wildcards.image_set))
+
+
+def split_spec(wildcards):
+    return canonical(STUDY.split_spec(wildcards.cut))
+
+
+def data_spec(wildcards):
+    dataset, ratio = STUDY.dataset_of(wildcards.cut)
+    return canonical(STUDY.data_spec(dataset, ratio))
+
+
+@friendly
+def parent_checkpoint(wildcards):
+    parent = STUDY.parent(wildcards.cut, wildcards.phase)
+    return [] if parent is None else Run("phases", wildcards.cut, parent.name, int(wildcards.seed)).checkpoint
+
+
+@friendly
+def phase_spec(wildcards):
+    return canonical(STUDY.phase(wildcards.cut, wildcards.phase).spec(int(wildcards.seed)))
+
+
+def parent_option(wildcards, input):
+    return f"--parent {input.parent}" if input.parent else ""
+
+
+def train_minutes(wildcards, attempt):
+    epochs = STUDY.phase(wildcards.cut, wildcards.phase).epochs
+    return attempt * (30 + round(epochs * resources_of(wildcards.cut)["minutes_per_epoch"]))
+
+
+def train_memory(wildcards, attempt):
+    return attempt * resources_of(wildcards.cut)["mem_mb"]
+
+
+def train_gpus(wildcards):
+    return resources_of(wildcards.cut)["gpu"]
+
+
+def number_of_classes(wildcards):
+    return STUDY.dataset_of(wildcards.cut)[0].images["classes"]
+
+
+def clusterer_spec(wildcards):
+    return canonical(STUDY.catalog.clusterers[wildcards.clusterer])
+
+
+def scorer_spec(wildcards):
+    return canonical(STUDY.catalog.scorers[wildcards.scorer])
+
+
+def projection_spec(wildcards):
+    return canonical(STUDY.catalog.projections[wildcards.projection])
+
+
+def config_for(*targets):
+    """The configuration as a job that makes these targets sees it, so that other targets do not change its parameters."""
+    return canonical({**config, "targets": list(targets)})
+
+
+@friendly
+def artefact_measurements(wildcards):
+    return [measurement.path for measurement in STUDY.measurements(wildcards.paper, wildcards.artefact)]
+
+
+@friendly
+def cell_measurements(wildcards):
+    return [m.path for m in STUDY.cell_measurements(wildcards.method, wildcards.cut, int(wildcards.seed))]
+
+
+def artefact_config(wildcards):
+    return config_for(f"{wildcards.paper}_{wildcards.artefact}")
+
+
+def table_config(wildcards):
+    return config_for(f"{wildcards.paper}_{wildcards.table}")
+
+
+def figure_config(wildcards):
+    return config_for(f"{wildcards.paper}_{wildcards.figure}")
+
+
+def title_of(wildcards, kind):
+    spec = STUDY.catalog.papers[wildcards.paper]
+    name = getattr(wildcards, kind[:-1])
+    return spec.get(kind, {}).get(name, {}).get("title", name)
+
+
+def paper_title(wildcards):
+    return STUDY.catalog.papers[wildcards.paper]["title"]
+
+
+def table_labels(wildcards):
+    return {"table": title_of(wildcards, "tables"), "made with": STUDY.config.budget.label or "the papers' own budget"}
+
+
+def figure_labels(wildcards):
+    return {"figure": title_of(wildcards, "figures"), "made with": STUDY.config.budget.label or "the papers' own budget"}

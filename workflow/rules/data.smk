@@ -1,0 +1,45 @@
+# From raw images to the rows of a long tail.
+
+
+rule store:
+    output:
+        images="results/datasets/{image_set}/{part}/images.npy",
+        labels="results/datasets/{image_set}/{part}/labels.parquet",
+    log:
+        "results/logs/store/{image_set}-{part}.log",
+    benchmark:
+        "results/benchmarks/store/{image_set}-{part}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        spec=store_spec,
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    shell:
+        "python -m longtail store --spec {params.spec:q} --part {wildcards.part}"
+        " --images {output.images} --labels {output.labels} > {log} 2>&1"
+
+
+rule split:
+    input:
+        labels=label_files,
+    output:
+        "results/datasets/{cut}/{split}.parquet",
+    log:
+        "results/logs/split/{cut}-{split}.log",
+    benchmark:
+        "results/benchmarks/split/{cut}-{split}.jsonl"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=split_spec,
+        labels=labels_by_part,
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    shell:
+        "python -m longtail split --spec {params.spec:q} --split {wildcards.split}"
+        " --labels {params.labels} --out {output} > {log} 2>&1"

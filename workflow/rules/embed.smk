@@ -1,0 +1,52 @@
+# From a trained phase, or from an untrained control, to one vector per image.
+
+
+rule embed:
+    input:
+        checkpoint="results/phases/{cut}/{phase}/seed{seed}/checkpoint.pt",
+        spec="results/phases/{cut}/{phase}/seed{seed}/spec.json",
+        split="results/datasets/{cut}/{split}.parquet",
+        images=image_files,
+    output:
+        "results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/embeddings.parquet",
+    log:
+        "results/logs/embed/{cut}/{phase}-seed{seed}-{features}-{split}.log",
+    benchmark:
+        "results/benchmarks/embed/{cut}/{phase}-seed{seed}-{features}-{split}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        images=images_by_part,
+    threads: train_threads
+    resources:
+        gpu=train_gpus,
+        cpus_per_task=train_threads,
+        mem_mb=train_memory,
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    shell:
+        "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
+        " --split {input.split} --images {params.images} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule embed_control:
+    input:
+        split="results/datasets/{cut}/{split}.parquet",
+        images=image_files,
+    output:
+        "results/controls/{cut}/{control}/seed{seed}/{features}/{split}/embeddings.parquet",
+    log:
+        "results/logs/embed/{cut}/{control}-seed{seed}-{features}-{split}.log",
+    benchmark:
+        "results/benchmarks/embed/{cut}/{control}-seed{seed}-{features}-{split}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        data=data_spec,
+        images=images_by_part,
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    shell:
+        "python -m longtail embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
+        " --features {wildcards.features} --split {input.split} --images {params.images} --out {output} > {log} 2>&1"

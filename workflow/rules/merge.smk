@@ -1,0 +1,47 @@
+# All cells of one table or figure in one file; or one cell asked for directly.
+
+
+rule merge:
+    input:
+        artefact_measurements,
+    output:
+        f"{VIEW}/metrics/{{paper}}/{{artefact}}.parquet",
+    log:
+        f"{VIEW}/logs/merge/{{paper}}-{{artefact}}.log",
+    benchmark:
+        f"{VIEW}/benchmarks/merge/{{paper}}-{{artefact}}.jsonl"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        config=artefact_config,
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    localrule: True
+    shell:
+        "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
+        " --out {output} --metrics {input} > {log} 2>&1"
+
+
+rule cell:
+    input:
+        cell_measurements,
+    output:
+        f"{VIEW}/cells/{{method}}/{{cut}}/seed{{seed}}.parquet",
+    log:
+        f"{VIEW}/logs/cell/{{method}}-{{cut}}-seed{{seed}}.log",
+    benchmark:
+        f"{VIEW}/benchmarks/cell/{{method}}-{{cut}}-seed{{seed}}.jsonl"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        config=canonical(config),
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    localrule: True
+    shell:
+        "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
+        " --out {output} --metrics {input} > {log} 2>&1"
