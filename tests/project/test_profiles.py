@@ -1,0 +1,105 @@
+"""The two profiles, through Snakemake itself, on a workflow of two rules."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROFILES = {name: ROOT / name / "profile.yaml" for name in ("profiles/default", "slurm")}
+
+SNAKEFILE = """
+resource_scopes:
+    gpu="local",
+
+rule all:
+    input: expand("out/{seed}", seed=range(3))
+
+rule train:
+    output: "out/{seed}"
+    threads: 2
+    resources: gpu=1, cpus_per_task=2, mem_mb=100, runtime=1
+    shell: "mkdir busy && sleep 0.2 && rmdir busy && touch {output}"
+"""
+
+
+def profile(name: str) -> dict[str, Any]:
+    return yaml.safe_load(PROFILES[name].read_text())
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Path:
+    """A folder with a toy workflow and our profiles."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    for name, path in PROFILES.items():
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(path, tmp_path / name)
+    return tmp_path
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def test_the_profiles_share_no_key() -> None:
+    assert set(profile("profiles/default")) & set(profile("slurm")) == set()
+
+
+def test_the_default_profile_is_for_one_workstation() -> None:
+    assert profile("profiles/default") == {
+        "resources": {"gpu": 1},
+        "scheduler": "greedy",
+        "rerun-incomplete": True,
+        "keep-going": True,
+    }
+
+
+def test_the_slurm_profile_leaves_site_matters_to_the_site() -> None:
+    keys = set(profile("slurm"))
+    assert keys == {"executor", "jobs", "retries", "latency-wait", "slurm-logdir"}
+    assert profile("slurm")["executor"] == "slurm"
+    assert profile("slurm")["slurm-logdir"].startswith("results/logs/")
+
+
+def test_every_setting_says_why() -> None:
+    for path in PROFILES.values():
+        for line in path.read_text().splitlines():
+            if line and not line.startswith("#") and not line.endswith(":"):
+                assert "  # " in line, f"{path}: {line}"
+
+
+def test_the_options_written_as_comments_exist(workflow: Path) -> None:
+    """What a site is told to uncomment is accepted once it is uncommented."""
+    path = workflow / "slurm" / "profile.yaml"
+    advice = path.read_text().split("#\n", 1)[1]
+    uncommented = "".join(line.removeprefix("# ") for line in advice.splitlines(keepends=True))
+    assert set(yaml.safe_load(uncommented)) == {"slurm-status-command", "slurm-no-account", "default-resources"}
+    path.write_text(path.read_text().split("#\n", 1)[0] + uncommented)
+    if shutil.which("which") is None:
+        pytest.skip("the Slurm plugin needs the program `which`")
+    assert "train" in snakemake(workflow, "-n", "--cores", "all", "--profile", "slurm")
+
+
+def test_a_dry_run_for_the_cluster_needs_no_cluster(workflow: Path) -> None:
+    if shutil.which("which") is None:
+        pytest.skip("the Slurm plugin needs the program `which`")
+    said = snakemake(workflow, "-n", "--cores", "all", "--profile", "slurm")
+    assert [line.split() for line in said.splitlines() if line.startswith("train")] == [["train", "3"]] * 2
+    assert "gpu=1" in said
+
+
+def test_the_default_profile_is_found_and_runs_one_gpu_job_at_a_time(workflow: Path) -> None:
+    said = snakemake(workflow, "--cores", "8")
+    assert "profiles/default" in said
+    assert "gpu=1" in said
+    assert len(list((workflow / "out").iterdir())) == 3  # a second job at the same time would have found `busy`

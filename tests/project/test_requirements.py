@@ -1,0 +1,132 @@
+"""The pinned versions, the conda environments and the list of what is used directly agree."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+LISTS = sorted((ROOT / "requirements").iterdir())
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+ON_CONDA_FORGE = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+
+
+def requirements(name: str) -> list[Requirement]:
+    """The requirements of one file, without comments and references to other files."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements" / name).read_text().splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def pins(name: str) -> dict[str, Version]:
+    """Version by canonical name."""
+    found = {}
+    for requirement in requirements(name):
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", requirement
+        assert "*" not in pin.version, requirement
+        assert canonicalize_name(requirement.name) not in found, requirement
+        found[canonicalize_name(requirement.name)] = Version(pin.version)
+    return found
+
+
+def test_the_files_are_those_that_are_checked_here() -> None:
+    assert [path.name for path in LISTS] == ["dev.in", "dev.txt", "lock.txt", "run.in", "run.txt"]
+    assert [path.name for path in ENVIRONMENTS] == ["tables.yaml", "torch.yaml"]
+
+
+@pytest.mark.parametrize("name", ["run", "dev"])
+def test_everything_asked_for_is_pinned(name: str) -> None:
+    asked = {canonicalize_name(requirement.name) for requirement in requirements(f"{name}.in")}
+    assert asked
+    assert asked <= set(pins(f"{name}.txt"))
+
+
+def test_versions_stand_only_in_the_locks() -> None:
+    assert [str(one) for name in ("run.in", "dev.in") for one in requirements(name) if one.specifier] == []
+
+
+def test_the_development_environment_contains_the_other() -> None:
+    run, dev = pins("run.txt"), pins("dev.txt")
+    assert {name: dev.get(name) for name in run} == run
+
+
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+def test_the_pins_are_closed(name: str) -> None:
+    """Whatever an installed package requires here is pinned too, at a version that satisfies it."""
+    pinned = pins(name)
+    for package in pinned:
+        try:
+            needs = metadata.requires(package) or []
+        except metadata.PackageNotFoundError:
+            continue  # its marker rules this system out, or only the other file's packages are installed
+        for need in map(Requirement, needs):
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                version = pinned.get(canonicalize_name(need.name))
+                assert version is not None, f"{package} needs {need}"
+                assert need.specifier.contains(version, prereleases=True), (
+                    f"{package} needs {need}, pinned is {version}"
+                )
+
+
+def test_the_environment_in_use_is_the_pinned_one() -> None:
+    pinned = pins("dev.txt")
+    installed = {name: metadata.version(name) for name in ("numpy", "torch", "scikit-learn", "snakemake", "pytest")}
+    different = {
+        name: f"{version} instead of {pinned[name]}"
+        for name, version in installed.items()
+        if Version(version).public != pinned[name].public
+    }
+    assert different == {}, "run `make environment`"
+
+
+@pytest.mark.parametrize("path", [*LISTS, *ENVIRONMENTS], ids=lambda path: path.name)
+def test_no_address_of_an_index(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"\w+://\S*", text) == []
+    assert re.findall(r"(?m)^\s*(?:-i|-f|--index-url|--extra-index-url|--find-links|--trusted-host)\b.*", text) == []
+    assert re.findall(r"(?m)^[^#\n]*\s@\s.*", text) == []
+
+
+def dependencies(path: Path) -> dict[str, str]:
+    """Version by conda name, for entries ``name =1.2``."""
+    found = {}
+    for entry in yaml.safe_load(path.read_text())["dependencies"]:
+        match = re.fullmatch(r"([a-z0-9-]+) =(\d+(?:\.\d+)+)", entry)
+        assert match, f"{path.name}: {entry!r} is not of the form 'name =1.2'"
+        found[match[1]] = match[2]
+    return found
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_conda_environments_follow_the_pins(path: Path) -> None:
+    pinned = pins("run.txt")
+    for name, version in dependencies(path).items():
+        if name == "python":
+            continue
+        pin = pinned[canonicalize_name(ON_CONDA_FORGE.get(name, name))]
+        parts = version.split(".")
+        assert ".".join(map(str, pin.release[: len(parts)])) == version, f"{name} {version}, pinned is {pin}"
+        assert len(parts) >= 2
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_conda_environments_have_the_python_of_the_project(path: Path) -> None:
+    oldest = re.search(r'requires-python = ">=(\S+)"', (ROOT / "pyproject.toml").read_text())
+    assert oldest
+    assert Version(dependencies(path)["python"]) >= Version(oldest[1])
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_conda_environments_use_the_community_channel_alone(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_only_the_environment_that_is_called_so_has_torch() -> None:
+    assert [path.stem for path in ENVIRONMENTS if "pytorch" in dependencies(path)] == ["torch"]
