@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = "\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items())
     usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print(usage)
+        print(usage, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     try:
         if arguments[0] not in COMMANDS:

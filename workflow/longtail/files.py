@@ -51,8 +51,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are for the group
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
     except OSError as error:
+        if error.filename is not None and str(error.filename) != name:
+            raise  # another file of the block's failed, this one is not to blame
         raise LongtailError(
             f"Cannot write {target}: {error.strerror or error}. Check the folder's permissions and the free space."
         ) from error
@@ -101,7 +103,24 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, **facts: Any) -> 
         {**(table.schema.metadata or {}), PROVENANCE_KEY: json.dumps(provenance(**facts), sort_keys=True).encode()}
     )
     with replacing(path) as temporary:
-        pq.write_table(described, temporary, compression="zstd")
+        # Pages of values carry a checksum, pages of dictionaries do not; zstd makes up for the dictionaries.
+        pq.write_table(described, temporary, compression="zstd", use_dictionary=False, write_page_checksum=True)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
+    """The Parquet file at ``path``, with a ``LongtailError`` for all that can be wrong with it."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise LongtailError(f"{path} does not exist.") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise LongtailError(f"{path} cannot be read: {error.strerror}.") from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise LongtailError(
+            f"{path} is not a readable Parquet file ({error}). Delete it and run the workflow again to rebuild it."
+        ) from error
 
 
 def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
@@ -112,26 +131,24 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
         columns: the columns needed; all when None.
 
     Raises:
-        LongtailError: if the file is missing, truncated, no Parquet, or lacks one of ``columns``.
+        LongtailError: if the file is missing, truncated, damaged, no Parquet, or lacks one of ``columns``.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            present = file.schema_arrow.names
-            missing = [name for name in columns or () if name not in present]
-            if missing:
-                raise LongtailError(
-                    f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, present))}."
-                )
-            return file.read(columns=list(columns) if columns is not None else None)
-    except FileNotFoundError as error:
-        raise LongtailError(f"{path} does not exist.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise LongtailError(
-            f"{path} is not a readable Parquet file ({error}). Delete it and run the workflow again to rebuild it."
-        ) from error
+    with _opened(path) as file:
+        present = file.schema_arrow.names
+        missing = [name for name in columns or () if name not in present]
+        if missing:
+            raise LongtailError(
+                f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, present))}."
+            )
+        return file.read(columns=list(columns) if columns is not None else None)
 
 
 def read_provenance(path: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """The provenance that :func:`write_table` stored, empty if the file carries none."""
-    stored = (pq.read_schema(path).metadata or {}).get(PROVENANCE_KEY)
+    """The provenance that :func:`write_table` stored, empty if the file carries none.
+
+    Raises:
+        LongtailError: if the file is missing or no Parquet.
+    """
+    with _opened(path) as file:
+        stored = (file.schema_arrow.metadata or {}).get(PROVENANCE_KEY)
     return json.loads(stored) if stored else {}
