@@ -1,0 +1,1 @@
+"""Tables and figures: published numbers beside reproduced ones. Never imports torch."""

@@ -1,0 +1,191 @@
+"""From the metrics of all trials and seeds to one reproduced number per place of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from longtail.errors import LongtailError
+
+if TYPE_CHECKING:
+    from longtail.study.plan import TableEntry, TablePlan
+
+CELL_KEYS = ("method", "settings", "dataset", "ratio", "split", "features", "scorer")
+"""What identifies a cell in merged metrics, its training seed apart."""
+
+METRIC_COLUMNS = ("trial", "metric", "class", "cluster", "parameter", "value", "unit", "seed", *CELL_KEYS)
+"""The columns of a merged metrics file that reporting reads."""
+
+FRAME_TYPES = {
+    "paper": "str",
+    "table": "str",
+    "row": "str",
+    "group": "str",
+    "dataset": "str",
+    "ratio": "float64",
+    "metric": "str",
+    "unit": "str",
+    "published": "float64",
+    "published_std": "float64",
+    "reproduced": "float64",
+    "reproduced_std": "float64",
+    "difference": "float64",
+    "seeds": "int64",
+    "trials": "int64",
+    "trial_std": "float64",
+    "p_value": "float64",
+    "status": "str",
+    "reason": "str",
+    "label": "str",
+}
+"""The columns of a rendered table's tidy frame, in order."""
+
+
+def cell_key(cell: Mapping[str, Any], keys: tuple[str, ...] = CELL_KEYS) -> tuple[str, ...]:
+    """A cell's keys in comparable form: ratios as numbers (10 and 10.0 are one ratio), everything else as text."""
+    return tuple(f"{float(cell[key]):g}" if key == "ratio" else str(cell[key]) for key in keys)
+
+
+def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Mean and spread over the trials of every seed.
+
+    Args:
+        metrics: merged metrics with the columns :data:`METRIC_COLUMNS`. Values of single classes, clusters or
+            parameters are left to the figures.
+
+    Returns:
+        For every (cell key..., metric) a frame indexed by ``seed``: ``mean``, ``std`` (ddof 1), ``trials``, ``unit``.
+
+    Raises:
+        LongtailError: if a trial of a cell stands twice.
+    """
+    if metrics.empty:
+        return {}
+    whole = metrics[metrics["class"].isna() & metrics["cluster"].isna() & metrics["parameter"].isna()]
+    keys = [*CELL_KEYS, "metric"]
+    twice = whole.duplicated([*keys, "seed", "trial"])
+    if twice.any():
+        first = whole[twice].iloc[0]
+        raise LongtailError(
+            f"The merged metrics hold {first['metric']} of {first['method']} ({first['dataset']}, "
+            f"ratio {first['ratio']}, seed {first['seed']}, trial {first['trial']}) twice. Delete the merged file and merge again."
+        )
+    values = {}
+    for key, group in whole.groupby(keys, sort=False):
+        by_seed = group.groupby("seed")
+        values[(*cell_key(dict(zip(keys, key, strict=True))), str(key[-1]))] = pd.DataFrame(
+            {
+                "mean": by_seed["value"].mean(),
+                "std": by_seed["value"].std(ddof=1),
+                "trials": by_seed["value"].size(),
+                "unit": by_seed["unit"].first(),
+            }
+        )
+    return values
+
+
+def _check_unit(entry: TableEntry, units: set[str]) -> None:
+    """Fractions printed beside percentages would differ by a factor of a hundred without looking wrong."""
+    if len({unit == "percent" for unit in {entry.unit, *units}}) > 1:
+        raise LongtailError(
+            f"{entry.metric} of {entry.row} on {entry.dataset} was computed in {', '.join(sorted(units))}, but the "
+            f"table is in {entry.unit}. The scorer and the catalogue must agree on the unit."
+        )
+
+
+def _p_values(plan: TablePlan, seeds: list[pd.Series | None]) -> list[float]:
+    """Two-sided Welch t-tests over the seeds' means, NaN where there is nothing to test."""
+    if not plan.significance:
+        return [math.nan] * len(seeds)
+    against = plan.significance["against"]
+
+    def place(entry: TableEntry) -> tuple[Any, ...]:
+        return (entry.group, entry.dataset, entry.ratio, entry.metric)
+
+    reference = {
+        place(entry): values
+        for entry, values in zip(plan.entries, seeds, strict=True)
+        if entry.cell is not None and entry.cell["method"] == against and values is not None
+    }
+    tested = []
+    for entry, values in zip(plan.entries, seeds, strict=True):
+        other = reference.get(place(entry))
+        p_value = math.nan
+        if values is not None and other is not None and other is not values and min(len(values), len(other)) > 1:
+            spread = np.ptp(values) > 0 or np.ptp(other) > 0  # without any the statistic is undefined
+            p_value = float(stats.ttest_ind(values, other, equal_var=False).pvalue) if spread else math.nan
+        tested.append(p_value)
+    return tested
+
+
+def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
+    """One line per printed or planned number.
+
+    ``reproduced`` is the mean over the training seeds of the means over their clustering trials, ``reproduced_std`` the
+    standard deviation (ddof 1) of those means over the seeds (missing with fewer than two), ``trial_std`` the standard
+    deviation over the trials of one seed (root mean square over the seeds; missing with fewer than two trials).
+
+    Args:
+        plan: what the table shows.
+        metrics: merged metrics, possibly without a line.
+
+    Returns:
+        The columns of :data:`FRAME_TYPES`; ``status`` is ``reproduced`` or ``missing``, and ``reason`` says why a
+        missing one is missing or why a reproduced one rests on fewer seeds than the table asks for.
+
+    Raises:
+        LongtailError: if metrics and table disagree on the unit, or a trial stands twice.
+    """
+    values = seed_values(metrics)
+    wanted = len(plan.seeds)
+    records: list[dict[str, Any]] = []
+    means: list[pd.Series | None] = []
+    for entry in plan.entries:
+        found = values.get((*cell_key(entry.cell), entry.metric)) if entry.cell is not None else None
+        record: dict[str, Any] = {
+            "paper": plan.paper,
+            "table": plan.name,
+            "row": entry.row,
+            "group": entry.group,
+            "dataset": entry.dataset,
+            "ratio": float(entry.ratio),
+            "metric": entry.metric,
+            "unit": entry.unit,
+            "published": entry.published,
+            "published_std": entry.published_std,
+            "seeds": 0,
+            "trials": 0,
+            "status": "missing",
+            "reason": entry.missing or "",
+            "label": plan.label,
+        }
+        if found is not None and not np.isfinite(found["mean"]).all():
+            record["reason"] = "the computed value is not a finite number"
+            found = None
+        elif entry.cell is not None and found is None:
+            record["reason"] = "not among the computed metrics"
+        if found is not None:
+            _check_unit(entry, set(found["unit"]))
+            seeds = len(found)
+            reproduced = float(found["mean"].mean())
+            spreads = found["std"].dropna()
+            record |= {
+                "reproduced": reproduced,
+                "reproduced_std": float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan,
+                "difference": math.nan if entry.published is None else reproduced - entry.published,
+                "seeds": seeds,
+                "trials": int(found["trials"].max()),
+                "trial_std": float(np.sqrt((spreads**2).mean())) if len(spreads) else math.nan,
+                "status": "reproduced",
+                "reason": f"{seeds} of {wanted} training seeds" if seeds < wanted else "",
+            }
+        records.append(record)
+        means.append(None if found is None else found["mean"])
+    for record, p_value in zip(records, _p_values(plan, means), strict=True):
+        record["p_value"] = p_value
+    return pd.DataFrame(records, columns=list(FRAME_TYPES)).astype(FRAME_TYPES)

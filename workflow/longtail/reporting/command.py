@@ -1,0 +1,57 @@
+"""What the commands of this room share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from longtail.errors import LongtailError
+from longtail.files import read_table
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that renders something."""
+    parser.add_argument("--paper", required=True, help="name of the paper or study, e.g. conmix")
+    parser.add_argument("--config", required=True, help="the run's configuration as JSON, or @FILE with that JSON")
+    parser.add_argument("--metrics", required=True, help="merged metrics (Parquet)")
+    parser.add_argument("--out-dir", required=True, help="folder that the finished files go to")
+
+
+def read_config(text: str) -> dict[str, Any]:
+    """The configuration given as JSON or as ``@FILE``.
+
+    Raises:
+        LongtailError: if the file cannot be read or the text is not a JSON object.
+    """
+    source = "--config"
+    if text.startswith("@"):
+        source = text[1:]
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LongtailError(f"Cannot read the configuration {source}: {error}.") from error
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LongtailError(f"{source} is not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise LongtailError(f"{source} must hold a JSON object, not {type(config).__name__}.")
+    return config
+
+
+def read_metrics(path: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Merged metrics; a file without any column, which is what merging no cell gives, becomes an empty frame.
+
+    Raises:
+        LongtailError: if the file is missing, unreadable, or lacks one of ``columns``.
+    """
+    merged = read_table(path)
+    missing = [name for name in columns if name not in merged.column_names]
+    if missing and merged.column_names:
+        raise LongtailError(f"{path} lacks the column {', '.join(map(repr, missing))}; merge it again.")
+    return merged.to_pandas()

@@ -1,0 +1,94 @@
+"""``python -m longtail table``: one table of a paper, published numbers beside reproduced ones."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from longtail import files
+from longtail.reporting import formats
+from longtail.reporting.aggregate import METRIC_COLUMNS, tidy
+from longtail.reporting.command import add_common_arguments, read_config, read_metrics
+from longtail.reporting.grid import arrange
+
+if TYPE_CHECKING:
+    from longtail.study.plan import TablePlan
+
+
+@dataclass(frozen=True)
+class RenderedTable:
+    """A finished table.
+
+    Attributes:
+        frame: one line per printed or planned number, see ``aggregate.FRAME_TYPES``.
+        document: the same, laid out for reading.
+    """
+
+    frame: pd.DataFrame
+    document: formats.Document
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write ``<name>.{parquet,csv,md,tex,html}``: if one cannot be written, the others are not replaced either.
+
+        Raises:
+            LongtailError: when the folder cannot be written.
+        """
+        texts = {
+            "csv": self.frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
+            "md": formats.markdown(self.document),
+            "tex": formats.latex(self.document),
+            "html": formats.html(self.document),
+        }
+        with ExitStack() as stack:
+            for suffix, text in texts.items():
+                stack.enter_context(files.replacing(folder / f"{name}.{suffix}")).write_text(text, encoding="utf-8")
+            files.write_table(
+                stack.enter_context(files.replacing(folder / f"{name}.parquet")),
+                pa.Table.from_pandas(self.frame, preserve_index=False),
+                artefact=self.document.name,
+                label=self.document.label,
+                notes=[*self.document.grid.notes, *self.document.grid.marks],
+            )
+
+
+def render_table(plan: TablePlan, metrics: pd.DataFrame) -> RenderedTable:
+    """Put what was computed beside what was printed.
+
+    Args:
+        plan: the table's places, from ``study``.
+        metrics: merged metrics of its cells, possibly without a line.
+
+    Raises:
+        LongtailError: if metrics and plan contradict each other (units, repeated trials, two numbers in one place).
+    """
+    frame = tidy(plan, metrics)
+    document = formats.Document(
+        title=plan.title,
+        paper=plan.paper_title,
+        caption=plan.caption,
+        label=plan.label,
+        name=f"{plan.paper}-{plan.name}",
+        grid=arrange(plan, frame),
+    )
+    return RenderedTable(frame, document)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--table", required=True, help="name of the table, e.g. table2")
+    add_common_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Render one table in all formats."""
+    from longtail.study.plan import load_study
+
+    plan = load_study(read_config(arguments.config)).table(arguments.paper, arguments.table)
+    metrics = read_metrics(arguments.metrics, METRIC_COLUMNS)
+    render_table(plan, metrics).write(Path(arguments.out_dir), arguments.table)
