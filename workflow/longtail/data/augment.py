@@ -1,0 +1,441 @@
+"""Random views of a batch of images, computed on the device that trains on them.
+
+The lists are those of the official codes (AUG-C: VITA-Group/SDCLR and LZX-001/ConMix; AUG-M: LZX-001/MiniClustering):
+random resized crop, horizontal flip, colour jitter, random greyscale, and where the catalogue asks for it Gaussian
+blur. Those codes use torchvision's per-image transforms on Pillow images; here a whole batch is transformed at once,
+each image with parameters of its own. :meth:`Augmentation.draw` takes the random numbers, :meth:`Augmentation.apply`
+is deterministic.
+
+* **Resampling.** Pillow's filters (antialiased; bicubic with a = -0.5; kernels cut off and renormalised at the border
+  of the crop) are separable and linear, so crop, resize and flip of an image are one small matrix per axis, and a batch
+  is two batched matrix products. PyTorch's own kernels do not give these values for boxes that differ within a batch:
+  ``grid_sample`` neither antialiases nor renormalises, and its cubic has a = -0.75. The horizontal pass comes first
+  and is clipped, as in Pillow, which bounds the difference to Pillow's 8-bit result by its rounding (1.1 / 255).
+* **Colour.** Brightness, contrast and saturation are one blend f x + (1 - f) t with different targets t, so that images
+  whose jitter comes in different orders share the arithmetic: three blends, hue once, three blends.
+* **Rounding.** Pillow rounds to 8 bits after every operation, this code never does. Values are clipped to [0, 1]
+  where Pillow clips.
+
+Measured on one core of a Xeon server, one AUG-C view of 512 colour images of 32x32 takes 51 ms; torchvision's
+transforms, image by image, take 290 ms, and kornia 0.9, with one order of jitter per batch and no antialiasing,
+108 ms. A view of 128 grey images of 8x8 takes 0.8 ms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longtail.data.spec import check_keys
+from longtail.errors import LongtailError, unknown
+
+ATTEMPTS = 10  # boxes tried before the central one is taken, as in torchvision's RandomResizedCrop
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, Pillow's grey
+
+
+def _triangle(x: Tensor) -> Tensor:
+    return (1 - x.abs()).clamp_(min=0)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' cubic with a = -1/2."""
+    x = x.abs().clamp_(max=2)
+    near = (1.5 * x - 2.5).mul_(x).mul_(x).add_(1)
+    far = (-0.5 * x + 2.5).mul_(x).sub_(4).mul_(x).add_(2)
+    return torch.where(x < 1, near, far)
+
+
+FILTERS: Mapping[str, Callable[[Tensor], Tensor]] = {"bilinear": _triangle, "bicubic": _cubic}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was drawn for a batch; every tensor has one entry per image.
+
+    Attributes:
+        top, left, height, width: the box that is cut out, in pixels; float32 with whole values.
+        flip: whether it is mirrored, bool.
+        order: (B, 3) int64, the order of 0 brightness, 1 contrast and 2 saturation.
+        hue_position: how many of these three come before hue, 0..3.
+        factors: (B, 3) factors of brightness, contrast and saturation; 1 where the image is not jittered.
+        hue: shift in turns, in [-0.5, 0.5]; 0 where the image is not jittered.
+        grayscale: whether the colours are dropped, bool.
+        sigma: standard deviation of the blur in pixels; 0 where the image is not blurred.
+    """
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+    flip: Tensor
+    order: Tensor
+    hue_position: Tensor
+    factors: Tensor
+    hue: Tensor
+    grayscale: Tensor
+    sigma: Tensor
+
+
+@dataclass(frozen=True)
+class _Jitter:
+    probability: float
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Blur:
+    probability: float
+    kernel: int
+    sigma: tuple[float, float]
+
+
+class Augmentation:
+    """One random view of each image of a batch.
+
+    Args:
+        spec: the list as in the catalogue: ``crop_scale`` and ``crop_ratio`` (ranges of area share and aspect ratio),
+            ``interpolation`` (``bilinear`` or ``bicubic``), ``flip`` (probability), ``jitter`` (``probability``,
+            ``brightness``, ``contrast``, ``saturation``, ``hue``), ``grayscale`` (probability), ``blur`` (``kernel`` in
+            pixels, ``sigma`` range, ``probability``). What is absent or null is not done.
+        size: height and width of the views; None for those of the images.
+
+    Raises:
+        LongtailError: for an unknown key, or a value out of its range.
+    """
+
+    def __init__(self, spec: Mapping[str, Any], size: int | None = None) -> None:
+        known = ["crop_scale", "crop_ratio", "interpolation", "flip", "jitter", "grayscale", "blur"]
+        check_keys("an augmentation", spec, known, required=[])
+        self.size = size
+        self.scale = _range(spec, "crop_scale", (1.0, 1.0), 0.0, 1.0)
+        self.ratio = _range(spec, "crop_ratio", (3 / 4, 4 / 3), 0.0, math.inf)
+        self.crops = spec.get("crop_scale") is not None
+        interpolation = spec.get("interpolation") or "bilinear"
+        if interpolation not in FILTERS:
+            raise unknown("interpolation", interpolation, FILTERS)
+        self.interpolation = interpolation
+        self.flip = _probability("flip", spec.get("flip") or 0.0)
+        self.grayscale = _probability("grayscale", spec.get("grayscale") or 0.0)
+        jitter = spec.get("jitter") or {"probability": 0.0}
+        strengths = ["brightness", "contrast", "saturation", "hue"]
+        check_keys("a colour jitter", jitter, ["probability", *strengths], required=["probability"])
+        self.jitter = _Jitter(**jitter)
+        _probability("jitter.probability", self.jitter.probability)
+        for name in strengths:
+            value, most = jitter.get(name, 0.0), 0.5 if name == "hue" else math.inf
+            if not 0 <= value <= most:
+                raise LongtailError(f"jitter.{name} of an augmentation is {value}; it must lie in [0, {most:g}].")
+        self.blur = None
+        if spec.get("blur"):
+            keys = ["probability", "kernel", "sigma"]
+            check_keys("a blur", spec["blur"], keys, required=keys)
+            kernel = spec["blur"]["kernel"]
+            if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+                raise LongtailError(
+                    f"blur.kernel of an augmentation is {kernel!r}; it must be an odd number of pixels."
+                )
+            probability = _probability("blur.probability", spec["blur"]["probability"])
+            self.blur = _Blur(probability, kernel, _range(spec["blur"], "sigma", None, 0.0, math.inf))
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw and apply.
+
+        Args:
+            images: uint8 (B, C, H, W), in any memory format.
+            generator: source of the random numbers, on the device of ``images``.
+
+        Returns:
+            float32 (B, C, S, S) in [0, 1], not yet normalised.
+        """
+        batch, _, height, width = images.shape
+        return self.apply(images, self.draw(batch, height, width, generator))
+
+    def draw(self, batch: int, height: int, width: int, generator: torch.Generator) -> Parameters:
+        """Parameters for ``batch`` images of ``height`` x ``width``.
+
+        The distributions are those of torchvision's RandomResizedCrop, RandomHorizontalFlip, RandomApply(ColorJitter),
+        RandomGrayscale and GaussianBlur. All numbers of a batch come from one call of the generator.
+        """
+        u = torch.rand(batch, 2 * ATTEMPTS + 16, generator=generator, device=generator.device)
+        areas, aspects, rest = u[:, :ATTEMPTS], u[:, ATTEMPTS : 2 * ATTEMPTS], u[:, 2 * ATTEMPTS :].unbind(1)
+        if self.crops:
+            box_height, box_width = self._box(areas, aspects, height, width)
+        else:
+            box_height, box_width = torch.full_like(rest[0], height), torch.full_like(rest[0], width)
+        jittered = (rest[3] < self.jitter.probability).float()
+        strength = (self.jitter.brightness, self.jitter.contrast, self.jitter.saturation)
+        factors = [
+            1 + jittered * (max(0.0, 1 - s) + (1 + s - max(0.0, 1 - s)) * value - 1)
+            for s, value in zip(strength, rest[4:7], strict=True)
+        ]
+        sigma = torch.zeros_like(rest[0])
+        if self.blur:
+            low, high = self.blur.sigma
+            sigma = (low + (high - low) * rest[14]) * (rest[13] < self.blur.probability)
+        return Parameters(
+            top=(rest[0] * (height - box_height + 1)).floor().minimum(height - box_height),
+            left=(rest[1] * (width - box_width + 1)).floor().minimum(width - box_width),
+            height=box_height,
+            width=box_width,
+            flip=rest[2] < self.flip,
+            order=torch.stack(rest[7:10], 1).argsort(1),
+            hue_position=(rest[10] * 4).long().clamp_(max=3),
+            factors=torch.stack(factors, 1),
+            hue=jittered * self.jitter.hue * (2 * rest[11] - 1),
+            grayscale=rest[12] < self.grayscale,
+            sigma=sigma,
+        )
+
+    def _box(self, areas: Tensor, aspects: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Height and width of the first of ten boxes that fits; if none does, of the largest with an allowed aspect."""
+        low, high = self.scale
+        area = height * width * (low + (high - low) * areas)
+        slim, wide = self.ratio
+        aspect = (math.log(slim) + (math.log(wide) - math.log(slim)) * aspects).exp()
+        w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+        first = fits.float().argmax(1, keepdim=True)
+        if width / height < slim:
+            spare = (round(width / slim), width)
+        elif width / height > wide:
+            spare = (height, round(height * wide))
+        else:
+            spare = (height, width)
+        found = fits.any(1)
+        return (
+            torch.where(found, h.gather(1, first).squeeze(1), float(spare[0])),
+            torch.where(found, w.gather(1, first).squeeze(1), float(spare[1])),
+        )
+
+    def apply(self, images: Tensor, drawn: Parameters) -> Tensor:
+        """The views that ``drawn`` describes; shapes as for a call."""
+        x = self._crop(images, drawn)
+        x = self._jitter_grey(x, drawn) if x.shape[1] == 1 else self._jitter_colour(x, drawn)
+        if self.blur:
+            x = _blur(x, drawn.sigma, self.blur.kernel)
+        return x
+
+    def _crop(self, images: Tensor, drawn: Parameters) -> Tensor:
+        height, width = images.shape[2:]
+        rows = _resampling(drawn.top, drawn.height, height, self.size or height, self.interpolation)
+        columns = _resampling(drawn.left, drawn.width, width, self.size or width, self.interpolation)
+        columns = torch.where(drawn.flip[:, None, None], columns.flip(1), columns)
+        return _resample(images, rows, columns)
+
+    def _jitter_grey(self, x: Tensor, drawn: Parameters) -> Tensor:
+        """Brightness and contrast; saturation, hue and greyscale do nothing to one channel."""
+        if self.jitter.probability == 0:
+            return x
+        for slot in range(3):
+            operation = drawn.order[:, slot]
+            factor = drawn.factors.gather(1, operation[:, None]).squeeze(1)
+            factor = torch.where(operation == 2, 1.0, factor)
+            mean = x.mean((1, 2, 3)) * (operation == 1)
+            x = x.mul(factor[:, None, None, None]).add_(((1 - factor) * mean)[:, None, None, None]).clamp_(0, 1)
+        return x
+
+    def _jitter_colour(self, x: Tensor, drawn: Parameters) -> Tensor:
+        if self.jitter.probability > 0:
+            x = self._blends(x, drawn, before_hue=True)
+            if self.jitter.hue > 0:
+                x = shift_hue(x, drawn.hue)
+                x = self._blends(x, drawn, before_hue=False)
+        if self.grayscale > 0:
+            x = torch.where(drawn.grayscale[:, None, None, None], luma(x), x)
+        return x
+
+    def _blends(self, x: Tensor, drawn: Parameters, before_hue: bool) -> Tensor:
+        """Brightness, contrast and saturation of the images whose turn it is; the others have factor 1."""
+        for slot in range(3):
+            operation = drawn.order[:, slot]
+            turn = drawn.hue_position > slot if before_hue else drawn.hue_position <= slot
+            if self.jitter.hue == 0:
+                turn = torch.ones_like(turn)
+            factor = torch.where(turn, drawn.factors.gather(1, operation[:, None]).squeeze(1), 1.0)[:, None, None, None]
+            grey = luma(x)
+            mean = grey.mean((2, 3), keepdim=True)
+            operation = operation[:, None, None, None]
+            target = grey.mul_((1 - factor) * (operation == 2)).add_((1 - factor) * (operation == 1) * mean)
+            x = torch.addcmul(target, x, factor).clamp_(0, 1)
+        return x
+
+
+def luma(x: Tensor) -> Tensor:
+    """Grey (B, 1, H, W) of colour images (B, 3, H, W)."""
+    red, green, blue = x.split(1, 1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of colour images, with value and saturation (HSV) kept.
+
+    Args:
+        x: (B, 3, H, W) in [0, 1].
+        turns: (B,) shift, 1 for a full circle.
+    """
+    red, green, blue = x.unbind(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    scale = 1 / chroma.clamp(min=1e-12)  # without chroma all differences are 0, and any hue will do
+    sixth = torch.where(
+        value == red,
+        (green - blue) * scale,
+        torch.where(value == green, (blue - red).mul_(scale).add_(2), (red - green).mul_(scale).add_(4)),
+    )
+    sixth += 6 * turns[:, None, None]
+    # Channel n of hue h is value - chroma * max(0, min(k, 4 - k, 1)) with k = (n + h) mod 6.
+    shifted = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for channel, offset in enumerate((5, 3, 1)):
+        k = (sixth + offset).remainder_(6)
+        torch.sub(value, torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma), out=shifted[:, channel])
+    return shifted
+
+
+def _resampling(start: Tensor, length: Tensor, size: int, out: int, interpolation: str) -> Tensor:
+    """Weights of Pillow's resize of a stretch of an axis to ``out`` pixels.
+
+    Args:
+        start: (B,) first pixel of the stretch.
+        length: (B,) pixels in it.
+        size: pixels of the axis.
+        out: pixels wanted.
+        interpolation: a key of ``FILTERS``.
+
+    Returns:
+        (B, out, size), each row of weights adding up to 1.
+    """
+    position = torch.arange(size, device=start.device) + 0.5 - start[:, None]
+    inside = (position > 0) & (position < length[:, None])
+    step = length / out
+    centre = (torch.arange(out, device=start.device) + 0.5) * step[:, None]
+    support = step.clamp(min=1)[:, None, None]
+    weights = FILTERS[interpolation]((position[:, None, :] - centre[:, :, None]).div_(support)) * inside[:, None, :]
+    return weights / weights.sum(2, keepdim=True)
+
+
+def _resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows`` @ image @ ``columns``^T for every image and channel.
+
+    Args:
+        images: uint8 (B, C, H, W).
+        rows: (B, S, H), or (1, S, H) for all images alike.
+        columns: (B, T, W), or (1, T, W).
+
+    Returns:
+        float32 (B, C, S, T) in [0, 1], contiguous.
+    """
+    batch, channels, height, width = images.shape
+    down, across = rows.shape[1], columns.shape[1]
+    planes = images.permute(0, 2, 1, 3).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    with torch.autocast(images.device.type, enabled=False):
+        x = planes.reshape(batch, height * channels, width) @ columns.expand(batch, -1, -1).transpose(1, 2)
+        x = x.clamp_(0, 1).reshape(batch, height, channels * across)  # Pillow, too, clips between the two passes
+        x = rows.expand(batch, -1, -1) @ x
+    return x.reshape(batch, down, channels, across).transpose(1, 2).contiguous().clamp_(0, 1)
+
+
+def _blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
+    """Gaussian blur with the border mirrored; images with ``sigma`` 0 stay as they are."""
+    height, width = x.shape[2:]
+    radius = kernel // 2
+    if radius >= min(height, width):
+        raise LongtailError(f"A blur of {kernel} pixels does not fit images of {height}x{width}.")
+    offsets = torch.arange(-radius, radius + 1, device=x.device)
+    weights = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-6)[:, None]) ** 2)
+    weights = weights / weights.sum(1, keepdim=True)
+
+    def matrix(size: int) -> Tensor:
+        source = (torch.arange(size, device=x.device)[:, None] + offsets).abs()
+        source = torch.where(source >= size, 2 * (size - 1) - source, source)
+        taps = (source[:, :, None] == torch.arange(size, device=x.device)).float()  # (size, kernel, size)
+        return torch.einsum("bk,ikj->bij", weights, taps)
+
+    with torch.autocast(x.device.type, enabled=False):
+        return matrix(height)[:, None] @ x @ matrix(width)[:, None].transpose(2, 3)
+
+
+def unaugmented(images: Tensor, transform: Mapping[str, int | None], size: int) -> Tensor:
+    """The images as they are embedded: resized, cut to the centre and brought to the size of the network.
+
+    Bilinear and antialiased throughout, as torchvision's Resize on Pillow images. MiniClustering's code embeds Tiny
+    ImageNet with resize 256, crop 224 and size 64, so it sees the central 87.5 % of each axis.
+
+    Args:
+        images: uint8 (B, C, S, S).
+        transform: ``resize`` and ``crop`` in pixels, each null for none.
+        size: height and width wanted.
+
+    Returns:
+        float32 (B, C, size, size) in [0, 1].
+
+    Raises:
+        LongtailError: if the images are not square, or smaller than the crop.
+    """
+    side = images.shape[-1]
+    if images.shape[-2] != side:
+        raise LongtailError(f"Images are embedded as squares, not as {images.shape[-2]}x{side}.")
+    matrix = torch.eye(side, device=images.device)
+    if resize := transform.get("resize"):
+        matrix = _whole(side, resize, images.device) @ matrix
+    if crop := transform.get("crop"):
+        if crop > len(matrix):
+            raise LongtailError(f"test_transform cuts {crop} pixels out of images of {len(matrix)}.")
+        first = round((len(matrix) - crop) / 2)
+        matrix = matrix[first : first + crop]
+    if len(matrix) != size:
+        matrix = _whole(len(matrix), size, images.device) @ matrix
+    if len(matrix) == side and not (transform.get("resize") or transform.get("crop")):
+        return images.to(torch.float32).div_(255)
+    return _resample(images, matrix[None], matrix[None])
+
+
+def _whole(size: int, out: int, device: torch.device) -> Tensor:
+    """Bilinear weights (out, size) of resizing a whole axis."""
+    length = torch.full((1,), float(size), device=device)
+    return _resampling(torch.zeros_like(length), length, size, out, "bilinear")[0]
+
+
+class Normalization:
+    """(x - mean) / std per channel.
+
+    Args:
+        mean: one per channel, of pixels in [0, 1].
+        std: likewise.
+        device: where the images are.
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device | str = "cpu") -> None:
+        if len(mean) != len(std) or not all(value > 0 for value in std):
+            raise LongtailError(f"A normalisation needs a mean and a positive std per channel, not {mean} and {std}.")
+        self.mean = torch.tensor(mean, dtype=torch.float32, device=device)[:, None, None]
+        self.std = torch.tensor(std, dtype=torch.float32, device=device)[:, None, None]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise float images (B, C, H, W)."""
+        return (images - self.mean).div_(self.std)
+
+
+def _probability(name: str, value: float) -> float:
+    if not 0 <= value <= 1:
+        raise LongtailError(f"{name} of an augmentation is {value}; a probability lies in [0, 1].")
+    return value
+
+
+def _range(
+    spec: Mapping[str, Any], key: str, default: tuple[float, float] | None, above: float, most: float
+) -> tuple[float, float]:
+    """The pair of numbers ``spec[key]``, increasing, greater than ``above`` and at most ``most``."""
+    value = spec.get(key) or default
+    if value is None or len(value) != 2 or not above < value[0] <= value[1] <= most:
+        raise LongtailError(
+            f"{key} of an augmentation is {value}; it must be [low, high] with {above:g} < low <= high."
+        )
+    return float(value[0]), float(value[1])

@@ -1,0 +1,418 @@
+"""Where images come from: one class per kind of source.
+
+A source lists the images of one part (``train`` or ``test``) in *source order*: the order of the files as they were
+published. The long-tailed protocol takes the first rows of each class, so this order is part of the science (ConMix
+Sec. 5.1.1 and its official code, LZX-001/ConMix). Decoding is apart from listing, so that it can run in threads.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from longtail.data.spec import check_keys, is_count, json_object
+from longtail.errors import LongtailError, unknown
+
+
+class Sample(NamedTuple):
+    """One image before decoding.
+
+    Attributes:
+        name: what an error message calls the image (a file, or a file and its row).
+        content: pixels (uint8, (H, W) or (H, W, C)), an encoded image, or the path of one.
+        label: class index as the source gives it.
+    """
+
+    name: str
+    content: np.ndarray | bytes | Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """What the catalogue says about one set of images.
+
+    Attributes:
+        images: its name.
+        source: ``kind`` and the options of that kind. All kinds take ``root``, the folder that relative paths start
+            from, ``name``, what tables call the source, and ``resize`` and ``crop``, which make any image square.
+        classes: number of classes K; labels are 0..K-1.
+        image_size: height and width the networks see.
+        channels: 1 or 3.
+        parts: number of images in each part.
+    """
+
+    images: str
+    source: Mapping[str, Any]
+    classes: int
+    image_size: int
+    channels: int
+    parts: Mapping[str, int]
+
+    @classmethod
+    def from_json(cls, text: str) -> ImageSet:
+        """Parse the ``--spec`` of the store command.
+
+        Raises:
+            LongtailError: if the text is no JSON object, or a key is missing, unknown or of the wrong type.
+        """
+        spec = json_object(text)
+        known = [field.name for field in fields(cls)]
+        check_keys("the specification of an image set", spec, known, required=known)
+        for key in ("classes", "image_size", "channels"):
+            if not is_count(spec[key]):
+                raise LongtailError(f"{key} of {spec['images']} is {spec[key]!r}; it must be a positive integer.")
+        if spec["channels"] not in (1, 3):
+            raise LongtailError(f"channels of {spec['images']} is {spec['channels']}; images have 1 or 3 channels.")
+        if not isinstance(spec["parts"], dict) or not spec["parts"] or not all(map(is_count, spec["parts"].values())):
+            raise LongtailError(f"parts of {spec['images']} must give a number of images per part: {spec['parts']!r}.")
+        if not isinstance(spec["source"], dict):
+            raise LongtailError(f"source of {spec['images']} must be a mapping with a kind: {spec['source']!r}.")
+        return cls(**spec)
+
+    @property
+    def stored_size(self) -> int:
+        """Height and width of the stored images: the source's ``crop`` where it has one, else ``image_size``."""
+        return int(self.source.get("crop") or self.image_size)
+
+
+class Source(Protocol):
+    """The images of one part, in source order."""
+
+    def samples(self, part: str) -> Iterator[Sample]:
+        """Yield the images of ``part`` with their labels."""
+        ...
+
+
+@dataclass(frozen=True)
+class SklearnSource:
+    """The handwritten digits that come with scikit-learn: 1,797 images of 8x8, grey values 0..16, one part.
+
+    They need no download. Grey values are scaled to 0..255.
+    """
+
+    dataset: str = "digits"
+    root: str = ""  # every source has one; nothing is read from it
+
+    def samples(self, part: str) -> Iterator[Sample]:
+        """Yield the digits in scikit-learn's order."""
+        from sklearn.datasets import load_digits
+
+        if self.dataset != "digits":
+            raise unknown("scikit-learn image set", self.dataset, ["digits"])
+        if part != "train":
+            raise unknown("part of the scikit-learn digits", part, ["train"])
+        digits = load_digits()
+        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        for row, (image, label) in enumerate(zip(images, digits.target.tolist(), strict=True)):
+            yield Sample(f"scikit-learn digits, row {row}", image, label)
+
+
+@dataclass(frozen=True)
+class TorchvisionSource:
+    """CIFAR-10, CIFAR-100 and STL-10 as torchvision downloads them, verified by checksum.
+
+    Attributes:
+        dataset: torchvision's name.
+        root: folder of the downloads.
+        labels: for CIFAR-100, ``fine`` (100 classes) or ``coarse`` (the 20 superclasses stored in the same files, which
+            are the classes of CIFAR-20).
+    """
+
+    dataset: str
+    root: str = "data"
+    labels: str | None = None
+
+    def samples(self, part: str) -> Iterator[Sample]:
+        """Yield the images in the order of the published files."""
+        images, labels = self._load(part)
+        for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+            yield Sample(f"{self.dataset} {part}, row {row}", image, int(label))
+
+    def _load(self, part: str) -> tuple[np.ndarray, Sequence[int]]:
+        """Images (N, H, W, 3) uint8 and labels."""
+        from filelock import FileLock
+        from torchvision import datasets
+
+        if self.dataset not in ("CIFAR10", "CIFAR100", "STL10"):
+            raise unknown("torchvision image set", self.dataset, ["CIFAR10", "CIFAR100", "STL10"])
+        if part not in ("train", "test"):
+            raise unknown(f"part of {self.dataset}", part, ["train", "test"])
+        choices = ("fine", "coarse") if self.dataset == "CIFAR100" else ("fine",)
+        if self.labels is not None and self.labels not in choices:
+            raise unknown(f"labels of {self.dataset}", self.labels, choices)
+        try:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+            with FileLock(Path(self.root) / f".{self.dataset}.lock"):  # the jobs of two parts share one download
+                if self.dataset == "STL10":
+                    stl = datasets.STL10(self.root, split=part, download=True)
+                    return stl.data.transpose(0, 2, 3, 1), stl.labels
+                kind = getattr(datasets, self.dataset)
+                cifar = kind(self.root, train=part == "train", download=True)
+            if self.labels != "coarse":
+                return cifar.data, cifar.targets
+            coarse: list[int] = []
+            for name, _ in cifar.train_list if part == "train" else cifar.test_list:
+                with (Path(self.root) / cifar.base_folder / name).open("rb") as file:  # its checksum was verified above
+                    coarse += pickle.load(file, encoding="latin1")["coarse_labels"]
+            return cifar.data, coarse
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            EOFError,
+            pickle.UnpicklingError,
+            tarfile.TarError,
+        ) as error:
+            raise LongtailError(
+                f"Cannot obtain {self.dataset} in {Path(self.root).absolute()}: {error}. torchvision downloads it "
+                f"there: check the connection, or put the published archive into that folder, or name another source."
+            ) from error
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Images in Parquet files: a column of struct<bytes, path> with encoded images, and one of integer labels.
+
+    Attributes:
+        files: file or files of each part, in order; relative to ``root``.
+        root: folder of the files.
+        image: name of the image column.
+        label: name of the label column.
+        obtain: where to get the files, for the message when they are missing.
+    """
+
+    files: Mapping[str, str | Sequence[str]]
+    root: str = "data"
+    image: str = "image"
+    label: str = "label"
+    obtain: str = ""
+
+    def samples(self, part: str) -> Iterator[Sample]:
+        """Yield the images in row order, file after file."""
+        if part not in self.files:
+            raise unknown("part in the files of this source", part, self.files)
+        files = self.files[part]
+        for name in [files] if isinstance(files, str) else files:
+            path = Path(self.root) / name
+            try:
+                with pq.ParquetFile(path) as file:
+                    yield from self._rows(path, file)
+            except FileNotFoundError as error:
+                raise LongtailError(f"{path} does not exist. {self.obtain}".rstrip()) from error
+            except (OSError, pa.ArrowException) as error:
+                raise LongtailError(
+                    f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
+                ) from error
+
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
+        schema = file.schema_arrow
+        for role, name in (("image", self.image), ("label", self.label)):
+            if name not in schema.names:
+                raise LongtailError(
+                    f"{path} has no {role} column {name!r}; it has {', '.join(schema.names)}. "
+                    f"Name the right one as {role!r} in the source of these images."
+                )
+        image_type = schema.field(self.image).type
+        if not pa.types.is_struct(image_type) or image_type.get_field_index("bytes") < 0:
+            raise LongtailError(
+                f"Column {self.image!r} of {path} is {image_type}; images must be struct<bytes: binary, path: string>."
+            )
+        if not pa.types.is_integer(schema.field(self.label).type):
+            raise LongtailError(
+                f"Column {self.label!r} of {path} is {schema.field(self.label).type}; labels must be integers."
+            )
+        row = 0
+        for batch in file.iter_batches(batch_size=256, columns=[self.image, self.label]):
+            images = batch.column(self.image).field("bytes").to_pylist()
+            for data, label in zip(images, batch.column(self.label).to_pylist(), strict=True):
+                if data is None or label is None:
+                    column = self.image if data is None else self.label
+                    raise LongtailError(
+                        f"Row {row} of {path} has no {column!r} (null). Every row needs image and label."
+                    )
+                yield Sample(f"{path}, row {row}", data, label)
+                row += 1
+
+
+@dataclass(frozen=True)
+class ImageFolderSource:
+    """Image files in folders, one per class in lexicographic order, or named by a list file.
+
+    Any depth below the class folder will do (Tiny ImageNet has ``train/<class>/images/<file>``); files come in the
+    order of torchvision's ``ImageFolder``, which the official codes use.
+
+    Attributes:
+        root: folder that ``folders`` and ``lists`` are relative to.
+        folders: for each part, the folder that holds the class folders.
+        lists: for each part, a file with lines ``path label``, where the rows are not all the files of a folder
+            (ImageNet-LT); paths in it are relative to the folder it is in.
+        obtain: where to get the files, for the message when they are missing.
+    """
+
+    root: str = "data"
+    folders: Mapping[str, str] | None = None
+    lists: Mapping[str, str] | None = None
+    obtain: str = ""
+
+    def samples(self, part: str) -> Iterator[Sample]:
+        """Yield the files of the list in its order, or of the class folders in lexicographic order."""
+        named = {**(self.folders or {}), **(self.lists or {})}
+        if part not in named:
+            raise unknown("part in the folders and lists of this source", part, named)
+        if part in (self.lists or {}):
+            yield from self._listed(Path(self.root) / named[part])
+        else:
+            yield from self._found(Path(self.root) / named[part])
+
+    def _found(self, folder: Path) -> Iterator[Sample]:
+        from torchvision.datasets import ImageFolder
+
+        try:
+            found = ImageFolder(str(folder)).samples
+        except OSError as error:  # also for a folder without classes or a class without images
+            raise LongtailError(f"Cannot list the images of {folder}: {error}. {self.obtain}".rstrip()) from error
+        for path, label in found:
+            yield Sample(path, Path(path), label)
+
+    def _listed(self, path: Path) -> Iterator[Sample]:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError as error:
+            raise LongtailError(f"{path} does not exist. {self.obtain}".rstrip()) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise LongtailError(f"{path} is not a readable list of images: {error}.") from error
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            image, _, label = line.strip().rpartition(" ")
+            try:
+                yield Sample(f"{path}, line {number} ({image})", path.parent / image.strip(), int(label))
+            except ValueError as error:
+                raise LongtailError(f"Line {number} of {path} is not 'path label': {line!r}.") from error
+
+
+SOURCES: Mapping[str, type[Source]] = {
+    "sklearn": SklearnSource,
+    "torchvision": TorchvisionSource,
+    "parquet": ParquetSource,
+    "imagefolder": ImageFolderSource,
+}
+
+
+def open_source(image_set: ImageSet) -> Source:
+    """The source that the catalogue names.
+
+    Raises:
+        LongtailError: if its kind or one of its options is unknown, or an option is missing.
+    """
+    options = {key: value for key, value in image_set.source.items() if key not in ("kind", "name", "resize", "crop")}
+    kind = str(image_set.source.get("kind"))
+    if kind not in SOURCES:
+        raise unknown("kind of source", kind, SOURCES)
+    try:
+        return SOURCES[kind](**options)
+    except TypeError as error:
+        known = [field.name for field in fields(SOURCES[kind])]  # type: ignore[arg-type]
+        raise LongtailError(
+            f"The source of {image_set.images} does not fit its kind {kind!r}: {error}. Options: {', '.join(known)}."
+        ) from error
+
+
+def samples(image_set: ImageSet, part: str) -> Iterator[Sample]:
+    """The images of ``part`` in source order, labels checked, not yet decoded.
+
+    Raises:
+        LongtailError: if the part does not exist, a file is missing or broken, or a label is not in 0..classes-1.
+    """
+    if part not in image_set.parts:
+        raise unknown(f"part of {image_set.images}", part, image_set.parts)
+    for sample in open_source(image_set).samples(part):
+        if not 0 <= sample.label < image_set.classes:
+            raise LongtailError(
+                f"{sample.name} has label {sample.label}; {image_set.images} has {image_set.classes} classes, "
+                f"0..{image_set.classes - 1}. Check the label column and the classes in the catalogue."
+            )
+        yield sample
+
+
+def decode(sample: Sample, image_set: ImageSet) -> np.ndarray:
+    """Pixels of one image as they are stored.
+
+    Whatever the file holds (grey, palette, CMYK, 16 bit, transparency) becomes 8-bit RGB, or 8-bit grey for an image
+    set of one channel. EXIF rotation is not applied, as in the official pipelines.
+
+    Args:
+        sample: the image.
+        image_set: says channels and size, and how to resize.
+
+    Returns:
+        uint8 array (S, S, C) with S the stored size.
+
+    Raises:
+        LongtailError: if the image is missing, truncated, suspiciously large, or not of the stored size.
+    """
+    try:
+        image = _eight_bit(_open(sample.content)).convert("L" if image_set.channels == 1 else "RGB")
+        if image_set.source.get("resize") or image_set.source.get("crop"):
+            image = _square(image, image_set.source.get("resize"), image_set.stored_size)
+    except FileNotFoundError as error:
+        raise LongtailError(f"The image {sample.name} does not exist ({error.filename}).") from error
+    except Image.DecompressionBombError as error:
+        raise LongtailError(
+            f"The image {sample.name} claims to be huge and was not decoded ({error}). Remove or replace it."
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        raise LongtailError(
+            f"The image {sample.name} cannot be decoded ({error}). It is truncated or no image: get it again."
+        ) from error
+    size = image_set.stored_size
+    if image.size != (size, size):
+        raise LongtailError(
+            f"The image {sample.name} is {image.width}x{image.height}, but {image_set.images} has images of "
+            f"{size}x{size}. Correct image_size in the catalogue, or give its source 'resize' and 'crop'."
+        )
+    return np.asarray(image).reshape(size, size, image_set.channels)
+
+
+def _open(content: np.ndarray | bytes | Path) -> Image.Image:
+    if isinstance(content, np.ndarray):
+        return Image.fromarray(content)
+    with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")  # Pillow itself only warns here
+        image.load()
+        return image
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Pillow clips 16-bit grey values at 255 when it converts; here they are scaled."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"grey values {values.min()}..{values.max()} do not fit 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _square(image: Image.Image, resize: int | None, crop: int) -> Image.Image:
+    """Resize the short side (bilinear, antialiased), then cut out the centre."""
+    from torchvision.transforms import functional
+
+    if resize:
+        image = functional.resize(image, resize)
+    if min(image.size) < crop:
+        raise ValueError(f"{image.width}x{image.height} is smaller than the crop of {crop}")
+    return functional.center_crop(image, crop)

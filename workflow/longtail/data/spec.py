@@ -1,0 +1,35 @@
+"""Reading the ``--spec`` of this room's commands: JSON in, errors that show the place out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in ``text``, or an error that shows where it breaks."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise LongtailError(f"--spec is not JSON ({error}): {text[:200]}") from error
+    if not isinstance(value, dict):
+        raise LongtailError(f"--spec must be a JSON object, not {text[:200]}")
+    return value
+
+
+def check_keys(what: str, mapping: Mapping[str, Any], known: Sequence[str], required: Sequence[str]) -> None:
+    """Raise if ``mapping`` has a key that is not ``known``, or lacks a ``required`` one."""
+    for key in mapping:
+        if key not in known:
+            raise unknown(f"key in {what}", key, known)
+    missing = [key for key in required if key not in mapping]
+    if missing:
+        raise LongtailError(f"{what[0].upper()}{what[1:]} lacks {', '.join(missing)}: {dict(mapping)!r}.")
+
+
+def is_count(value: object) -> bool:
+    """Whether ``value`` is a positive integer (``True`` is not)."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

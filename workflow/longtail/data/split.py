@@ -1,0 +1,216 @@
+"""Which rows of a dataset are trained on and clustered (``train``), and which are only tested on (``test``).
+
+A split is a table of rows, one per image, sorted by (class, source order); the images stay in the store. The train
+split is cut from a pool of parts, taken one after the other (STL-10: train, then test). The test split is all of the
+test parts; its classes carry the size and the group of the same class in the train split, since that is what many,
+medium and few mean on a balanced test set.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from longtail.data.longtail import class_sizes, first_rows, shot_groups
+from longtail.data.spec import check_keys, is_count, json_object
+from longtail.errors import LongtailError, unknown
+from longtail.files import read_table, write_table
+
+CONSTRUCTIONS = ("longtail", "list")
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """One cut of one image set, as in the catalogue.
+
+    Attributes:
+        dataset: its name.
+        ratio: imbalance ratio; for ``list`` the ratio that the list has, or None.
+        construction: ``longtail`` cuts an exponential tail, ``list`` keeps every row of a source that has its own.
+        pool: parts that the train split is cut from, in order.
+        test: parts of the test split; None where there is none.
+        head_class_rows: images of the largest class (``longtail`` only).
+        classes: number of classes K.
+        shots: classes that are many, medium and few; None for 3 : 4 : 3.
+    """
+
+    dataset: str
+    ratio: float | None
+    construction: str
+    pool: Sequence[str]
+    test: Sequence[str] | None
+    head_class_rows: int | None
+    classes: int
+    shots: Sequence[int] | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> SplitSpec:
+        """Parse the ``--spec`` of the split command.
+
+        Raises:
+            LongtailError: if the text is no JSON object, or a key is missing, unknown or has a value of the wrong kind.
+        """
+        spec = json_object(text)
+        known = [field.name for field in fields(cls)]
+        required = [key for key in known if key not in ("shots", "test", "head_class_rows")]
+        check_keys("the specification of a split", spec, known, required)
+        spec = {"test": None, "head_class_rows": None, **spec}
+        name, rows, ratio = spec["dataset"], spec["head_class_rows"], spec["ratio"]
+        if spec["construction"] not in CONSTRUCTIONS:
+            raise unknown(f"construction of {name}", spec["construction"], CONSTRUCTIONS)
+        if not is_count(spec["classes"]):
+            raise LongtailError(f"classes of {name} is {spec['classes']!r}; it must be a positive integer.")
+        if spec["construction"] == "longtail" and not is_count(rows):
+            raise LongtailError(f"head_class_rows of {name} is {rows!r}; a long-tailed cut needs a positive integer.")
+        cut = spec["construction"] == "longtail"
+        if isinstance(ratio, bool) or not (isinstance(ratio, int | float) or (ratio is None and not cut)):
+            raise LongtailError(f"ratio of {name} is {ratio!r}; it must be a number.")
+        if not spec["pool"] or not _names(spec["pool"]):
+            raise LongtailError(f"pool of {name} is {spec['pool']!r}; it must list at least one part.")
+        if spec["test"] is not None and not (spec["test"] and _names(spec["test"])):
+            raise LongtailError(f"test of {name} is {spec['test']!r}; it must be null or list at least one part.")
+        return cls(**spec)
+
+    def parts(self, split: str) -> Sequence[str]:
+        """The parts that ``split`` takes rows from."""
+        if split == "train":
+            return self.pool
+        if split != "test":
+            raise unknown("split", split, ["train", "test"])
+        if not self.test:
+            raise LongtailError(
+                f"{self.dataset} has no test split: all of its images are in the pool {list(self.pool)}."
+            )
+        return self.test
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+
+
+def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) -> pa.Table:
+    """The rows of one split.
+
+    Args:
+        spec: how the dataset is cut.
+        split: ``train`` or ``test``.
+        labels: int64 labels of each part in source order. The test split of a ``list`` construction needs those of the
+            pool too, for its class sizes.
+
+    Returns:
+        Table with ``row``, ``part``, ``source_row``, ``label``, ``class_size`` and ``shot``, sorted by (class, source
+        order); ``class_size`` and ``shot`` are those of the class in the train split.
+
+    Raises:
+        LongtailError: if labels are missing or out of range, or a class has too few rows.
+    """
+    parts = spec.parts(split)
+    sizes = _train_sizes(spec, labels)
+    pooled, part_of, row_of = _pool(spec, parts, labels)
+    chosen = first_rows(pooled, sizes) if split == "train" else np.argsort(pooled, kind="stable")
+    classes = pooled[chosen]
+    names = np.asarray(parts)[part_of[chosen]]
+    shots = shot_groups(sizes, spec.shots)
+    return pa.table(
+        {
+            "row": pa.array(np.arange(len(chosen)), pa.int64()),
+            "part": pa.array(names.tolist(), pa.string()),
+            "source_row": pa.array(row_of[chosen], pa.int64()),
+            "label": pa.array(classes, pa.int64()),
+            "class_size": pa.array(sizes[classes], pa.int64()),
+            "shot": pa.array(shots[classes].tolist(), pa.string()),
+        }
+    )
+
+
+def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Rows of each class in the train split, (K,)."""
+    if spec.construction == "longtail":
+        assert spec.head_class_rows is not None
+        assert spec.ratio is not None
+        return class_sizes(spec.head_class_rows, spec.classes, spec.ratio)
+    pooled, _, _ = _pool(spec, spec.pool, labels)
+    sizes = np.bincount(pooled, minlength=spec.classes).astype(np.int64)
+    if not sizes.all():
+        raise LongtailError(
+            f"Class {int(np.argmin(sizes))} of {spec.dataset} has no image in the pool {list(spec.pool)}."
+        )
+    ratio = sizes.max() / sizes.min()
+    if spec.ratio is not None and abs(ratio - spec.ratio) > 0.5:
+        raise LongtailError(
+            f"{spec.dataset} keeps every row of its list, whose imbalance ratio is {ratio:g} ({sizes.max():,} to "
+            f"{sizes.min():,} images), so ratio {spec.ratio:g} cannot be made of it. Ask for ratio {round(ratio)}."
+        )
+    return sizes
+
+
+def _pool(
+    spec: SplitSpec, parts: Sequence[str], labels: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of ``parts`` one after the other, with the position of each row's part and its row in that part."""
+    for part in parts:
+        if part not in labels:
+            raise LongtailError(
+                f"The split of {spec.dataset} needs the labels of part {part!r}: add --labels {part}=PATH."
+            )
+        values = labels[part]
+        outside = np.flatnonzero((values < 0) | (values >= spec.classes))
+        if len(outside):
+            raise LongtailError(
+                f"Row {outside[0]} of part {part!r} of {spec.dataset} has label {values[outside[0]]}, but there are "
+                f"{spec.classes} classes. The labels belong to another image set, or the store must be rebuilt."
+            )
+    lengths = [len(labels[part]) for part in parts]
+    return (
+        np.concatenate([labels[part] for part in parts]),
+        np.repeat(np.arange(len(parts)), lengths),
+        np.concatenate([np.arange(length) for length in lengths]),
+    )
+
+
+def _read_labels(path: str | PathLike[str]) -> np.ndarray:
+    column = read_table(path, ["label"]).column("label")
+    if column.null_count or not pa.types.is_integer(column.type):
+        raise LongtailError(
+            f"Column 'label' of {path} is {column.type} with {column.null_count} nulls, not whole integers."
+        )
+    return column.to_numpy().astype(np.int64)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m longtail split``."""
+    parser.add_argument(
+        "--spec",
+        required=True,
+        metavar="JSON",
+        help="dataset, ratio, construction, pool, test, head_class_rows, classes and shots",
+    )
+    parser.add_argument("--split", required=True, choices=("train", "test"))
+    parser.add_argument(
+        "--labels",
+        required=True,
+        action="append",
+        metavar="PART=PATH",
+        help="labels.parquet of a part; repeat per part",
+    )
+    parser.add_argument("--out", required=True, metavar="PARQUET", help="the table to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write one split."""
+    spec = SplitSpec.from_json(arguments.spec)
+    labels = {}
+    for pair in arguments.labels:
+        part, equals, path = pair.partition("=")
+        if not equals or not part or not path:
+            raise LongtailError(f"--labels takes PART=PATH, not {pair!r}.")
+        labels[part] = _read_labels(path)
+    table = make_split(spec, arguments.split, labels)
+    facts = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    write_table(arguments.out, table, split=arguments.split, **facts)

@@ -1,0 +1,120 @@
+"""Decode a dataset's images once, into one array that every ratio, seed and method maps into memory.
+
+``images.npy`` is uint8 (N, H, W, C) in source order; ``labels.parquet`` holds the column ``label``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+
+import numpy as np
+import pyarrow as pa
+
+from longtail.data.sources import ImageSet, Sample, decode, samples
+from longtail.errors import LongtailError
+from longtail.files import replacing, write_table
+
+CHUNK = 512  # images decoded before they are written: bounds the memory at any size of the set
+
+
+def write_store(
+    image_set: ImageSet,
+    part: str,
+    images_path: str | PathLike[str],
+    labels_path: str | PathLike[str],
+    threads: int = 1,
+) -> None:
+    """Decode ``part`` and write its images and labels.
+
+    The array is written front to back rather than through a memory map, so that a full disk is an error and not a
+    killed process.
+
+    Args:
+        image_set: what the catalogue says about the images.
+        part: ``train`` or ``test``.
+        images_path: the ``.npy`` file to write.
+        labels_path: the Parquet file to write.
+        threads: images decoded at a time.
+
+    Raises:
+        LongtailError: if an image or label is wrong, or their number differs from the catalogue's.
+    """
+    source = samples(image_set, part)
+    expected = image_set.parts.get(part, 0)
+    shape = (expected, image_set.stored_size, image_set.stored_size, image_set.channels)
+    labels: list[int] = []
+    with replacing(images_path) as temporary:
+        with temporary.open("wb") as file, ThreadPoolExecutor(threads) as pool:
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for chunk in _chunks(source):
+                labels += [sample.label for sample in chunk]
+                if len(labels) > expected:
+                    break
+                file.write(np.stack(list(pool.map(decode, chunk, itertools.repeat(image_set)))).tobytes())
+                _progress(image_set.images, part, len(labels), expected)
+        if len(labels) != expected:
+            found = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
+            raise LongtailError(
+                f"The source of {image_set.images} has {found} images in part {part!r}, the catalogue says "
+                f"{expected:,}. Get the missing files, or correct 'parts' in the catalogue."
+            )
+        facts = {"images": image_set.images, "part": part, "source": dict(image_set.source)}
+        write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
+
+
+def _chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:
+    while chunk := list(itertools.islice(source, CHUNK)):
+        yield chunk
+
+
+def _progress(images: str, part: str, done: int, expected: int) -> None:
+    if sys.stderr.isatty():
+        end = "\n" if done == expected else ""
+        print(f"\r{images} {part}: {done:,} of {expected:,} images decoded", end=end, file=sys.stderr, flush=True)
+
+
+def open_store(path: str | PathLike[str]) -> np.ndarray:
+    """Map the images of a store into memory.
+
+    Returns:
+        Read-only uint8 array (N, H, W, C).
+
+    Raises:
+        LongtailError: if the file is missing, truncated or no store.
+    """
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise LongtailError(f"{path} does not exist. Run the workflow, or `python -m longtail store`.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise LongtailError(
+            f"{path} is not a complete array of images ({error}). Delete it and run the workflow again to rebuild it."
+        ) from error
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise LongtailError(
+            f"{path} holds {images.dtype} of shape {images.shape}, not images (uint8, N x H x W x C). Rebuild it."
+        )
+    return images
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m longtail store``."""
+    parser.add_argument(
+        "--spec", required=True, metavar="JSON", help="images, source, classes, image_size, channels and parts"
+    )
+    parser.add_argument("--part", required=True, help="train or test")
+    parser.add_argument("--images", required=True, metavar="NPY", help="the array to write")
+    parser.add_argument("--labels", required=True, metavar="PARQUET", help="the labels to write")
+    parser.add_argument("--threads", type=int, default=1, help="images decoded at a time (default: 1)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write one part's store."""
+    image_set = ImageSet.from_json(arguments.spec)
+    write_store(image_set, arguments.part, arguments.images, arguments.labels, max(1, arguments.threads))
