@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from longtail.errors import LongtailError
+from longtail.methods.base import Batch, Context
+from longtail.methods.byol import BYOL, regression_loss, target_rate
+
+
+class TinyBackbone(nn.Sequential):
+    def __init__(self, norm=nn.BatchNorm2d):
+        super().__init__(nn.Conv2d(2, 6, 3), norm(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.width = 6
+
+
+RECIPE_M = BYOL.Settings(
+    hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant", target_update="after_step",
+    predictor_learning_rate_scale=10.0,
+)  # fmt: skip
+RECIPE_P = BYOL.Settings(**{**vars(RECIPE_M), "target_schedule": "cosine", "target_update": "before_forward"})
+RECIPES = pytest.mark.parametrize("settings", [RECIPE_M, RECIPE_P], ids=["M", "P"])
+
+
+def objective(settings: BYOL.Settings) -> BYOL:
+    torch.manual_seed(0)
+    return BYOL(settings, Context(new_backbone=TinyBackbone, classes=3, rows=20)).double()
+
+
+def a_batch(seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64, generator=generator) for _ in range(2))
+    return Batch(views, torch.arange(8), generator)
+
+
+@given(rows=st.integers(1, 6), width=st.integers(1, 5), seed=st.integers(0, 10**6))
+def test_regression_loss_is_the_formula(rows, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    p, k = (torch.randn(rows, width, dtype=torch.float64, generator=generator).requires_grad_() for _ in range(2))
+    total = 0.0
+    for i in range(rows):
+        dot = sum(p[i, d] * k[i, d].detach() for d in range(width))
+        lengths = math.sqrt(sum(k[i, d].item() ** 2 for d in range(width))) * sum(p[i] ** 2).sqrt()
+        total = total + 2 - 2 * dot / lengths
+    expected = total / rows
+    loss = regression_loss(p, k)
+    torch.testing.assert_close(loss, expected)
+    assert -1e-12 <= loss.item() <= 4 + 1e-12
+    gradient, into_target = torch.autograd.grad(loss, (p, k), allow_unused=True)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, p)[0])
+    assert into_target is None
+
+
+def test_regression_loss_at_its_ends():
+    v = torch.tensor([[3.0, 4.0]])
+    torch.testing.assert_close(regression_loss(v, 2 * v), torch.tensor(0.0))
+    torch.testing.assert_close(regression_loss(v, -v), torch.tensor(4.0))
+
+
+def test_target_rate():
+    assert target_rate(0.3, 0.996, "constant") == pytest.approx(0.004)
+    assert target_rate(0.0, 0.996, "cosine") == pytest.approx(0.004)
+    assert target_rate(0.5, 0.996, "cosine") == pytest.approx(0.002)
+    assert target_rate(1.0, 0.996, "cosine") == pytest.approx(0.0)
+    assert 1 - target_rate(0.25, 0.996, "cosine") == pytest.approx(1 - 0.004 * (1 + math.cos(math.pi / 4)) / 2)
+
+
+@RECIPES
+def test_the_loss_is_the_mean_of_both_directions(settings):
+    byol, (one, two) = objective(settings), a_batch().views
+    reference = copy.deepcopy(byol)
+    loss = byol.loss(a_batch())["loss"]
+    expected = 0.0
+    for view, other in ((one, two), (two, one)):
+        prediction = reference.predictor(reference.projector(reference.backbone(view)))
+        target = reference.target_projector(reference.target_backbone(other))
+        expected = expected + 0.5 * regression_loss(prediction, target)
+    torch.testing.assert_close(loss, expected)
+    swapped = objective(settings).loss(Batch((two, one), torch.arange(8), torch.Generator()))["loss"]
+    torch.testing.assert_close(loss, swapped)
+
+
+@RECIPES
+def test_no_gradient_reaches_the_target(settings):
+    byol = objective(settings)
+    byol.loss(a_batch())["loss"].backward()
+    for name, parameter in byol.named_parameters():
+        assert (parameter.grad is None) == name.startswith("target_"), name
+
+
+def trained(settings: BYOL.Settings, steps: int = 3) -> list[BYOL]:
+    """The states after 0, 1, ... steps of a plain training."""
+    byol = objective(settings)
+    groups = byol.parameter_groups()
+    optimizer = torch.optim.SGD([{"params": g["params"], "lr": 0.1 * g["learning_rate_scale"]} for g in groups])
+    states = [copy.deepcopy(byol)]
+    for step in range(steps):
+        optimizer.zero_grad()
+        byol.loss(a_batch(step))["loss"].backward()
+        optimizer.step()
+        byol.after_step((step + 1) / steps)
+        states.append(copy.deepcopy(byol))
+    return states
+
+
+def online_and_target(byol: BYOL) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    online = [*byol.backbone.parameters(), *byol.projector.parameters()]
+    target = [*byol.target_backbone.parameters(), *byol.target_projector.parameters()]
+    return list(zip(online, target, strict=True))
+
+
+def test_recipe_m_moves_the_target_after_each_step():
+    states = trained(RECIPE_M)
+    for before, after in zip(states, states[1:], strict=False):
+        for (_, old), (online, new) in zip(online_and_target(before), online_and_target(after), strict=True):
+            torch.testing.assert_close(new, 0.9 * old + 0.1 * online, rtol=1e-6, atol=1e-9)
+
+
+def test_recipe_p_moves_the_target_towards_the_weights_before_the_step_and_ever_less():
+    states = trained(RECIPE_P)
+    for done, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+        momentum = 1 - 0.1 * (1 + math.cos(math.pi * done / 3)) / 2
+        for (online, old), (_, new) in zip(online_and_target(before), online_and_target(after), strict=True):
+            torch.testing.assert_close(new, momentum * old + (1 - momentum) * online, rtol=1e-6, atol=1e-9)
+
+
+@RECIPES
+def test_the_target_keeps_batch_statistics_of_its_own(settings):
+    byol = trained(settings)[-1]
+    # two views a step, and a moving average would have left the count at 0
+    assert byol.target_backbone[1].num_batches_tracked == 6
+    assert not torch.allclose(byol.target_backbone[1].running_mean, byol.backbone[1].running_mean)
+
+
+@RECIPES
+def test_the_checkpoint_continues_exactly(settings):
+    byol = trained(settings)[1]
+    restored = objective(settings)
+    restored.load_state_dict(byol.state_dict())
+    assert torch.equal(byol.loss(a_batch(9))["loss"], restored.loss(a_batch(9))["loss"])
+    assert all(torch.equal(byol.state_dict()[name], value) for name, value in restored.state_dict().items())
+
+
+def test_the_predictor_has_a_learning_rate_of_its_own():
+    byol = objective(RECIPE_M)
+    rest, own = byol.parameter_groups()
+    assert own["learning_rate_scale"] == 10.0
+    assert set(own["params"]) == set(byol.predictor.parameters())
+    assert rest["learning_rate_scale"] == 1.0
+    assert set(rest["params"]) | set(own["params"]) == {p for p in byol.parameters() if p.requires_grad}
+
+
+def test_encoders():
+    byol = trained(RECIPE_M)[-1].eval()
+    images = a_batch(5).views[0]
+    expected = {
+        "target_projection": byol.target_projector(byol.target_backbone(images)),
+        "projection": byol.projector(byol.backbone(images)),
+        "backbone": byol.backbone(images),
+        "target_backbone": byol.target_backbone(images),
+    }
+    assert set(expected) == set(BYOL.features)
+    for features, value in expected.items():
+        encoder = byol.encoder(features)
+        assert torch.equal(encoder(images), value)
+        assert encoder.width == value.shape[1]
+    with pytest.raises(LongtailError, match="Did you mean 'target_projection'"):
+        byol.encoder("target_projections")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("target_schedule", "linear"), ("target_update", "never"), ("target_momentum", -0.1)]
+)
+def test_impossible_settings_are_named(name, value):
+    with pytest.raises(LongtailError, match=name):
+        BYOL.Settings(**{**vars(RECIPE_M), name: value})
