@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.training.schedules import SCHEDULES
+
+
+def rate(name, update, updates_per_epoch, clock, *, peak, warmup=None, final=None):
+    schedule, _ = SCHEDULES[name]
+    settings = SimpleNamespace(learning_rate=peak, warmup_epochs=warmup, final_learning_rate=final)
+    return schedule(update, updates_per_epoch, clock, settings)
+
+
+def test_warmup_cosine_at_chosen_updates():
+    """SDCLR on CIFAR-10 at ratio 10: 40 updates per epoch, 10 epochs of warm-up, 1000 in all."""
+    settings = {"peak": 0.5, "warmup": 10, "final": 1e-6}
+    assert rate("warmup_cosine", 1, 40, 1000, **settings) == 0.5 / 400
+    assert rate("warmup_cosine", 399, 40, 1000, **settings) == pytest.approx(0.5 * 399 / 400)
+    assert rate("warmup_cosine", 400, 40, 1000, **settings) == pytest.approx(0.5)
+    assert rate("warmup_cosine", 20200, 40, 1000, **settings) == pytest.approx(1e-6 + 0.5 * (0.5 - 1e-6))
+    assert rate("warmup_cosine", 40000, 40, 1000, **settings) == pytest.approx(1e-6)
+    s = 8001  # the first update of ConMix after 200 epochs of SDCLR: no restart
+    expected = 1e-6 + (0.5 - 1e-6) * 0.5 * (1 + math.cos(math.pi * (s - 400) / (40000 - 400)))
+    assert rate("warmup_cosine", s, 40, 1000, **settings) == pytest.approx(expected)
+    assert expected > 0.45
+
+
+def test_byol_cosine_at_chosen_updates():
+    settings = {"peak": 0.05, "warmup": 10}
+    assert rate("byol_warmup_cosine", 1, 79, 1000, **settings) == pytest.approx(0.05 * (1 + 1 / 79) / 10)
+    assert rate("byol_warmup_cosine", 9 * 79, 79, 1000, **settings) == pytest.approx(0.05)
+    # The cosine is divided by the clock, not by what is left of it after the warm-up: it does not end at 0.
+    assert rate("byol_warmup_cosine", 79 * 1000, 79, 1000, **settings) == pytest.approx(1.0e-5, rel=0.02)
+    assert rate("byol_warmup_cosine", 79 * 800, 79, 1000, **settings) == pytest.approx(0.0052, abs=5e-5)
+
+
+def test_propos_cosine_at_chosen_updates():
+    settings = {"peak": 0.1, "warmup": 50}
+    assert rate("propos_cosine", 1, 40, 1000, **settings) == pytest.approx(0.1 / 40 / 50)
+    assert rate("propos_cosine", 25 * 40, 40, 1000, **settings) == pytest.approx(0.05)
+    assert rate("propos_cosine", 50 * 40, 40, 1000, **settings) == pytest.approx(0.1)
+    assert rate("propos_cosine", 550 * 40, 40, 1000, **settings) == pytest.approx(0.05)
+    assert rate("propos_cosine", 1000 * 40, 40, 1000, **settings) == pytest.approx(
+        0.05 * (1 + math.cos(math.pi * 950 / 1000))
+    )
+
+
+def test_epoch_cosine_is_constant_within_an_epoch():
+    assert [rate("epoch_cosine", s, 3, 4, peak=0.06) for s in (1, 2, 3)] == [0.06] * 3
+    assert rate("epoch_cosine", 4, 3, 4, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(math.pi / 4)))
+    assert rate("epoch_cosine", 7, 3, 4, peak=0.06) == pytest.approx(0.03)
+    assert rate("epoch_cosine", 12, 3, 4, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(3 * math.pi / 4)))
+
+
+@given(
+    name=st.sampled_from(sorted(SCHEDULES)),
+    per_epoch=st.integers(1, 200),
+    clock=st.integers(1, 1000),
+    warmup=st.floats(0, 60),
+    share=st.floats(0, 1),
+)
+def test_rates_lie_between_nothing_and_the_peak(name, per_epoch, clock, warmup, share):
+    update = 1 + int(share * (clock * per_epoch - 1))
+    value = rate(name, update, per_epoch, clock, peak=0.3, warmup=warmup, final=1e-6)
+    assert 0 <= value <= 0.3 * (1 + 1e-12)
+    if name == "constant":
+        assert value == 0.3
+
+
+def test_a_budget_too_short_for_its_warmup_still_has_rates():
+    assert rate("warmup_cosine", 1, 1, 1, peak=0.5, warmup=1, final=0.0) == 0.5

@@ -1,0 +1,82 @@
+"""From a phase's specification to its networks."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from longtail.data.resident import derived_seed
+from longtail.errors import LongtailError
+from longtail.methods.base import Context, Objective
+from longtail.models.backbones import new_backbone
+from longtail.training.settings import TrainingSettings, construct, split_settings
+
+Spec = Mapping[str, Any]
+
+
+def build(spec: Spec, parent: Objective | None = None) -> Objective:
+    """The objective of a specification's last stretch, freshly initialised, on the CPU.
+
+    Objectives that continue each other hold the same networks, so only the last class of such a chain is built; its
+    weights then come from a checkpoint. Where the chain opens with a transfer, the objective before it is built too.
+
+    The draws depend on the seed and on where in the lineage the chain opens, and on nothing else: two objectives that
+    build the same networks start from the same weights.
+
+    Args:
+        spec: a phase as data (ARCHITECTURE.md).
+        parent: the trained objective a transfer takes its encoder from. Without it an untrained one stands in, which
+            is enough when all weights are loaded afterwards.
+
+    Raises:
+        LongtailError: if a class cannot be imported, or its settings do not fit it.
+    """
+    lineage = spec["lineage"]
+    opening = opening_position(lineage)
+    if lineage[opening]["start"] == "transfer" and parent is None:
+        parent = build({**spec, "lineage": lineage[:opening]})
+    stretch = lineage[-1]
+    kind = implementation(stretch)
+    _, own = split_settings(stretch)
+    settings = construct(kind.Settings, own, stretch["objective"], tuple(TrainingSettings.__dataclass_fields__))
+    backbone, data = spec["backbone"], spec["data"]
+    context = Context(
+        new_backbone=functools.partial(new_backbone, backbone["name"], backbone["stem"], data["channels"]),
+        classes=data["classes"],
+        rows=data["rows"],
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(spec["seed"], "init", opening))
+        return kind(settings, context, parent)
+
+
+def opening_position(lineage: list[Mapping[str, Any]]) -> int:
+    """Where in the lineage the networks of its last stretch were made: the last stretch that does not continue."""
+    for position in range(len(lineage) - 1, -1, -1):
+        if lineage[position]["start"] in ("fresh", "transfer"):
+            return position
+    raise LongtailError(
+        f"The lineage {' → '.join(stretch['objective'] for stretch in lineage) or '(empty)'} begins with nothing to "
+        f"continue. Its first stretch must have start 'fresh'."
+    )
+
+
+def implementation(stretch: Mapping[str, Any]) -> type[Objective]:
+    """The class that ``implementation`` ("module:Class") names.
+
+    Raises:
+        LongtailError: if there is no such module or class, or it is no Objective.
+    """
+    module_name, _, class_name = stretch["implementation"].partition(":")
+    where = f"Objective {stretch['objective']!r} has the implementation {stretch['implementation']!r}"
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise LongtailError(f"{where}, which cannot be imported ({error}). Write it as 'module:Class'.") from error
+    if not (isinstance(kind, type) and issubclass(kind, Objective)):
+        raise LongtailError(f"{where}, which is no subclass of longtail.methods.base.Objective.")
+    return kind

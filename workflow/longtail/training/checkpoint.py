@@ -1,0 +1,260 @@
+"""Trained states on disk: the finished checkpoint of a phase, and the state from which an interrupted job goes on.
+
+Both are ``torch.save`` dictionaries of tensors, numbers, strings, lists and dictionaries, read with
+``weights_only=True``, so that a file from elsewhere cannot run code. Their CRCs are checked, which ``torch.load``
+does not do: a flipped bit in a weight would otherwise go unnoticed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from longtail.errors import LongtailError
+from longtail.files import replacing
+
+FORMAT = 1
+KEYS = {
+    "format": int,
+    "identity": str,
+    "seed": int,
+    "epoch": int,
+    "step": int,
+    "spec": dict,
+    "objective": dict,
+    "optimizer": dict,
+}
+KEPT = 2
+
+
+def contents(
+    spec: Mapping[str, Any], objective: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, step: int
+) -> dict[str, Any]:
+    """The dictionary that a checkpoint holds.
+
+    Args:
+        spec: the phase as data; kept whole, so that a later phase can see that this one is really its ancestor.
+        objective: the networks.
+        optimizer: their optimiser.
+        epoch: epochs of the clock that are complete.
+        step: updates done in the epoch after that; 0 in a finished checkpoint.
+    """
+    return {
+        "format": FORMAT,
+        "identity": spec["identity"],
+        "seed": spec["seed"],
+        "epoch": epoch,
+        "step": step,
+        "spec": dict(spec),
+        "objective": objective.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+
+
+def write(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        LongtailError: when the folder cannot be written or the disk is full.
+    """
+    with replacing(path) as temporary:
+        try:
+            torch.save(dict(checkpoint), temporary)
+        except RuntimeError as error:  # torch's archive writer reports a full disk as one
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU.
+
+    Raises:
+        LongtailError: if there is none, or it is truncated, damaged, of another format, or holds anything but data.
+    """
+    way_out = "Delete it and run the workflow again to train this phase anew."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise LongtailError(f"{path} is damaged: its part {damaged} fails its checksum. {way_out}")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise LongtailError(f"{path} does not exist. Train the phase that writes it first.") from error
+    except zipfile.BadZipFile as error:
+        raise LongtailError(f"{path} is truncated, or no checkpoint at all ({error}). {way_out}") from error
+    except pickle.UnpicklingError as error:
+        raise LongtailError(
+            f"{path} was not loaded, since it holds objects other than tensors, numbers, strings, lists and "
+            f"dictionaries, and loading those could run code. It does not come from this workflow."
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise LongtailError(f"{path} cannot be read as a checkpoint ({error}). {way_out}") from error
+    wrong = [
+        key
+        for key, kind in KEYS.items()
+        if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), kind)
+    ]
+    if wrong:
+        raise LongtailError(f"{path} is no checkpoint of this workflow: it has no usable {', '.join(wrong)}. {way_out}")
+    if checkpoint["format"] != FORMAT:
+        raise LongtailError(
+            f"{path} has checkpoint format {checkpoint['format']}, this version reads {FORMAT}. {way_out}"
+        )
+    return checkpoint
+
+
+def require_phase(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], path: Path) -> None:
+    """Check that a finished checkpoint is the one of ``spec``.
+
+    Raises:
+        LongtailError: if it is of another phase or seed.
+    """
+    for key in ("identity", "seed"):
+        if checkpoint[key] != spec[key]:
+            raise LongtailError(
+                f"{path} has {key} {checkpoint[key]}, but {spec[key]} is asked for. {_described(checkpoint)}"
+            )
+
+
+def require_ancestor(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], path: Path) -> bool:
+    """Check that a checkpoint is one that the last stretch of ``spec`` starts from.
+
+    It is if data, backbone, precision and seed agree, and if its lineage is that of ``spec`` up to the last stretch,
+    or up to an earlier epoch of the last stretch.
+
+    Returns:
+        Whether it lies on the last stretch itself.
+
+    Raises:
+        LongtailError: if it is anything else.
+    """
+    theirs, ours = checkpoint["spec"], spec
+    for key in ("data", "backbone", "precision", "seed"):
+        if theirs.get(key) != ours[key]:
+            raise LongtailError(
+                f"{path} cannot be the parent: its {key} is {theirs.get(key)!r}, this phase has {ours[key]!r}."
+            )
+    before, last = [_hashed(s) for s in ours["lineage"][:-1]], _hashed(ours["lineage"][-1])
+    found = [_hashed(stretch) for stretch in theirs["lineage"]]
+    if found == before:
+        return False
+    same_stretch = found[:-1] == before and {**found[-1], "last_epoch": last["last_epoch"]} == last
+    if same_stretch and last["first_epoch"] < checkpoint["epoch"] <= last["last_epoch"]:
+        return True
+    raise LongtailError(
+        f"{path} cannot be the parent of {last['objective']} at epoch {last['last_epoch']}: the trainings before it "
+        f"differ in objectives, settings, versions or epochs. {_described(checkpoint)}"
+    )
+
+
+def _hashed(stretch: Mapping[str, Any]) -> dict[str, Any]:
+    """A stretch without the place of its code, which does not change what it computes."""
+    return {key: value for key, value in stretch.items() if key != "implementation"}
+
+
+def _described(checkpoint: Mapping[str, Any]) -> str:
+    lineage = ", ".join(f"{s['objective']} to {s['last_epoch']}" for s in checkpoint["spec"].get("lineage", ()))
+    return f"It holds {lineage or 'nothing known'}, identity {checkpoint['identity']}, seed {checkpoint['seed']}."
+
+
+def load_same(objective: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Load a checkpoint of the same objective: every name and shape must agree.
+
+    Raises:
+        LongtailError: if one does not.
+    """
+    try:
+        objective.load_state_dict(checkpoint["objective"])
+    except RuntimeError as error:
+        raise LongtailError(
+            f"{path} does not fit the networks of {type(objective).__name__}: {_first_mismatch(error)} If the networks "
+            f"were changed on purpose, raise the objective's version in the catalogue."
+        ) from error
+
+
+def load_continued(objective: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Load the networks of the objective before this one on the same clock.
+
+    Parameters and the statistics of normalisation layers must be there under the same names. What else an objective
+    remembers (masks, pseudo-labels, memories) is its own: the predecessor's is dropped, and a new one is prepared.
+
+    Raises:
+        LongtailError: if a parameter or a statistic is missing or of another shape.
+    """
+    own = {name for name, _ in objective.named_parameters()}
+    own |= {name for name, _ in objective.named_buffers() if name.endswith(("running_mean", "running_var"))}
+    present = objective.state_dict()
+    missing = sorted(own - checkpoint["objective"].keys())
+    if missing:
+        raise LongtailError(
+            f"{type(objective).__name__} cannot continue {path}: that has no {', '.join(missing[:3])}"
+            f"{', ...' if len(missing) > 3 else ''}. Objectives that continue each other build the same networks under "
+            f"the same names; use 'start: transfer' otherwise."
+        )
+    shared = {name: value for name, value in checkpoint["objective"].items() if name in present}
+    try:
+        objective.load_state_dict(shared, strict=False)
+    except RuntimeError as error:
+        raise LongtailError(
+            f"{type(objective).__name__} cannot continue {path}: {_first_mismatch(error)} Objectives that continue "
+            f"each other build networks of the same size."
+        ) from error
+
+
+def _first_mismatch(error: RuntimeError) -> str:
+    lines = str(error).splitlines()
+    return (lines[1] if len(lines) > 1 else lines[0]).strip()
+
+
+class StateFolder:
+    """The resumable states of one job, the two newest of them. Not an output: the job removes it when it is done."""
+
+    def __init__(self, folder: Path, spec: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.prefix = f"{spec['identity']}-seed{spec['seed']}"
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state and drop all but the newest two."""
+        write(self.folder / f"{self.prefix}-epoch{state['epoch']:06}-step{state['step']:06}.pt", state)
+        for old in self._newest_first()[KEPT:]:
+            old.unlink(missing_ok=True)
+
+    def newest(self) -> dict[str, Any] | None:
+        """The newest state of this phase and seed that can be read.
+
+        A state that cannot be is deleted, one of another phase or seed is left alone; both are said on stderr.
+        """
+        for other in sorted(self.folder.glob("*-epoch*-step*.pt")):
+            if not other.name.startswith(f"{self.prefix}-"):
+                print(f"Ignoring {other}: it belongs to another phase or seed.", file=sys.stderr)
+        for path in self._newest_first():
+            try:
+                state = read(path)
+                require_phase(state, self.spec, path)
+                if not isinstance(state.get("progress"), dict):
+                    raise LongtailError(f"{path} is a finished checkpoint, not a state of a job.")
+            except LongtailError as error:
+                print(f"Passing over a saved state: {error}", file=sys.stderr)
+                path.unlink(missing_ok=True)
+                continue
+            return state
+        return None
+
+    def remove(self) -> None:
+        """Delete the states, what a killed writer left of one, and the folder if it held nothing else."""
+        for pattern in (f"{self.prefix}-epoch*.pt", f".{self.prefix}-epoch*.tmp.pt"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def _newest_first(self) -> Sequence[Path]:
+        return sorted(self.folder.glob(f"{self.prefix}-epoch*-step*.pt"), reverse=True)

@@ -1,0 +1,93 @@
+"""``python -m longtail embed``: a split through a trained network, or the features of a control.
+
+Networks run in eval mode and float32 on unaugmented images (the dataset's test transform, the normalisation of the
+stretch that was trained last). A control needs no torch, and does not load it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from longtail.errors import LongtailError, unknown
+from longtail.training.controls import CONTROLS, embed_control
+from longtail.training.embeddings import write_embeddings
+from longtail.training.inputs import read_json, read_spec, stores, thread_count
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    source = parser.add_argument_group("a trained phase")
+    source.add_argument("--spec", type=Path, help="specification that the training wrote")
+    source.add_argument("--checkpoint", type=Path, help="its checkpoint")
+    source.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
+    control = parser.add_argument_group("a control")
+    control.add_argument("--control", choices=CONTROLS)
+    control.add_argument("--data", metavar="JSON", help="the data part of a specification, or @FILE")
+    control.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--features", required=True, help="which features")
+    parser.add_argument("--split", required=True, type=Path, help="rows to embed")
+    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="image stores")
+    parser.add_argument("--out", required=True, type=Path, help="output: embeddings")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the embeddings.
+
+    Raises:
+        LongtailError: on anything the user can act on.
+    """
+    if arguments.control:
+        if arguments.spec or arguments.checkpoint or not arguments.data:
+            raise LongtailError("A control has no training: give --data, and neither --spec nor --checkpoint.")
+        embed_control(
+            arguments.control,
+            read_json(arguments.data, "The data part"),
+            arguments.seed,
+            arguments.split,
+            stores(arguments.images),
+            arguments.out,
+            features=arguments.features,
+        )
+    elif arguments.spec and arguments.checkpoint:
+        embed_phase(arguments)
+    else:
+        raise LongtailError("Give --spec and --checkpoint for a trained phase, or --control and --data for a control.")
+
+
+def embed_phase(arguments: argparse.Namespace) -> None:
+    """Write the embeddings of a trained phase."""
+    import torch
+
+    from longtail.data.resident import ResidentSplit
+    from longtail.training import checkpoint
+    from longtail.training.build import build
+    from longtail.training.encode import SplitImages
+    from longtail.training.precision import prepare_device
+    from longtail.training.settings import split_settings
+
+    asked = read_spec(f"@{arguments.spec}")
+    trained = checkpoint.read(arguments.checkpoint)
+    checkpoint.require_phase(trained, asked, arguments.checkpoint)
+    spec = trained["spec"]
+    objective = build(spec)
+    checkpoint.load_same(objective, trained, arguments.checkpoint)
+    if arguments.features not in objective.features:
+        raise unknown(
+            f"kind of features of {spec['lineage'][-1]['objective']!r}", arguments.features, objective.features
+        )
+    device = prepare_device(thread_count(arguments.threads))
+    encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
+    split = ResidentSplit(arguments.split, stores(arguments.images), device)
+    settings, _ = split_settings(spec["lineage"][-1])
+    images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
+    embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
+    write_embeddings(
+        arguments.out,
+        split.labels.cpu().numpy(),
+        embedding,
+        heads[0] if heads else None,
+        identity=spec["identity"],
+        seed=spec["seed"],
+        features=arguments.features,
+    )

@@ -1,0 +1,67 @@
+"""A whole split through a network, as it is embedded: unaugmented, in eval mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from longtail.data.augment import Normalization, unaugmented
+from longtail.data.resident import ResidentSplit
+from longtail.training.precision import autocast
+
+ROWS = 512
+
+
+class SplitImages:
+    """The images of a split for the networks of one phase (a ``longtail.methods.base.Images``).
+
+    Args:
+        split: the images, on the device of the networks.
+        data: the specification's ``data``: ``image_size`` and ``test_transform``.
+        normalization: ``mean`` and ``std`` of the stretch.
+        dtype: what autocast computes in; float32 switches it off.
+    """
+
+    def __init__(
+        self, split: ResidentSplit, data: Mapping[str, Any], normalization: Mapping[str, Any], dtype: torch.dtype
+    ) -> None:
+        self.split = split
+        self.size, self.transform = data["image_size"], data["test_transform"]
+        self.normalization = Normalization(normalization["mean"], normalization["std"], split.device)
+        self.dtype = dtype
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
+        return self.normalization(images).contiguous(memory_format=torch.channels_last)
+
+    def encode(self, encoder: nn.Module) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient."""
+        return self.encode_all(encoder)[0]
+
+    @torch.no_grad()
+    def encode_all(self, encoder: nn.Module) -> tuple[Tensor, ...]:
+        """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair."""
+        outputs = []
+        with evaluating(encoder):
+            for rows in torch.arange(len(self.split), device=self.split.device).split(ROWS):
+                views = self.normalize(unaugmented(self.split.batch(rows), self.transform, self.size))
+                with autocast(self.dtype, self.split.device):
+                    output = encoder(views)
+                outputs.append(output if isinstance(output, tuple) else (output,))
+        return tuple(torch.cat(part).float() for part in zip(*outputs, strict=True))
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode for ``module``, and afterwards each part of it in the mode it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training

@@ -1,0 +1,80 @@
+"""What the commands of this room are given: specifications and paths. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from longtail.errors import LongtailError
+
+SPEC_KEYS = ("identity", "data", "backbone", "precision", "lineage", "seed")
+
+
+def read_spec(text: str) -> dict[str, Any]:
+    """A phase's specification from JSON, or from the file after an ``@``.
+
+    Raises:
+        LongtailError: if it cannot be read or lacks a part.
+    """
+    spec = read_json(text, "The specification")
+    missing = [key for key in SPEC_KEYS if key not in spec]
+    if missing or not spec["lineage"]:
+        raise LongtailError(
+            f"The specification lacks {', '.join(missing) or 'a lineage'}. "
+            f"A phase as data is described in ARCHITECTURE.md."
+        )
+    return spec
+
+
+def read_json(text: str, what: str) -> dict[str, Any]:
+    """A JSON object, or the one in the file after an ``@``; ``what`` it is goes into the error."""
+    try:
+        if text.startswith("@"):
+            what = f"{what} in {text[1:]}"
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        value = json.loads(text)
+    except OSError as error:
+        raise LongtailError(f"{what} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise LongtailError(f"{what} is not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise LongtailError(f"{what} is no JSON object but {type(value).__name__}.")
+    return value
+
+
+def with_rows(spec: Mapping[str, Any], rows: int, split: Path) -> dict[str, Any]:
+    """The specification with the number of training rows in its data.
+
+    Raises:
+        LongtailError: if it names another number.
+    """
+    stated = spec["data"].get("rows", rows)
+    if stated != rows:
+        raise LongtailError(
+            f"{split} has {rows} rows, but the specification says {stated}. One of them is out of date: delete the "
+            f"split and run the workflow again."
+        )
+    return {**spec, "data": {**spec["data"], "rows": rows}}
+
+
+def stores(pairs: Sequence[str]) -> dict[str, Path]:
+    """The image stores by part, from arguments ``part=path``."""
+    found: dict[str, Path] = {}
+    for pair in pairs:
+        part, separator, path = pair.partition("=")
+        if not (part and separator and path):
+            raise LongtailError(f"--images {pair} does not say which part it is. Write --images train=PATH.")
+        if part in found:
+            raise LongtailError(f"--images gives part {part!r} twice: {found[part]} and {path}.")
+        found[part] = Path(path)
+    return found
+
+
+def thread_count(asked: int | None) -> int | None:
+    """CPU threads to compute with: in a Slurm job those it was given, else what was asked for."""
+    if "SLURM_JOB_ID" in os.environ and hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return asked

@@ -1,0 +1,165 @@
+"""The training loop: one for all objectives, in one piece."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longtail.data.augment import Augmentation
+from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
+from longtail.errors import LongtailError
+from longtail.methods.base import Batch, Objective
+from longtail.training.encode import SplitImages
+from longtail.training.precision import autocast
+from longtail.training.progress import Progress
+from longtail.training.schedules import SCHEDULES
+from longtail.training.settings import TrainingSettings, split_settings
+
+
+@dataclass
+class Run:
+    """A training at some point: what the loop changes.
+
+    Attributes:
+        objective: the networks, on their device.
+        optimizer: over the objective's parameter groups, each with ``learning_rate_scale``.
+        epoch: complete epochs of the clock.
+        step: updates done in the epoch after that.
+        sums: over those updates, each part of the loss, float64 on the device.
+        seconds: spent on those updates.
+        history: one entry per epoch of this job that is complete.
+    """
+
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    epoch: int
+    step: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Interrupted(Exception):
+    """The training was asked to stop, and has stopped after a complete and saved update."""
+
+
+def updates_per_epoch(rows: int, settings: TrainingSettings, objective: str) -> int:
+    """Updates in one epoch over ``rows`` images.
+
+    Raises:
+        LongtailError: if incomplete batches are dropped and there is no complete one.
+    """
+    if not settings.drop_last:
+        return math.ceil(rows / settings.batch_size)
+    if rows < settings.batch_size:
+        raise LongtailError(
+            f"{objective} drops incomplete batches, and {rows} images do not fill one of {settings.batch_size}: there "
+            f"is nothing to train on. Set batch_size to at most {rows}, or drop_last to false."
+        )
+    return rows // settings.batch_size
+
+
+def train(
+    run: Run,
+    spec: Mapping[str, Any],
+    split: ResidentSplit,
+    *,
+    dtype: torch.dtype,
+    save: Callable[[Run], None],
+    save_every: float,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train ``run`` from where it stands to the last epoch of the specification's last stretch.
+
+    Every random number comes from a generator seeded by the seed, its purpose, the epoch and the step, so a run that
+    is interrupted and resumed from a saved state is the same run.
+
+    Args:
+        run: changed in place.
+        spec: the phase as data; the last stretch of its lineage is trained.
+        split: the training images, on the objective's device.
+        dtype: what autocast computes in; float32 switches it off.
+        save: called with ``run`` between two updates, when it can be resumed.
+        save_every: seconds between saves.
+        stop_requested: asked after every update.
+
+    Raises:
+        Interrupted: when ``stop_requested``, after saving.
+        LongtailError: if a part of the loss is no longer finite, or the device is out of memory.
+    """
+    objective, optimizer, device = run.objective, run.optimizer, split.device
+    seed, stretch = spec["seed"], spec["lineage"][-1]
+    settings, _ = split_settings(stretch)
+    steps = updates_per_epoch(len(split), settings, stretch["objective"])
+    first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
+    schedule, _ = SCHEDULES[settings.schedule]
+    augment = Augmentation(settings.augmentation, spec["data"]["image_size"])
+    images = SplitImages(split, spec["data"], settings.normalization, dtype)
+    progress = Progress(stretch["objective"], epochs=last, steps=steps, remaining=(last - run.epoch) * steps - run.step)
+    saved = time.monotonic()
+
+    while run.epoch < last:
+        began = time.perf_counter() - run.seconds
+        if run.step == 0:
+            torch.manual_seed(derived_seed(seed, "start", run.epoch))
+            if run.epoch == first:
+                objective.prepare(images)
+            objective.start_epoch(run.epoch, images)
+        objective.train()
+        order = epoch_order(seed, run.epoch, len(split)).to(device)
+
+        for step in range(run.step, steps):
+            rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
+            views = tuple(images.normalize(augment(raw, draws)) for _ in range(settings.views))
+            batch = Batch(views, rows, generator(device, seed, "loss", run.epoch, step))
+
+            update = run.epoch * steps + step + 1
+            learning_rate = schedule(update, steps, clock, settings)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * group["learning_rate_scale"]
+            optimizer.zero_grad(set_to_none=True)
+            with autocast(dtype, device):
+                parts = objective.loss(batch)
+            parts["loss"].backward()
+            optimizer.step()
+            objective.after_step(update / (clock * steps))
+
+            for name, value in parts.items():
+                run.sums[name] = run.sums.get(name, 0) + value.detach().double()
+            run.step, run.seconds = step + 1, time.perf_counter() - began
+            progress.advance(run.epoch, run.step, len(rows), run.history[-1]["loss"] if run.history else None)
+
+            if run.step == steps:
+                means = _means(run, stretch, settings)  # waits for the device
+                seconds, seen = time.perf_counter() - began, min(len(split), steps * settings.batch_size)
+                pace = {"learning_rate": learning_rate, "images_per_second": seen / seconds, "seconds": seconds}
+                run.history.append({"epoch": run.epoch + 1, **means, **pace})
+                run.epoch, run.step, run.seconds, run.sums = run.epoch + 1, 0, 0.0, {}
+            stopping = stop_requested()
+            if run.epoch < last and (stopping or time.monotonic() - saved > save_every):
+                _means(run, stretch, settings)  # what has diverged is not worth saving
+                save(run)
+                saved = time.monotonic()
+                if stopping:
+                    raise Interrupted
+    progress.close()
+
+
+def _means(run: Run, stretch: Mapping[str, Any], settings: TrainingSettings) -> dict[str, float]:
+    """Means over the updates of the epoch so far; raises LongtailError if one is not finite."""
+    means = {name: float(total) / run.step for name, total in run.sums.items()}
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise LongtailError(
+                f"Training {stretch['objective']} has diverged: {name!r} is {value} in epoch {run.epoch + 1} of "
+                f"{stretch['clock']} (learning rate {settings.learning_rate}, batch size {settings.batch_size}). Try a "
+                f"lower learning_rate, more warmup_epochs, or precision: float32."
+            )
+    return means

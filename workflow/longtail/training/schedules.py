@@ -1,0 +1,89 @@
+"""Learning rates as pure functions of the update number.
+
+Every schedule takes the update number ``s`` counted from 1 on the whole clock, the updates per epoch ``n_b``, the
+clock's length ``E`` in epochs, and the settings, and returns the learning rate *of that update*. The stretch that is
+being trained does not enter: a cosine depends on the end of its clock, not on where a job ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+
+class ScheduleSettings(Protocol):
+    """The part of the training settings that a schedule reads."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak."""
+
+    @property
+    def warmup_epochs(self) -> float | None:
+        """Epochs of linear warm-up."""
+
+    @property
+    def final_learning_rate(self) -> float | None:
+        """The rate at the end of the clock."""
+
+
+Schedule = Callable[[int, int, int, ScheduleSettings], float]
+
+
+def warmup_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """Linear warm-up, then a cosine that reaches ``final_learning_rate`` with the last update of the clock.
+
+    With S = E n_b and S_w = E_w n_b: lr s / S_w for s < S_w, else
+    lr_end + (lr - lr_end) (1 + cos(pi (s - S_w) / (S - S_w))) / 2. As in VITA-Group/SDCLR and ConMix: the schedule
+    moves before the update, so the first update has lr / S_w, not 0.
+    """
+    assert settings.warmup_epochs is not None
+    assert settings.final_learning_rate is not None
+    peak, final = settings.learning_rate, settings.final_learning_rate
+    total, warmup = clock * updates_per_epoch, settings.warmup_epochs * updates_per_epoch
+    if update < warmup:
+        return peak * update / warmup
+    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * (update - warmup) / max(total - warmup, 1)))
+
+
+def byol_warmup_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """BYOL as the pre-training of MiniClustering has it (LZX-001/MiniClustering).
+
+    With e = s / n_b + 1: lr e / E_w for e < E_w, else lr (1 + cos(pi (e - E_w) / E)) / 2. The cosine is stretched
+    over E, not E - E_w, so it does not quite reach 0.
+    """
+    return _stretched_cosine(update / updates_per_epoch + 1, clock, settings)
+
+
+def propos_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """BYOL and ProPos in Hzzone/ProPos: :func:`byol_warmup_cosine` with e = s / n_b, that is one epoch later."""
+    return _stretched_cosine(update / updates_per_epoch, clock, settings)
+
+
+def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings) -> float:
+    assert settings.warmup_epochs is not None
+    if epoch < settings.warmup_epochs:
+        return settings.learning_rate * epoch / settings.warmup_epochs
+    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * (epoch - settings.warmup_epochs) / clock))
+
+
+def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """Cosine in steps of an epoch, as in facebookresearch/moco: lr (1 + cos(pi e / E)) / 2 with e counted from 0."""
+    epoch = (update - 1) // updates_per_epoch
+    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * epoch / clock))
+
+
+def constant(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """The learning rate as it is."""
+    return settings.learning_rate
+
+
+SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
+    "warmup_cosine": (warmup_cosine, ("warmup_epochs", "final_learning_rate")),
+    "byol_warmup_cosine": (byol_warmup_cosine, ("warmup_epochs",)),
+    "propos_cosine": (propos_cosine, ("warmup_epochs",)),
+    "epoch_cosine": (epoch_cosine, ()),
+    "constant": (constant, ()),
+}
+"""By name: the function, and the settings it reads besides ``learning_rate``."""

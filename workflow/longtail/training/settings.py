@@ -1,0 +1,156 @@
+"""A stretch's flat settings, taken apart: what the loop reads, and what the objective reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.training.schedules import SCHEDULES
+
+OPTIMIZERS = {"sgd": ("momentum",), "adam": ("betas",)}
+"""The optimisers, and the settings that only they read."""
+
+OPTIONAL = ("betas",)
+"""Settings that may be left out by who could read them."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What the loop needs to know of a stretch. Epochs are counted on the clock, not in the stretch.
+
+    Attributes:
+        optimizer: ``sgd`` or ``adam``.
+        learning_rate: the peak of the schedule; parameter groups may scale it.
+        weight_decay: L2 penalty on every parameter, batch normalisation and biases included.
+        schedule: a name of :data:`longtail.training.schedules.SCHEDULES`.
+        batch_size: images per update (each is seen in ``views`` views).
+        drop_last: whether an incomplete last batch of an epoch is left out.
+        augmentation: what :class:`longtail.data.augment.Augmentation` takes.
+        normalization: ``mean`` and ``std`` per channel, on the scale [0, 1].
+        momentum: of SGD.
+        betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
+        warmup_epochs: of the schedules that have a warm-up.
+        final_learning_rate: where ``warmup_cosine`` ends.
+        views: augmented versions of each image.
+    """
+
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: str
+    batch_size: int
+    drop_last: bool
+    augmentation: Mapping[str, Any]
+    normalization: Mapping[str, Any]
+    momentum: float | None = None
+    betas: tuple[float, ...] | None = None
+    warmup_epochs: float | None = None
+    final_learning_rate: float | None = None
+    views: int = 2
+
+
+def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+    """Take the loop's settings out of ``stretch["settings"]``.
+
+    Args:
+        stretch: an entry of the lineage (ARCHITECTURE.md, "A phase, as data").
+
+    Returns:
+        The loop's settings, and the others, which are the objective's.
+
+    Raises:
+        LongtailError: if a setting is missing, of the wrong type, outside its range, or given although the chosen
+            optimiser and schedule do not read it.
+    """
+    objective = stretch["objective"]
+    names = {field.name for field in dataclasses.fields(TrainingSettings)}
+    own = {name: value for name, value in stretch["settings"].items() if name in names}
+    rest = {name: value for name, value in stretch["settings"].items() if name not in names}
+    settings = construct(TrainingSettings, own, objective)
+    if settings.optimizer not in OPTIMIZERS:
+        raise unknown(f"optimizer (objective {objective!r})", settings.optimizer, OPTIMIZERS)
+    if settings.schedule not in SCHEDULES:
+        raise unknown(f"schedule (objective {objective!r})", settings.schedule, SCHEDULES)
+    _settings_of_choice(settings, objective, "optimizer", OPTIMIZERS)
+    _settings_of_choice(settings, objective, "schedule", {name: reads for name, (_, reads) in SCHEDULES.items()})
+    for name, least in (("batch_size", 1), ("views", 1), ("learning_rate", 0), ("weight_decay", 0), ("momentum", 0)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
+    if settings.betas is not None and len(settings.betas) != 2:
+        raise LongtailError(f"Objective {objective!r}: setting 'betas' is {settings.betas}, but must be two numbers.")
+    return settings, rest
+
+
+def _settings_of_choice(
+    settings: TrainingSettings, objective: str, choice: str, reads: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Check that just the settings which the chosen optimiser or schedule reads are given."""
+    chosen = getattr(settings, choice)
+    for name in sorted({name for names in reads.values() for name in names}):
+        given = getattr(settings, name) is not None
+        if name in reads[chosen] and not given and name not in OPTIONAL:
+            raise LongtailError(
+                f"Objective {objective!r} lacks the setting {name!r}, which {choice} {chosen!r} reads. Add it."
+            )
+        if given and name not in reads[chosen]:
+            raise LongtailError(
+                f"Objective {objective!r} has the setting {name!r}, which {choice} {chosen!r} does not read. Remove it."
+            )
+
+
+def construct(kind: type[Any], values: Mapping[str, Any], objective: str, known: tuple[str, ...] = ()) -> Any:
+    """Make the settings dataclass ``kind`` from resolved catalogue values.
+
+    Args:
+        kind: a dataclass whose annotations are numbers, strings, booleans, tuples or mappings.
+        values: its fields by name.
+        objective: for the error messages.
+        known: names known elsewhere, for the hint at what an unknown key should have been.
+
+    Raises:
+        LongtailError: on a key that is no field, a field without value, or a value of another type (``1e-3`` in
+            YAML is a string).
+    """
+    hints = typing.get_type_hints(kind)
+    fields = dataclasses.fields(kind)
+    names = [field.name for field in fields]
+    for name in values:
+        if name not in names:
+            raise unknown(f"setting (objective {objective!r})", name, (*names, *known))
+    for field in fields:
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.name not in values and not optional:
+            raise LongtailError(f"Objective {objective!r} lacks the setting {field.name!r}. Add it to its settings.")
+    return kind(**{name: _typed(value, hints[name], name, objective) for name, value in values.items()})
+
+
+def _typed(value: Any, hint: Any, name: str, objective: str) -> Any:
+    """``value`` if ``hint`` allows it, with lists of JSON turned into the tuples that frozen dataclasses hold."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    for option in options:
+        plain = typing.get_origin(option) or option
+        if plain is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if plain is int and isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if plain is tuple and isinstance(value, (list, tuple)):
+            return tuple(value)
+        if plain in (bool, str, list, dict, type(None)) and isinstance(value, plain):
+            return value
+        if plain not in (float, int, tuple, bool, str, list, dict, type(None), Mapping):
+            return value
+        if plain is Mapping and isinstance(value, Mapping):
+            return value
+    expected = " or ".join(
+        "none" if option is type(None) else getattr(option, "__name__", str(option)) for option in options
+    )
+    raise LongtailError(
+        f"Objective {objective!r}: setting {name!r} is {value!r} ({type(value).__name__}), but should be {expected}."
+        + (" YAML reads 1e-3 as text: write 1.0e-3." if isinstance(value, str) and expected.startswith("float") else "")
+    )

@@ -1,0 +1,253 @@
+"""``python -m longtail train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
+
+The job can be stopped at any time. On SIGTERM, SIGUSR1 and SIGINT it finishes the update, saves and exits with status
+75; after a harder death it goes on from the last periodic save. Either way the weights become those of an
+uninterrupted run, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import signal
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from longtail.data.resident import ResidentSplit
+from longtail.errors import LongtailError
+from longtail.files import replacing, write_table
+from longtail.training import checkpoint
+from longtail.training.build import build
+from longtail.training.inputs import read_spec, stores, thread_count, with_rows
+from longtail.training.loop import Interrupted, Run, train
+from longtail.training.optimizer import new_optimizer, restore_optimizer
+from longtail.training.precision import computing_type, prepare_device
+from longtail.training.settings import split_settings
+
+STOPPED = 75
+"""Exit status of a job that saved and stopped on request (EX_TEMPFAIL: try again)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--spec", required=True, metavar="JSON", help="the phase as data, or @FILE")
+    parser.add_argument("--split", required=True, type=Path, help="rows to train on")
+    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="image stores")
+    parser.add_argument("--parent", type=Path, help="checkpoint that the last stretch starts from")
+    parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="where an interrupted job is kept")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
+    parser.add_argument("--history", required=True, type=Path, help="output: losses by epoch")
+    parser.add_argument("--spec-out", required=True, type=Path, help="output: the specification")
+    parser.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
+    parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between saves (300)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, then write history, specification and, last, the checkpoint.
+
+    Raises:
+        LongtailError: on anything the user can act on.
+        SystemExit: with status 75 when stopped by a signal, after saving.
+    """
+    spec = read_spec(arguments.spec)
+    device = prepare_device(thread_count(arguments.threads))
+    dtype = computing_type(spec["precision"], device)
+    with StopSignals() as signals:
+        split = ResidentSplit(arguments.split, stores(arguments.images), device)
+        spec = with_rows(spec, len(split), arguments.split)
+        folder = checkpoint.StateFolder(arguments.state, spec)
+        state = folder.newest()
+        training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
+        if state is not None:
+            say(f"Going on from epoch {training.epoch}, step {training.step}.")
+        try:
+            train(
+                training,
+                spec,
+                split,
+                dtype=dtype,
+                save=lambda now: folder.save(saved_state(spec, now)),
+                save_every=arguments.checkpoint_seconds,
+                stop_requested=lambda: signals.received is not None,
+            )
+        except Interrupted:
+            say(
+                f"Stopped by {signals.received}: saved in {arguments.state}. The next run goes on from epoch "
+                f"{training.epoch}, step {training.step}."
+            )
+            raise SystemExit(STOPPED) from None
+        except RuntimeError as error:
+            raise out_of_memory(error, spec, device) from error
+        require_finite(training, spec)
+        seconds = sum(epoch["seconds"] for epoch in training.history)
+        images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in training.history)
+        write_table(
+            arguments.history,
+            history_table(training.history),
+            identity=spec["identity"],
+            seed=spec["seed"],
+            device=device_name(device),
+            precision=str(dtype).removeprefix("torch."),
+            threads=torch.get_num_threads(),
+            seconds=seconds,
+            images_per_second=images / seconds if seconds else None,
+            peak_memory_bytes=peak_memory(device),
+        )
+        with replacing(arguments.spec_out) as temporary:
+            temporary.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
+        finished = checkpoint.contents(spec, training.objective, training.optimizer, training.epoch, 0)
+        checkpoint.write(arguments.checkpoint, finished)
+        folder.remove()
+
+
+def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) -> Run:
+    """A training at the beginning of this job: from nothing, or from the parent's checkpoint.
+
+    Raises:
+        LongtailError: if a parent is needed and missing, or not one this phase can start from.
+    """
+    stretch = spec["lineage"][-1]
+    if parent is None:
+        if stretch["start"] != "fresh":
+            raise LongtailError(
+                f"{stretch['objective']} has start {stretch['start']!r}, so it needs the checkpoint of the training "
+                f"before it. Give it with --parent."
+            )
+        return _run(spec, build(spec), device, stretch["first_epoch"])
+    trained = checkpoint.read(parent)
+    if checkpoint.require_ancestor(trained, spec, parent):
+        objective = build(spec)
+        checkpoint.load_same(objective, trained, parent)
+        return _run(spec, objective, device, trained["epoch"], trained["optimizer"])
+    if stretch["start"] == "transfer":
+        source = build(trained["spec"])
+        checkpoint.load_same(source, trained, parent)
+        return _run(spec, build(spec, source), device, stretch["first_epoch"])
+    before = trained["spec"]["lineage"][-1]["settings"]["optimizer"]
+    if before != stretch["settings"]["optimizer"]:
+        raise LongtailError(
+            f"{stretch['objective']} uses {stretch['settings']['optimizer']}, but continues a training with {before}, "
+            f"whose moments mean something else. Use the same optimizer, or 'start: transfer'."
+        )
+    objective = build(spec)
+    checkpoint.load_continued(objective, trained, parent)
+    return _run(spec, objective, device, stretch["first_epoch"], trained["optimizer"])
+
+
+def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device) -> Run:
+    """A training where a saved state of this job left it."""
+    objective = build(spec)
+    checkpoint.load_same(objective, state, Path("the saved state"))
+    resumed = _run(spec, objective, device, state["epoch"], state["optimizer"])
+    resumed.step = state["step"]
+    resumed.sums = {name: total.to(device) for name, total in state["progress"]["sums"].items()}
+    resumed.seconds = state["progress"]["seconds"]
+    resumed.history = state["progress"]["history"]
+    return resumed
+
+
+def _run(
+    spec: Mapping[str, Any], objective: Any, device: torch.device, epoch: int, moments: dict[str, Any] | None = None
+) -> Run:
+    settings, _ = split_settings(spec["lineage"][-1])
+    objective = objective.to(device).to(memory_format=torch.channels_last)
+    optimizer = new_optimizer(objective, settings)
+    if moments is not None:
+        restore_optimizer(optimizer, moments)
+    return Run(objective, optimizer, epoch)
+
+
+def saved_state(spec: Mapping[str, Any], now: Run) -> dict[str, Any]:
+    """What the state folder keeps of a training: a checkpoint, and how far its epoch is."""
+    return {
+        **checkpoint.contents(spec, now.objective, now.optimizer, now.epoch, now.step),
+        "progress": {"sums": now.sums, "seconds": now.seconds, "history": now.history},
+    }
+
+
+class StopSignals:
+    """Takes note of SIGTERM, SIGUSR1 and SIGINT; a second signal has its usual effect."""
+
+    SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, _: types.FrameType | None) -> None:
+        self.received = signal.Signals(number).name
+        self._restore()
+        say(f"{self.received}: saving after this update.")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def out_of_memory(error: RuntimeError, spec: Mapping[str, Any], device: torch.device) -> Exception:
+    """What to raise for a RuntimeError of torch: the way out where memory was short, else the error itself."""
+    short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if not short:
+        return error
+    stretch = spec["lineage"][-1]
+    return LongtailError(
+        f"{device_name(device)} is out of memory training {stretch['objective']} with batch size "
+        f"{stretch['settings']['batch_size']} on images of {spec['data']['image_size']} pixels. Use a device with "
+        f"more memory or one that nothing else uses; a smaller batch_size also helps, but trains something else."
+    )
+
+
+def require_finite(training: Run, spec: Mapping[str, Any]) -> None:
+    """Check that the last update left no infinite weight, which no later loss would show."""
+    for name, weights in training.objective.named_parameters():
+        if not bool(weights.isfinite().all()):
+            raise LongtailError(
+                f"Training {spec['lineage'][-1]['objective']} has diverged: {name} is not finite after epoch "
+                f"{training.epoch}. Try a lower learning_rate, more warmup_epochs, or precision: float32."
+            )
+
+
+def history_table(history: Sequence[Mapping[str, float]]) -> pa.Table:
+    """One row per epoch: ``epoch`` int64 (complete epochs of the clock), float64 otherwise, null for an absent part."""
+    pace = ("learning_rate", "images_per_second", "seconds")
+    parts = {name: None for entry in history for name in entry if name not in ("epoch", "loss", *pace)}
+    names = ("loss", *parts, *pace)
+    return pa.table(
+        {"epoch": pa.array([entry["epoch"] for entry in history], pa.int64())}
+        | {name: pa.array([entry.get(name) for entry in history], pa.float64()) for name in names}
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes that were in use: on a GPU by torch, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
