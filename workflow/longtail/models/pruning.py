@@ -40,8 +40,7 @@ class PruningMask(nn.Module):
     def refresh(self, network: nn.Module, ratio: float) -> None:
         """Keep the weights not below element ``ceil(ratio * n)``, counted from 0, of the n sorted magnitudes.
 
-        The threshold is global, one for all convolutions, and exact: it is read off a full sort (``torch.quantile``
-        refuses this many elements, ``kthvalue`` has no deterministic form on CUDA). The weights are left alone.
+        The threshold is global, one for all convolutions, and exact. The weights are left alone.
 
         Raises:
             LongtailError: if no weight would be kept.
@@ -52,7 +51,7 @@ class PruningMask(nn.Module):
             raise LongtailError(
                 f"A prune ratio of {ratio} keeps none of {len(magnitudes)} convolution weights; it must be below 1."
             )
-        threshold = magnitudes.sort().values[rank]
+        threshold = magnitudes.kthvalue(rank + 1).values  # which counts from 1
         for name, weight in convolution_weights(network):
             self.get_buffer(self._buffer(name)).copy_(weight.abs() >= threshold)
 

@@ -1,0 +1,295 @@
+"""NT-Xent, and what all objectives of the SimCLR family promise alike."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+
+from longtail.errors import LongtailError
+from longtail.methods.base import Batch, Context
+from longtail.methods.conmix import ConMix
+from longtail.methods.contrastive import Contrastive, nt_xent, unit
+from longtail.methods.mixup import InputMixup, ManifoldMixup, PairwiseConMix
+from longtail.methods.sdclr import SDCLR
+from longtail.methods.simclr import SimCLR
+from longtail.models.backbones import new_backbone
+
+FAMILY: dict[type[Contrastive], dict[str, Any]] = {
+    SimCLR: {},
+    SDCLR: {"prune_ratio": 0.9},
+    ConMix: {"tags": 8},
+    PairwiseConMix: {"alpha": 1.0},
+    InputMixup: {"alpha": 1.0},
+    ManifoldMixup: {"alpha": 2.0},
+}
+ROWS = 32
+
+
+def objective(kind: type[Contrastive], seed: int = 0, parent: Any = None, **changes: Any) -> Contrastive:
+    torch.manual_seed(seed)
+    settings = kind.Settings(**{"temperature": 0.2, "projection_width": 16, **FAMILY[kind], **changes})
+    context = Context(functools.partial(new_backbone, "resnet_small", "cifar", 1), classes=4, rows=ROWS)
+    return kind(settings, context, parent)
+
+
+def batch(seed: int = 0, rows: int = ROWS) -> Batch:
+    draws = torch.Generator().manual_seed(1)
+    x = torch.randn(rows, 1, 8, 8, generator=draws)
+    views = (x, x + 0.3 * torch.randn(rows, 1, 8, 8, generator=draws))
+    return Batch(views, torch.arange(rows), torch.Generator().manual_seed(seed))
+
+
+# The loss ------------------------------------------------------------------------------------------------------------
+
+
+def nt_xent_by_hand(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """ConMix Eq. 4, term by term."""
+    z = [row / row.norm() for row in (*a, *b)]
+    count = len(a)
+    total = torch.zeros((), dtype=a.dtype)
+    for i in range(2 * count):
+        partner = (i + count) % (2 * count)
+        others = sum(torch.exp(z[i] @ z[k] / temperature) for k in range(2 * count) if k != i)
+        total = total - torch.log(torch.exp(z[i] @ z[partner] / temperature) / others)
+    return total / (2 * count)
+
+
+def nt_xent_of_differences(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """ConMix Eq. 5, by f_CL(v_i, v_k, v_i^+) = v_i (v_k - v_i^+)."""
+    v = [row / row.norm() for row in (*a, *b)]
+    count = len(a)
+    total = torch.zeros((), dtype=a.dtype)
+    for i in range(2 * count):
+        partner = v[(i + count) % (2 * count)]
+        total = total + torch.log(
+            sum(torch.exp(v[i] @ (v[k] - partner) / temperature) for k in range(2 * count) if k != i)
+        )
+    return total / (2 * count)
+
+
+def random_pair(rows: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
+    draws = torch.Generator().manual_seed(seed)
+    a, b = (torch.randn(rows, width, dtype=torch.float64, generator=draws) for _ in range(2))
+    return a.requires_grad_(), b.requires_grad_()
+
+
+@pytest.mark.parametrize("by_hand", [nt_xent_by_hand, nt_xent_of_differences])
+@pytest.mark.parametrize(("rows", "width", "temperature"), [(1, 3, 0.2), (2, 2, 1.0), (7, 5, 0.2), (4, 9, 0.5)])
+def test_nt_xent_and_its_gradient_are_those_of_the_formula(
+    by_hand: Any, rows: int, width: int, temperature: float
+) -> None:
+    a, b = random_pair(rows, width, seed=rows)
+    loss, expected = nt_xent(a, b, temperature), by_hand(a, b, temperature)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, (a, b)), torch.autograd.grad(expected, (a, b)), rtol=1e-9, atol=1e-12
+    )
+
+
+@given(present=st.lists(st.booleans(), min_size=1, max_size=8).filter(any), seed=st.integers(0, 99))
+def test_absent_rows_are_as_good_as_dropped(present: list[bool], seed: int) -> None:
+    a, b = random_pair(len(present), 4, seed)
+    keep = torch.tensor(present)
+    loss, expected = nt_xent(a, b, 0.2, keep), nt_xent_by_hand(a[keep], b[keep], 0.2)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, (a, b)), torch.autograd.grad(expected, (a, b)), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_absent_rows_of_zeros_give_no_nan() -> None:
+    a, b = random_pair(5, 4, 0)
+    keep = torch.tensor([True, False, True, True, False])
+    grads = torch.autograd.grad(nt_xent(a * keep[:, None], b * keep[:, None], 0.2, keep), (a, b))
+    assert all(bool(torch.isfinite(g).all()) and bool((g[~keep] == 0).all()) for g in grads)
+
+
+@given(seed=st.integers(0, 99), rows=st.integers(2, 9))
+def test_nt_xent_knows_no_order(seed: int, rows: int) -> None:
+    a, b = random_pair(rows, 6, seed)
+    loss = nt_xent(a, b, 0.2)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(nt_xent(b, a, 0.2), loss)
+    torch.testing.assert_close(nt_xent(a[order], b[order], 0.2), loss)
+    torch.testing.assert_close(nt_xent(3 * a, 0.1 * b, 0.2), loss)
+
+
+def test_nt_xent_where_it_can_be_worked_out() -> None:
+    a, b = random_pair(1, 4, 0)
+    assert nt_xent(a, b, 0.2).item() == 0.0
+    same = torch.ones(6, 3)
+    assert nt_xent(same, same, 0.2).item() == pytest.approx(math.log(11), abs=1e-5)
+    corners = torch.eye(5)
+    assert nt_xent(corners, corners, 0.2).item() == pytest.approx(math.log(1 + 8 * math.exp(-5)), abs=1e-6)
+
+
+def test_nt_xent_leaves_autocast() -> None:
+    a, b = (v.float() for v in random_pair(8, 16, 0))
+    expected = nt_xent(a.bfloat16().float(), b.bfloat16().float(), 0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = nt_xent(a.bfloat16(), b.bfloat16(), 0.05)
+        assert unit(a.bfloat16()).dtype == torch.float32
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, expected)
+
+
+# The family ----------------------------------------------------------------------------------------------------------
+
+family = pytest.mark.parametrize("kind", FAMILY)
+
+
+def train(trained: Contrastive, steps: int) -> list[float]:
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.05, momentum=0.9)
+    losses = []
+    for step in range(steps):
+        if step % 5 == 0:
+            trained.start_epoch(step // 5, None)  # type: ignore[arg-type]
+        loss = trained.loss(batch(seed=step))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@family
+def test_loss_falls_on_a_fixed_batch(kind: type[Contrastive]) -> None:
+    losses = train(objective(kind), 30)
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+@family
+def test_same_generator_same_loss(kind: type[Contrastive]) -> None:
+    trained = objective(kind)
+    trained.start_epoch(0, None)  # type: ignore[arg-type]
+    first, again, other = (trained.loss(batch(seed))["loss"] for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert torch.equal(first, other) == (kind in (SimCLR, SDCLR))
+
+
+@family
+def test_autocast_costs_little_precision(kind: type[Contrastive]) -> None:
+    trained = objective(kind)
+    trained.start_epoch(0, None)  # type: ignore[arg-type]
+    exact = trained.loss(batch())["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = trained.loss(batch())["loss"]
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(exact.item(), rel=0.05)
+    rough.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in trained.parameters() if p.grad is not None)
+
+
+@family
+def test_no_value_is_fetched_from_the_device(kind: type[Contrastive]) -> None:
+    # Fake tensors have shapes and no values, so whatever would wait for the device raises.
+    with FakeTensorMode():
+        trained = objective(kind)
+        x = torch.empty(ROWS, 1, 8, 8)
+        trained.start_epoch(0, None)  # type: ignore[arg-type]
+        loss = trained.loss(Batch((x, x), torch.arange(ROWS), torch.Generator()))["loss"]
+        loss.backward()
+    assert loss.shape == ()
+
+
+@pytest.mark.parametrize("before", FAMILY)
+@pytest.mark.parametrize("after", FAMILY)
+def test_each_continues_each_other(before: type[Contrastive], after: type[Contrastive]) -> None:
+    first, second = objective(before, seed=0), objective(after, seed=1)
+    second.load_state_dict(first.state_dict(), strict=True)
+    assert [name for name, _ in first.named_parameters()] == [name for name, _ in second.named_parameters()]
+    x = batch().views[0]
+    torch.testing.assert_close(first.eval().encoder("projection")(x), second.eval().encoder("projection")(x))
+
+
+@family
+def test_encoders_are_the_dense_branch_in_training(kind: type[Contrastive]) -> None:
+    trained = objective(kind)
+    train(trained, 2)
+    trained.eval()
+    x = batch().views[0]
+    hidden, projected = trained.encoder("backbone"), trained.encoder("projection")
+    assert (hidden.width, projected.width) == (64, 16)
+    assert hidden(x).shape == (ROWS, 64)
+    torch.testing.assert_close(projected(x), trained.network.head(hidden(x)))
+    assert {id(p) for p in projected.parameters()} <= {id(p) for p in trained.parameters()}
+    with pytest.raises(LongtailError, match=r"no feature of .* 'projektion'"):
+        trained.encoder("projektion")
+
+
+@family
+def test_every_parameter_is_trained_but_the_unused_branch(kind: type[Contrastive]) -> None:
+    trained = objective(kind)
+    trained.start_epoch(0, None)  # type: ignore[arg-type]
+    trained.loss(batch())["loss"].backward()
+    idle = {name for name, p in trained.named_parameters() if p.grad is None}
+    pruned = {name for name, _ in trained.named_parameters() if ".pruned." in name}
+    assert idle == (set() if kind is SDCLR else pruned)
+    assert [p for group in trained.parameter_groups() for p in group["params"]] == list(trained.parameters())
+
+
+@family
+def test_views_have_batch_statistics_of_their_own(kind: type[Contrastive]) -> None:
+    trained = objective(kind)
+    trained.start_epoch(0, None)  # type: ignore[arg-type]
+    trained.loss(batch())
+    stem = trained.network.backbone.bn1
+    counts = (int(stem.dense.num_batches_tracked), int(stem.pruned.num_batches_tracked))
+    assert counts == ((1, 1) if kind is SDCLR else (2, 0))
+
+
+@family
+def test_transfer_is_refused(kind: type[Contrastive]) -> None:
+    with pytest.raises(LongtailError, match="cannot transfer the encoder of SimCLR"):
+        objective(kind, parent=objective(SimCLR))
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (SimCLR, "temperature", 0.0),
+        (SimCLR, "projection_width", 0),
+        (SDCLR, "prune_ratio", 1.0),
+        (ConMix, "tags", 0),
+        (PairwiseConMix, "alpha", 0.0),
+        (SDCLR, "temperature", -1.0),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind: type[Contrastive], setting: str, value: float) -> None:
+    with pytest.raises(LongtailError, match=f"setting {setting} is {value}"):
+        objective(kind, **{setting: value})
+
+
+GOLDEN = {
+    SimCLR: [1.561549138, 0.637770967, 0.48039953, 0.416886223],
+    SDCLR: [4.227008288, 1.145766527, 0.807150232, 0.596939399],
+    ConMix: [0.472570217, 0.187399754, 0.183740869, 0.131502799],
+    PairwiseConMix: [1.528817152, 0.788309723, 0.570170265, 0.537861675],
+    InputMixup: [1.690548593, 0.882289861, 0.649582811, 0.708628126],
+    ManifoldMixup: [1.564720921, 0.92646027, 0.660449668, 0.775141694],
+}
+"""Losses of steps 1, 5, 10 and 20 of :func:`train`. If they change, results do: raise the objective's version."""
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """In float32 twenty steps amplify a different order of additions to the third digit."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@family
+@pytest.mark.usefixtures("float64")
+def test_loss_curve_is_the_recorded_one(kind: type[Contrastive]) -> None:
+    losses = train(objective(kind), 20)
+    assert [losses[step - 1] for step in (1, 5, 10, 20)] == pytest.approx(GOLDEN[kind], rel=1e-6)
