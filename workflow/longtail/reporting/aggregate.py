@@ -73,7 +73,8 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
         first = whole[twice].iloc[0]
         raise LongtailError(
             f"The merged metrics hold {first['metric']} of {first['method']} ({first['dataset']}, "
-            f"ratio {first['ratio']}, seed {first['seed']}, trial {first['trial']}) twice. Delete the merged file and merge again."
+            f"ratio {first['ratio']}, seed {first['seed']}, trial {first['trial']}) twice. "
+            "Delete the merged file and merge again."
         )
     values = {}
     for key, group in whole.groupby(keys, sort=False):

@@ -110,7 +110,9 @@ def _remarks(plan: TablePlan) -> list[str]:
             for name, some in metrics.items():
                 whole = len(some) == sum(1 for other, _ in rows[row] if other == name)
                 parts.append(
-                    " ".join(filter(None, [name, "" if whole else ", ".join(map(plan.metric_titles.get, some))]))
+                    " ".join(
+                        filter(None, [name, "" if whole else ", ".join(plan.metric_titles[metric] for metric in some)])
+                    )
                 )
             names.append(row if len(places) == len(rows[row]) else f"{row} ({'; '.join(parts)})")
         sentences.append(f"On the published values of {', '.join(names)}: {remark}.")
