@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 
 import pytest
@@ -117,14 +118,14 @@ def online_and_target(byol: BYOL) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def test_recipe_m_moves_the_target_after_each_step():
     states = trained(RECIPE_M)
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         for (_, old), (online, new) in zip(online_and_target(before), online_and_target(after), strict=True):
             torch.testing.assert_close(new, 0.9 * old + 0.1 * online, rtol=1e-6, atol=1e-9)
 
 
 def test_recipe_p_moves_the_target_towards_the_weights_before_the_step_and_ever_less():
     states = trained(RECIPE_P)
-    for done, (before, after) in enumerate(zip(states, states[1:], strict=False)):
+    for done, (before, after) in enumerate(itertools.pairwise(states)):
         momentum = 1 - 0.1 * (1 + math.cos(math.pi * done / 3)) / 2
         for (online, old), (_, new) in zip(online_and_target(before), online_and_target(after), strict=True):
             torch.testing.assert_close(new, momentum * old + (1 - momentum) * online, rtol=1e-6, atol=1e-9)
