@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +15,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from longtail.__main__ import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 LISTS = sorted((ROOT / "requirements").iterdir())
@@ -130,3 +136,97 @@ def test_conda_environments_use_the_community_channel_alone(path: Path) -> None:
 
 def test_only_the_environment_that_is_called_so_has_torch() -> None:
     assert [path.stem for path in ENVIRONMENTS if "pytorch" in dependencies(path)] == ["torch"]
+
+
+# --- what the code imports
+
+
+@functools.cache
+def distributions() -> dict[str, set[str]]:
+    """Canonical names of the distributions that bring each top-level module."""
+    found = metadata.packages_distributions()
+    return {module: {canonicalize_name(name) for name in names} for module, names in found.items()}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level modules that a file imports anywhere, without the standard library and the project itself."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").partition(".")[0])
+    return found - set(sys.stdlib_module_names) - {"longtail", "__future__"}
+
+
+@pytest.mark.parametrize(("lists", "folder"), [(["run.in"], "workflow/longtail"), (["run.in", "dev.in"], "tests")])
+def test_what_is_imported_is_asked_for(lists: list[str], folder: str) -> None:
+    """No module is used that is only there because something else needs it."""
+    asked = {canonicalize_name(requirement.name) for name in lists for requirement in requirements(name)}
+    unasked = {
+        f"{module} ({path.relative_to(ROOT)})"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for module in imported(path) - {other.stem for other in path.parent.iterdir()}
+        if not distributions().get(module, set()) & asked
+    }
+    assert unasked == set()
+
+
+@functools.cache
+def needed_by(package: str) -> frozenset[str]:
+    """A package and all that it needs here."""
+    found, waiting = set(), [canonicalize_name(package)]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for need in map(Requirement, metadata.requires(name) or []):
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                waiting.append(canonicalize_name(need.name))
+    return frozenset(found)
+
+
+def commands_and_environments() -> list[tuple[str, str]]:
+    """The command and the conda environment of every rule that has both."""
+    found = set()
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for rule in re.split(r"(?m)^rule ", path.read_text())[1:]:
+            command = re.search(r"python -m longtail (\w+)", rule)
+            environment = re.search(r"envs/(\w+)\.yaml", rule)
+            if command and environment:
+                found.add((command[1], environment[1]))
+    return sorted(found)
+
+
+def test_every_command_has_an_environment() -> None:
+    assert {command for command, _ in commands_and_environments()} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(("command", "environment"), commands_and_environments())
+def test_a_command_starts_in_the_environment_of_its_rule(command: str, environment: str) -> None:
+    """Imports what the command imports with everything hidden that the conda environment does not have."""
+    conda = set(dependencies(ROOT / "envs" / f"{environment}.yaml")) - {"python"}
+    there = set().union(*(needed_by(ON_CONDA_FORGE.get(name, name)) for name in conda))
+    asked = {canonicalize_name(requirement.name) for requirement in requirements("run.in")}
+    hidden = {module for module, brought in distributions().items() if brought & asked and not brought & there}
+    code = f"""
+import importlib, sys
+from importlib.machinery import PathFinder
+
+class Visible(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in {hidden!r} else super().find_spec(name, path, target)
+
+sys.meta_path[:] = [Visible if finder is PathFinder else finder for finder in sys.meta_path]
+importlib.import_module({COMMANDS[command][0]!r})
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
