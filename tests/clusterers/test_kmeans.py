@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from longtail.clusterers.kmeans import spherical_kmeans, spherical_kmeans_trials
-from longtail.errors import LongtailError
 from sklearn.cluster import KMeans
 from torch.nn.functional import normalize
+
+from longtail.clusterers.kmeans import spherical_kmeans, spherical_kmeans_trials
+from longtail.errors import LongtailError
 
 
 def blobs(rows: int = 240, dimensions: int = 8, groups: int = 5, spread: float = 0.25, seed: int = 0) -> torch.Tensor:
