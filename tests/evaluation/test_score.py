@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+
+import longtail
+from longtail.__main__ import main
+from longtail.evaluation.analyses import geometry
+from longtail.files import read_table, write_table
+
+PACKAGE = Path(longtail.__file__).parent
+CATALOG = PACKAGE.parent / "catalog"
+SCORERS = yaml.safe_load((CATALOG / "clusterers.yaml").read_text())["scorers"]
+METRICS = yaml.safe_load((CATALOG / "metrics.yaml").read_text())
+
+
+@pytest.fixture
+def assignments(tmp_path: Path, labels: np.ndarray) -> Path:
+    """Trial 0 is perfect, trial 3 one cluster."""
+    path = tmp_path / "assignments.parquet"
+    rows = np.arange(len(labels))
+    perfect = pa.table({"trial": np.zeros_like(rows), "row": rows, "cluster": 3 - labels})
+    constant = pa.table({"trial": np.full_like(rows, 3), "row": rows, "cluster": np.zeros_like(rows)})
+    write_table(path, pa.concat_tables([perfect, constant]))
+    return path
+
+
+def score(split: Path, out: Path, scorer: dict, **paths: Path) -> pd.DataFrame:
+    options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
+    assert main(["score", "--split", str(split), "--scorer", json.dumps(scorer), "--out", str(out), *options]) == 0
+    table = read_table(out)
+    assert table.schema.names == ["trial", "metric", "class", "cluster", "parameter", "value", "unit"]
+    kinds = [str(kind) for kind in table.schema.types]
+    assert kinds == ["int64", "string", "int64", "int64", "string", "double", "string"]
+    frame = table.to_pandas()
+    assert frame["value"].notna().all()
+    assert not frame.duplicated(["trial", "metric", "class", "cluster", "parameter"]).any()
+    for metric, unit in frame[["metric", "unit"]].drop_duplicates().itertuples(index=False):
+        assert METRICS[metric]["unit"] == unit
+        assert METRICS[metric]["scorer"] == ("clusterer" if "assignments" in paths else scorer["name"])
+    return frame
+
+
+def small(name: str) -> dict:
+    """The catalogue's scorer, cut to what eighty rows can bear."""
+    settings = {"name": name, **(SCORERS[name] or {})}
+    if "clusters" in settings:
+        settings["clusters"] = settings["clusters"][:4]
+    return settings
+
+
+def test_assignments_are_scored_trial_by_trial(split: Path, assignments: Path, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", {"name": "kmeans"}, assignments=assignments)
+    whole = frame[frame["class"].isna()].pivot_table(index="trial", columns="metric", values="value")
+    assert whole.loc[0].to_dict() == pytest.approx({"ACC": 100, "CAA": 100, "NMI": 100, "ARI": 100})
+    assert whole.loc[3].to_dict() == pytest.approx({"ACC": 100 * 40 / 83, "CAA": 25, "NMI": 0, "ARI": 0})
+    recall = frame[frame["metric"] == "recall"]
+    assert recall[recall["trial"] == 3]["value"].tolist() == [100, 0, 0, 0]
+    assert recall[recall["trial"] == 0]["class"].tolist() == [0, 1, 2, 3]
+
+
+def test_geometry(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings=embeddings)
+    assert set(frame["trial"]) == {0}
+    expected = geometry(vectors, labels)
+    by_class = frame[frame["class"].notna()].pivot_table(index="class", columns="metric", values="value")
+    np.testing.assert_allclose(by_class["class_similarity"], expected.similarity)
+    np.testing.assert_allclose(by_class["class_similarity_with_self"], expected.similarity_with_self)
+    np.testing.assert_allclose(by_class["class_dissimilarity"], expected.dissimilarity)
+    np.testing.assert_array_equal(by_class["class_size"], [40, 25, 12, 6])
+    whole = frame[frame["class"].isna()].set_index("metric")["value"]
+    assert whole["compactness_medium"] == pytest.approx(expected.similarity[1:3].mean())
+    assert whole["few_many_ratio"] == pytest.approx(expected.similarity[3] / expected.similarity[0])
+
+
+def test_what_is_not_defined_has_no_line(
+    tmp_path: Path, write_embeddings: Callable[..., Path], vectors: np.ndarray
+) -> None:
+    labels = np.array([0, 0, 0, 1])
+    split = tmp_path / "s.parquet"
+    write_table(split, pa.table({"row": range(4), "label": labels, "shot": ["many", "many", "many", "few"]}))
+    embeddings = write_embeddings(vectors[:4], labels)
+    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings=embeddings)
+    assert frame[frame["metric"] == "class_similarity"]["class"].tolist() == [0]
+    assert "compactness_many" in set(frame["metric"])
+    assert not {"compactness_few", "compactness_medium", "few_many_ratio"} & set(frame["metric"])
+
+
+def test_purity(split: Path, embeddings: Path, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", small("purity"), embeddings=embeddings)
+    assert frame["parameter"].tolist() == ["k=10", "k=20", "k=30", "k=40"]
+    assert frame["value"].between(90, 100).all()
+
+
+def test_mini_clusters(split: Path, embeddings: Path, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", small("mini_clusters"), embeddings=embeddings)
+    table = frame.pivot_table(index="class", columns=["metric", "parameter"], values="value")
+    for metric in ("assigned_mini_clusters", "assigned_mini_clusters_matched"):
+        assert set(table[metric]) == {
+            *(f"M={m},delta=0.3" for m in (20, 30, 40, 50, 60)),
+            *(f"M=40,delta={delta}" for delta in (0.1, 0.5, 0.7)),
+        }
+        counts = table[metric]
+        assert (counts["M=40,delta=0.1"] >= counts["M=40,delta=0.7"]).all()
+        assert counts["M=40,delta=0.5"].sum() <= 40
+        assert counts["M=40,delta=0.5"].is_monotonic_decreasing  # larger classes have more mini-clusters
+
+
+def test_confusion(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", small("confusion"), embeddings=embeddings)
+    counts = frame.pivot_table(index="class", columns="cluster", values="value")
+    assert counts.shape == (4, 4)
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(labels))
+    assert np.trace(counts) / len(labels) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("scorer", "message"),
+    [
+        ({"name": "geometri"}, "Did you mean 'geometry'"),
+        ({"name": "purity", "clusters": [10], "inits": 1}, "lacks the setting 'seed'"),
+        ({"name": "purity", "clusters": [84], "inits": 1, "seed": 0}, "84 clusters of 83 rows"),
+        ({"name": "mini_clusters", "settings": [{"M": 3}], "inits": 1, "seed": 0}, "mini_clusters and delta"),
+    ],
+)
+def test_bad_scorers_are_named(
+    scorer: dict, message: str, split: Path, embeddings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "m.parquet"
+    arguments = ["--split", str(split), "--embeddings", str(embeddings), "--out", str(out)]
+    assert main(["score", "--scorer", json.dumps(scorer), *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_assignment_of_other_rows_is_refused(
+    split: Path, assignments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = read_table(assignments)
+    write_table(assignments, table.slice(0, 80))
+    out = tmp_path / "m.parquet"
+    arguments = ["--split", str(split), "--assignments", str(assignments), "--out", str(out)]
+    assert main(["score", "--scorer", '{"name": "kmeans"}', *arguments]) == 1
+    assert "trial 0 assigns 80 rows" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
+    split: Path, assignments: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from longtail.__main__ import main\n"
+        f"assert main(['score', '--split', {str(split)!r}, '--assignments', {str(assignments)!r},"
+        f" '--scorer', '{{\"name\": \"kmeans\"}}', '--out', {str(tmp_path / 'm.parquet')!r}]) == 0\n"
+        "assert not {'torch', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
+
+
+def test_the_catalogue_describes_each_metric_alike() -> None:
+    for metric in METRICS.values():
+        assert set(metric) == {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
+        assert metric["scorer"] in {"clusterer", *SCORERS}

@@ -1,0 +1,187 @@
+"""``python -m longtail score``: metrics of an assignment, or of an embedding.
+
+An assignment is scored against the true classes, trial by trial. An embedding is scored by its geometry or through a
+K-means of its own; its trial is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from longtail.errors import LongtailError, unknown
+from longtail.evaluation.inputs import Split, call, read_assignments, read_embeddings, read_settings, read_split
+from longtail.evaluation.kmeans import kmeans, threads
+from longtail.files import read_provenance, write_table
+
+
+class Metric(NamedTuple):
+    """One line of a metrics file; ``class_``, ``cluster`` and ``parameter`` are None where they do not apply."""
+
+    metric: str
+    value: float
+    unit: str
+    class_: int | None = None
+    cluster: int | None = None
+    parameter: str | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--split", type=Path, required=True, metavar="PATH", help="the split with the true labels")
+    parser.add_argument("--scorer", required=True, metavar="JSON", help="name and settings of the scorer")
+    scored = parser.add_mutually_exclusive_group(required=True)
+    scored.add_argument("--assignments", type=Path, metavar="PATH", help="score this assignment")
+    scored.add_argument("--embeddings", type=Path, metavar="PATH", help="score these embeddings")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="metrics file to write")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Score and write trial, metric, class, cluster, parameter, value and unit."""
+    settings = read_settings(arguments.scorer, "scorer")
+    split = read_split(arguments.split)
+    if arguments.assignments:
+        trials = read_assignments(arguments.assignments, len(split.labels))
+        metrics = {trial: score_assignment(split.labels, clusters) for trial, clusters in trials.items()}
+    else:
+        vectors, _ = read_embeddings(arguments.embeddings, split=split)
+        with threads(arguments.threads):
+            metrics = {0: score_embedding(vectors, split, settings)}
+    source = read_provenance(arguments.assignments or arguments.embeddings)
+    write_table(arguments.out, _table(metrics), scorer=settings, scored=source)
+
+
+def score_assignment(labels: np.ndarray, clusters: np.ndarray) -> list[Metric]:
+    """ACC, CAA, NMI, ARI and the recall of each class, in percent.
+
+    Args:
+        labels: true class of each row, (N,) int64.
+        clusters: cluster of each row, (N,) int64.
+    """
+    from longtail.evaluation.metrics import contingency, scores
+
+    found = scores(contingency(labels, clusters))
+    whole = {"ACC": found.acc, "CAA": found.caa, "NMI": found.nmi, "ARI": found.ari}
+    return [
+        *(Metric(name, value, "percent") for name, value in whole.items()),
+        *(Metric("recall", value, "percent", class_=k) for k, value in _defined(found.recall)),
+    ]
+
+
+def score_embedding(vectors: np.ndarray, split: Split, settings: Mapping[str, Any]) -> list[Metric]:
+    """The metrics of one of :data:`SCORERS`.
+
+    Args:
+        vectors: (N, D) float32, of any length per row.
+        split: the true classes.
+        settings: ``name`` of the scorer and its settings.
+
+    Raises:
+        LongtailError: if the scorer or a setting is not known, or there are fewer rows than clusters.
+    """
+    name = settings["name"]
+    if name not in SCORERS:
+        raise unknown("scorer of embeddings", name, SCORERS)
+    rest = {key: value for key, value in settings.items() if key != "name"}
+    return call(f"scorer {name!r}", SCORERS[name], rest, vectors, split)
+
+
+def _geometry(vectors: np.ndarray, split: Split) -> list[Metric]:
+    """A value that is not defined, such as the similarity of a class of one row, has no line."""
+    from longtail.evaluation.analyses import compactness, geometry
+
+    found = geometry(vectors, split.labels)
+    by_class = {
+        "class_similarity": found.similarity,
+        "class_similarity_with_self": found.similarity_with_self,
+        "class_dissimilarity": found.dissimilarity,
+    }
+    return [
+        *(Metric(name, value, "ratio", class_=k) for name, values in by_class.items() for k, value in _defined(values)),
+        *(Metric("class_size", size, "images", class_=k) for k, size in enumerate(found.sizes)),
+        *(
+            Metric(name, value, "ratio")
+            for name, value in compactness(found.similarity, split.shots).items()
+            if np.isfinite(value)
+        ),
+    ]
+
+
+def _purity(vectors: np.ndarray, split: Split, *, clusters: Sequence[int], inits: int, seed: int) -> list[Metric]:
+    from longtail.evaluation.analyses import purity
+
+    found = {}
+    for k in clusters:
+        (assignment,) = kmeans(vectors, k, seeds=[seed], inits=inits)
+        found[k] = purity(split.labels, assignment)
+    return [Metric("purity", 100 * value, "percent", parameter=f"k={k}") for k, value in found.items()]
+
+
+def _mini_clusters(
+    vectors: np.ndarray, split: Split, *, settings: Sequence[Mapping[str, Any]], inits: int, seed: int
+) -> list[Metric]:
+    """Per true class, and per K-means target cluster under its matched class; the paper does not say which it shows."""
+    from longtail.evaluation.analyses import as_classes, assigned_mini_clusters
+
+    for setting in settings:
+        if set(setting) != {"mini_clusters", "delta"}:
+            raise LongtailError(f"A setting of mini_clusters has mini_clusters and delta, not {', '.join(setting)}.")
+    classes = len(split.shots)
+    assignments = {
+        number: kmeans(vectors, number, seeds=[seed], inits=inits)[0]
+        for number in {classes, *(setting["mini_clusters"] for setting in settings)}
+    }
+    targets = {
+        "assigned_mini_clusters": split.labels,
+        "assigned_mini_clusters_matched": as_classes(split.labels, assignments[classes]),
+    }
+    return [
+        Metric(name, count, "clusters", class_=k, parameter=f"M={setting['mini_clusters']},delta={setting['delta']:g}")
+        for setting in settings
+        for name, target in targets.items()
+        for k, count in enumerate(
+            assigned_mini_clusters(target, assignments[setting["mini_clusters"]], setting["delta"])
+        )
+    ]
+
+
+def _confusion(vectors: np.ndarray, split: Split, *, inits: int, seed: int) -> list[Metric]:
+    from longtail.evaluation.analyses import confusion
+
+    (assignment,) = kmeans(vectors, len(split.shots), seeds=[seed], inits=inits)
+    counts = confusion(split.labels, assignment)
+    return [Metric("count", count, "images", class_=int(k), cluster=int(j)) for (k, j), count in np.ndenumerate(counts)]
+
+
+SCORERS: dict[str, Callable[..., list[Metric]]] = {
+    "geometry": _geometry,
+    "purity": _purity,
+    "mini_clusters": _mini_clusters,
+    "confusion": _confusion,
+}
+"""Scorers of embeddings by name; their keyword arguments are the settings of clusterers.yaml."""
+
+
+def _defined(values: np.ndarray) -> Iterator[tuple[int, float]]:
+    return ((k, float(value)) for k, value in enumerate(values) if np.isfinite(value))
+
+
+def _table(metrics: Mapping[int, Sequence[Metric]]) -> pa.Table:
+    lines = [(trial, line) for trial, found in metrics.items() for line in found]
+    return pa.table(
+        {
+            "trial": pa.array([trial for trial, _ in lines], pa.int64()),
+            "metric": pa.array([line.metric for _, line in lines], pa.string()),
+            "class": pa.array([line.class_ for _, line in lines], pa.int64()),
+            "cluster": pa.array([line.cluster for _, line in lines], pa.int64()),
+            "parameter": pa.array([line.parameter for _, line in lines], pa.string()),
+            "value": pa.array([float(line.value) for _, line in lines], pa.float64()),
+            "unit": pa.array([line.unit for _, line in lines], pa.string()),
+        }
+    )
