@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Context
@@ -129,6 +130,16 @@ def test_recipe_p_moves_the_target_towards_the_weights_before_the_step_and_ever_
         momentum = 1 - 0.1 * (1 + math.cos(math.pi * done / 3)) / 2
         for (online, old), (_, new) in zip(online_and_target(before), online_and_target(after), strict=True):
             torch.testing.assert_close(new, momentum * old + (1 - momentum) * online, rtol=1e-6, atol=1e-9)
+
+
+@RECIPES
+def test_a_step_never_asks_for_a_value(settings):
+    byol = objective(settings)
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
+        byol.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
+        byol.after_step(0.5)
 
 
 @RECIPES

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from longtail.clusterers.kmeans import spherical_kmeans
@@ -31,8 +32,8 @@ from longtail.methods.simclr import SimCLR
 K, M, B = 3, 5, 9
 SEEDS = st.integers(0, 10**6)
 OFFICIAL = MiniClustering.Settings(
-    features="target_projection", direction="mini", mini_clusters=M, assignment_threshold=0.3, confidence_threshold=0.5,
-    target_weight=1.0, alpha=0.2, beta=0.7, target_loss="reweighted", cb_gamma=0.99, confidence_view=2, count_view=1,
+    features="target_projection", direction="mini", mini_clusters=M, assignment_threshold=0.3,
+    confidence_threshold=0.5, target_weight=1.0, alpha=0.2, beta=0.7, target_loss="reweighted", cb_gamma=0.99, confidence_view=2, count_view=1,
     reweighting="weighted_mean", mini_balance="class_balanced", similarity="cosine", empty_mask="skip", head_scale=100.0,
     kmeans_seed=0,
 )  # fmt: skip
@@ -335,6 +336,16 @@ def test_an_optimiser_told_of_it_leaves_a_skipped_step_out():
     assert all(torch.equal(value, before[name]) for name, value in mini.state_dict().items())
     for index, state in optimizer.state_dict()["state"].items():
         assert all(torch.equal(value, moments["state"][index][name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_a_step_never_asks_for_a_value(protocol, variant):
+    mini, _ = on_embeddings(MiniClustering.Settings(**{**vars(PROTOCOLS[protocol]), **variant}))
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(B, 4, dtype=torch.float64) for _ in range(2))
+        mini.loss(Batch(views, torch.arange(B), torch.Generator()))["loss"].backward()
 
 
 # transfer, K-means start, checkpoint

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from longtail.errors import LongtailError
@@ -103,6 +104,15 @@ def test_the_gradient_reaches_all_of_the_query_network_and_nothing_else():
     trained = {parameter for group in moco.parameter_groups() for parameter in group["params"]}
     for name, parameter in moco.named_parameters():
         assert (parameter in trained) == (not name.startswith("key_")) == (parameter.grad is not None), name
+
+
+def test_a_step_never_asks_for_a_value():
+    moco = objective()
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
+        moco.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
+        moco.after_step(0.5)
 
 
 def test_keys_are_shuffled_by_the_generator_of_the_batch():
