@@ -1,0 +1,1 @@
+"""Networks and their parts: backbones, heads, normalisation, pruning, momentum copies, queues."""
