@@ -54,7 +54,7 @@ def contents(
         "epoch": epoch,
         "step": step,
         "spec": dict(spec),
-        "objective": objective.state_dict(),
+        "objective": dict(objective.state_dict()),
         "optimizer": optimizer.state_dict(),
     }
 
@@ -198,7 +198,11 @@ def load_continued(objective: nn.Module, checkpoint: Mapping[str, Any], path: Pa
             f"{', ...' if len(missing) > 3 else ''}. Objectives that continue each other build the same networks under "
             f"the same names; use 'start: transfer' otherwise."
         )
-    shared = {name: value for name, value in checkpoint["objective"].items() if name in present}
+    shared = {
+        name: value
+        for name, value in checkpoint["objective"].items()
+        if name in own or (name in present and value.shape == present[name].shape)
+    }
     try:
         objective.load_state_dict(shared, strict=False)
     except RuntimeError as error:
