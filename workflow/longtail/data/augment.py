@@ -167,9 +167,9 @@ class Augmentation:
         u = torch.rand(batch, 2 * ATTEMPTS + 16, generator=generator, device=generator.device)
         areas, aspects, rest = u[:, :ATTEMPTS], u[:, ATTEMPTS : 2 * ATTEMPTS], u[:, 2 * ATTEMPTS :].unbind(1)
         if self.crops:
-            box_height, box_width = self._box(areas, aspects, height, width)
+            box = self._box(areas, aspects, rest[0], rest[1], height, width)
         else:
-            box_height, box_width = torch.full_like(rest[0], height), torch.full_like(rest[0], width)
+            box = tuple(torch.full_like(rest[0], value) for value in (0, 0, height, width))
         jittered = (rest[3] < self.jitter.probability).float()
         strength = (self.jitter.brightness, self.jitter.contrast, self.jitter.saturation)
         factors = [
@@ -181,10 +181,10 @@ class Augmentation:
             low, high = self.blur.sigma
             sigma = (low + (high - low) * rest[14]) * (rest[13] < self.blur.probability)
         return Parameters(
-            top=(rest[0] * (height - box_height + 1)).floor().minimum(height - box_height),
-            left=(rest[1] * (width - box_width + 1)).floor().minimum(width - box_width),
-            height=box_height,
-            width=box_width,
+            top=box[0],
+            left=box[1],
+            height=box[2],
+            width=box[3],
             flip=rest[2] < self.flip,
             order=torch.stack(rest[7:10], 1).argsort(1),
             hue_position=(rest[10] * 4).long().clamp_(max=3),
@@ -194,25 +194,34 @@ class Augmentation:
             sigma=sigma,
         )
 
-    def _box(self, areas: Tensor, aspects: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Height and width of the first of ten boxes that fits; if none does, of the largest with an allowed aspect."""
+    def _box(
+        self, areas: Tensor, aspects: Tensor, down: Tensor, across: Tensor, height: int, width: int
+    ) -> tuple[Tensor, ...]:
+        """Top, left, height and width of the first of ten boxes that fits, at a place of its own.
+
+        If none of the ten fits, the box is the largest with an allowed aspect ratio, in the centre.
+        """
         low, high = self.scale
         area = height * width * (low + (high - low) * areas)
         slim, wide = self.ratio
         aspect = (math.log(slim) + (math.log(wide) - math.log(slim)) * aspects).exp()
         w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
         fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
-        first = fits.float().argmax(1, keepdim=True)
+        turn = torch.arange(ATTEMPTS, 0, -1, device=areas.device)  # argmax alone does not promise the first of equals
+        first = (fits * turn).argmax(1, keepdim=True)
+        w, h = w.gather(1, first).squeeze(1), h.gather(1, first).squeeze(1)
+        top = (down * (height - h + 1)).floor().minimum(height - h)
+        left = (across * (width - w + 1)).floor().minimum(width - w)
         if width / height < slim:
             spare = (round(width / slim), width)
         elif width / height > wide:
             spare = (height, round(height * wide))
         else:
             spare = (height, width)
+        centre = ((height - spare[0]) // 2, (width - spare[1]) // 2, *spare)
         found = fits.any(1)
-        return (
-            torch.where(found, h.gather(1, first).squeeze(1), float(spare[0])),
-            torch.where(found, w.gather(1, first).squeeze(1), float(spare[1])),
+        return tuple(
+            torch.where(found, drawn, float(fixed)) for drawn, fixed in zip((top, left, h, w), centre, strict=True)
         )
 
     def apply(self, images: Tensor, drawn: Parameters) -> Tensor:

@@ -1,0 +1,95 @@
+"""The catalogue's image sets: what the tables print, and that the room can read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from sklearn.datasets import load_digits
+
+from longtail.data.longtail import class_sizes, shot_groups
+from longtail.data.sources import ImageSet, open_source, samples
+from longtail.data.split import SplitSpec, make_split
+
+CATALOG = Path(__file__).parents[2] / "workflow" / "catalog" / "datasets"
+DOCUMENTS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(CATALOG.glob("*.yaml"))}
+CUTS = {name: (document, cut) for document in DOCUMENTS.values() for name, cut in document["datasets"].items()}
+
+# Rows per dataset and ratio; ConMix Sec. 5.1.1 and Table 10, MiniClustering Sec. 4.1.
+ROWS = {
+    ("cifar10", 1): 50000,
+    ("cifar10", 2): 36223,
+    ("cifar10", 5): 25423,
+    ("cifar10", 10): 20431,
+    ("cifar10", 20): 17023,
+    ("cifar10", 50): 13996,
+    ("cifar10", 100): 12406,
+    ("cifar10-full", 1): 60000,
+    ("cifar10-b", 1): 20430,
+    ("cifar20", 5): 25114,
+    ("cifar20", 10): 19954,
+    ("cifar20-full", 1): 60000,
+    ("cifar100", 100): 10847,
+    ("stl10", 5): 6607,
+    ("stl10", 10): 5309,
+    ("tiny_imagenet", 10): 39072,
+    ("digits", 10): 707,  # by hand: 174 134 104 80 62 48 37 29 22 17
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_sources_open(name):
+    images = DOCUMENTS[name]["images"]
+    keys = ("source", "classes", "image_size", "channels", "parts")
+    spec = {"images": images["name"], **{key: images[key] for key in keys}}
+    spec["source"] = {"root": "data", **spec["source"]}
+    assert open_source(ImageSet.from_json(json.dumps(spec)))
+    assert name == images["name"]
+    assert len(images["normalization"]["mean"]) == len(images["normalization"]["std"]) == images["channels"]
+
+
+@pytest.mark.parametrize(("name", "ratio"), ROWS)
+def test_datasets_have_the_published_rows(name, ratio):
+    """Balanced labels of the right number stand in for the images."""
+    document, cut = CUTS[name]
+    images = document["images"]
+    spec = {"dataset": name, "ratio": ratio, "classes": images["classes"], **cut}
+    labels = {part: np.arange(rows) % images["classes"] for part, rows in images["parts"].items()}
+    if name == "digits":
+        labels = {"train": load_digits().target}
+    assert len(make_split(SplitSpec.from_json(json.dumps(spec)), "train", labels)) == ROWS[name, ratio]
+
+
+def test_every_cut_but_a_list_is_checked():
+    assert {name for name, _ in ROWS} == {name for name, (_, cut) in CUTS.items() if cut["construction"] == "longtail"}
+
+
+def test_digits_have_the_statistics_that_the_catalogue_says():
+    images = DOCUMENTS["digits"]["images"]
+    image_set = ImageSet(
+        "digits", images["source"], images["classes"], images["image_size"], images["channels"], images["parts"]
+    )
+    pixels = np.stack([sample.content for sample in samples(image_set, "train")]) / 255
+    assert pixels.mean() == pytest.approx(images["normalization"]["mean"][0], abs=5e-5)
+    assert pixels.std() == pytest.approx(images["normalization"]["std"][0], abs=5e-5)
+    assert DOCUMENTS["digits"]["datasets"]["digits"]["head_class_rows"] == np.bincount(load_digits().target).min()
+
+
+def test_shots_of_cifar100_are_over_100_and_under_20_images():
+    sizes = class_sizes(500, 100, 100)
+    groups = shot_groups(sizes, CUTS["cifar100"][1]["shots"])
+    assert groups.tolist() == [["few", "medium", "many"][int(n >= 20) + int(n > 100)] for n in sizes]
+
+
+def test_imagenet_lt_is_the_public_list(shared_data):
+    table = pq.read_table(shared_data / "splits" / "imagenet_lt_class_counts.parquet").to_pandas()
+    document, cut = CUTS["imagenet_lt"]
+    sizes = table.sort_values("label")["n_train"].to_numpy()
+    assert sizes.sum() == document["images"]["parts"]["train"]
+    assert shot_groups(sizes, cut["shots"]).tolist() == table.sort_values("label")["group"].tolist()
+    spec = SplitSpec.from_json(json.dumps({"dataset": "imagenet_lt", "ratio": 256, "classes": 1000, **cut}))
+    assert len(make_split(spec, "train", {"train": np.repeat(np.arange(1000), sizes)})) == 115846

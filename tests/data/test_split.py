@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.__main__ import main
+from longtail.data.longtail import class_sizes
+from longtail.data.split import SplitSpec, make_split
+from longtail.errors import LongtailError
+from longtail.files import read_provenance, read_table, write_table
+
+SPEC = {
+    "dataset": "toy",
+    "ratio": 2,
+    "construction": "longtail",
+    "pool": ["train", "test"],
+    "test": None,
+    "head_class_rows": 4,
+    "classes": 3,
+    "shots": [1, 1, 1],
+}
+
+
+def spec(**changes):
+    return SplitSpec.from_json(json.dumps({**SPEC, **changes}))
+
+
+@given(st.lists(st.integers(0, 2), max_size=20), st.lists(st.integers(0, 2), max_size=20))
+def test_a_split_takes_the_first_rows_of_the_pool(train, test):
+    train = np.array(train + [0, 1, 2] * 2, np.int64)
+    test = np.array([2, 1, 0] * 2 + test, np.int64)
+    table = make_split(spec(), "train", {"train": train, "test": test}).to_pylist()
+    pool = [("train", row, int(k)) for row, k in enumerate(train)] + [
+        ("test", row, int(k)) for row, k in enumerate(test)
+    ]
+    expected = []
+    for k, (size, shot) in enumerate(zip([4, 2, 2], ["many", "medium", "few"], strict=True)):
+        for part, source_row, _ in [entry for entry in pool if entry[2] == k][:size]:
+            names = ("row", "part", "source_row", "label", "class_size", "shot")
+            expected.append(dict(zip(names, (len(expected), part, source_row, k, size, shot), strict=True)))
+    assert table == expected
+
+
+@given(st.integers(2, 12), st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_a_split_has_no_row_twice_and_the_sizes_of_the_formula(classes, ratio, seed):
+    head = 60
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), head))
+    cut = spec(pool=["train"], classes=classes, ratio=ratio, head_class_rows=head, shots=None)
+    table = make_split(cut, "train", {"train": labels}).to_pandas()
+    assert table["row"].tolist() == list(range(len(table)))
+    assert not table["source_row"].duplicated().any()
+    assert (labels[table["source_row"]] == table["label"]).all()
+    counts = table.groupby("label").size()
+    assert counts.tolist() == class_sizes(head, classes, ratio).tolist()
+    assert (table["class_size"] == table["label"].map(counts)).all()
+    assert table.sort_values(["label", "source_row"])["row"].is_monotonic_increasing
+
+
+def test_a_smaller_ratio_only_adds_rows():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 100))
+    taken = [
+        set(
+            make_split(
+                spec(pool=["train"], classes=10, ratio=ratio, head_class_rows=100, shots=None),
+                "train",
+                {"train": labels},
+            )
+            .column("source_row")
+            .to_pylist()
+        )
+        for ratio in (100, 10, 2, 1)
+    ]
+    assert taken[0] < taken[1] < taken[2] < taken[3] == set(range(1000))
+
+
+def test_the_test_split_is_all_of_the_test_parts_with_training_sizes():
+    test = np.array([2, 0, 1, 0, 2], np.int64)
+    table = make_split(spec(pool=["train"], test=["test"]), "test", {"test": test}).to_pydict()
+    assert table["source_row"] == [1, 3, 2, 0, 4]
+    assert table["label"] == [0, 0, 1, 2, 2]
+    assert table["class_size"] == [4, 4, 2, 2, 2]
+    assert table["shot"] == ["many", "many", "medium", "few", "few"]
+    assert set(table["part"]) == {"test"}
+
+
+def test_a_list_keeps_every_row():
+    listed = spec(construction="list", pool=["train"], test=["test"], head_class_rows=None, ratio=3)
+    labels = {"train": np.array([1, 0, 2, 0, 0, 1], np.int64), "test": np.array([2, 1, 0], np.int64)}
+    train = make_split(listed, "train", labels).to_pydict()
+    assert train["source_row"] == [1, 3, 4, 0, 5, 2]
+    assert train["class_size"] == [3, 3, 3, 2, 2, 1]
+    assert make_split(listed, "test", labels).to_pydict()["class_size"] == [3, 2, 1]
+    with pytest.raises(LongtailError, match=r"add --labels train=PATH"):
+        make_split(listed, "test", {"test": labels["test"]})
+
+
+def test_a_list_has_the_ratio_it_has():
+    labels = {"train": np.array([0, 0, 0, 1, 2], np.int64)}
+    with pytest.raises(LongtailError, match=r"ratio is 3 .* Ask for ratio 3"):
+        make_split(spec(construction="list", pool=["train"], ratio=10), "train", labels)
+    assert len(make_split(spec(construction="list", pool=["train"], ratio=None), "train", labels)) == 5
+    with pytest.raises(LongtailError, match="Class 1 of toy has no image"):
+        make_split(spec(construction="list", pool=["train"]), "train", {"train": np.array([0, 2], np.int64)})
+
+
+def test_too_few_rows_are_an_error_not_a_shorter_split():
+    with pytest.raises(LongtailError, match="Class 2 has 1 images, but 2 are wanted"):
+        make_split(spec(pool=["train"]), "train", {"train": np.array([0, 0, 0, 0, 1, 1, 2], np.int64)})
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_out_of_range_are_an_error(label):
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2, label], np.int64)
+    with pytest.raises(LongtailError, match=rf"Row 8 of part 'train' of toy has label {label}"):
+        make_split(spec(pool=["train"]), "train", {"train": labels})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"construction": "longtial"}, "Did you mean 'longtail'"),
+        ({"head_class_rows": None}, "head_class_rows of toy is None"),
+        ({"head_class_rows": 0}, "positive integer"),
+        ({"ratio": None}, "ratio of toy is None"),
+        ({"ratio": "10"}, "must be a number"),
+        ({"pool": []}, "at least one part"),
+        ({"pool": "train"}, "at least one part"),
+        ({"test": []}, "null or list"),
+        ({"classes": "3"}, "positive integer"),
+        ({"head": 3}, "no key in the specification of a split 'head'"),
+    ],
+)
+def test_a_wrong_specification_is_an_error(changes, message):
+    with pytest.raises(LongtailError, match=message):
+        spec(**changes)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_specification_is_a_complete_json_object(text):
+    with pytest.raises(LongtailError):
+        SplitSpec.from_json(text)
+
+
+def test_the_ratio_is_checked_when_the_split_is_cut():
+    with pytest.raises(LongtailError, match="at least 1"):
+        make_split(spec(ratio=0.5, pool=["train"]), "train", {"train": np.zeros(9, np.int64)})
+
+
+def test_there_is_no_test_split_where_all_images_are_in_the_pool():
+    with pytest.raises(LongtailError, match="has no test split"):
+        make_split(spec(), "test", {})
+
+
+def test_the_command_writes_the_table_with_its_provenance(tmp_path, capsys):
+    paths = {}
+    for part, labels in {"train": [0, 0, 0, 0, 1, 2], "test": [2, 1]}.items():
+        paths[part] = tmp_path / f"{part}.parquet"
+        write_table(paths[part], pa.table({"label": pa.array(labels, pa.int64())}))
+    out = tmp_path / "toy-ir2" / "train.parquet"
+    options = [f"--labels={part}={path}" for part, path in paths.items()]
+    command = ["split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(out)]
+    assert main([*command, *options]) == 0
+    table = read_table(out)
+    types = {field.name: str(field.type) for field in table.schema}
+    whole = "int64"
+    assert types == {
+        "row": whole,
+        "part": "string",
+        "source_row": whole,
+        "label": whole,
+        "class_size": whole,
+        "shot": "string",
+    }
+    assert table.column("label").to_pylist() == [0, 0, 0, 0, 1, 1, 2, 2]
+    assert read_provenance(out)["ratio"] == 2
+    assert main([*command, f"--labels={paths['train']}"]) == 1
+    assert "PART=PATH" in capsys.readouterr().err
+    assert main([*command, options[0]]) == 1
+    assert "needs the labels of part 'test'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("labels", [pa.array([0.0, 1.0]), pa.array([0, None], pa.int64())])
+def test_labels_must_be_whole_numbers(tmp_path, capsys, labels):
+    path = tmp_path / "labels.parquet"
+    write_table(path, pa.table({"label": labels}))
+    command = ["split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(tmp_path / "out.parquet")]
+    assert main([*command, f"--labels=train={path}"]) == 1
+    assert "not whole integers" in capsys.readouterr().err
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_cifar10_at_ratio_ten_has_the_published_rows(shared_data):
+    labels = pq.read_table(shared_data / "cifar10" / "train.parquet", columns=["label"]).column("label").to_numpy()
+    cut = spec(dataset="cifar10", ratio=10, pool=["train"], classes=10, head_class_rows=5000, shots=[3, 4, 3])
+    table = make_split(cut, "train", {"train": labels})
+    assert len(table) == 20431
+    airplanes = [row for row, label in enumerate(labels.tolist()) if label == 0]
+    trucks = [row for row, label in enumerate(labels.tolist()) if label == 9]
+    assert table.column("source_row").to_pylist()[:5000] == airplanes
+    assert table.column("source_row").to_pylist()[-500:] == trucks[:500]
+
+
+@pytest.mark.parametrize(("ratio", "rows"), [(5, 25114), (10, 19954)])
+def test_cifar20_has_the_published_rows(shared_data, ratio, rows):
+    table = pq.read_table(shared_data / "cifar100" / "train.parquet", columns=["coarse_label"])
+    labels = table.column("coarse_label").to_numpy()
+    cut = spec(dataset="cifar20", ratio=ratio, pool=["train"], classes=20, head_class_rows=2500, shots=[6, 8, 6])
+    assert len(make_split(cut, "train", {"train": labels})) == rows
+    with pytest.raises(LongtailError, match="Class 0 has 2,500 images, but 5,000 are wanted"):
+        make_split(spec(pool=["train"], classes=20, head_class_rows=5000, shots=None), "train", {"train": labels})
