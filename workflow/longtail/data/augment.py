@@ -9,8 +9,9 @@ is deterministic.
 * **Resampling.** Pillow's filters (antialiased; bicubic with a = -0.5; kernels cut off and renormalised at the border
   of the crop) are separable and linear, so crop, resize and flip of an image are one small matrix per axis, and a batch
   is two batched matrix products. PyTorch's own kernels do not give these values for boxes that differ within a batch:
-  ``grid_sample`` neither antialiases nor renormalises, and its cubic has a = -0.75. The horizontal pass comes first
-  and is clipped, as in Pillow, which bounds the difference to Pillow's 8-bit result by its rounding (1.1 / 255).
+  ``grid_sample`` neither antialiases nor renormalises, and its cubic has a = -0.75. As in Pillow the horizontal pass
+  comes first and is clipped; an enlarged crop then differs from Pillow's 8-bit result by its rounding (1.1 / 255 at
+  most). Recent Pillow swaps the passes where one axis shrinks and the other grows; this code does not.
 * **Colour.** Brightness, contrast and saturation are one blend f x + (1 - f) t with different targets t, so that images
   whose jitter comes in different orders share the arithmetic: three blends, hue once, three blends.
 * **Rounding.** Pillow rounds to 8 bits after every operation, this code never does. Values are clipped to [0, 1]
