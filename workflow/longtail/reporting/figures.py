@@ -170,7 +170,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             shown.setdefault(label, handle)
     if shown:
-        figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=min(len(shown), 6))
+        figure.legend(list(shown.values()), list(shown), loc="center", ncols=min(len(shown), 6))
 
 
 def sensitivity(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -384,6 +384,16 @@ KINDS: Mapping[str, Callable[[FigurePlan, pd.DataFrame], tuple[Figure, pd.DataFr
 """The kinds that ``kind:`` in a paper's specification may name."""
 
 
+def _spread(drawn: pd.DataFrame) -> list[str]:
+    """What error bars and bands mean, or why there are none."""
+    if "seeds" not in drawn or drawn.empty:
+        return []
+    seeds = int(drawn["seeds"].max())
+    if seeds == 1:
+        return ["One training seed: no spread between trainings is shown."]
+    return [f"Means over {seeds} training seeds; error bars and bands are standard deviations (n − 1)."]
+
+
 def draw(plan: FigurePlan, data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Draw a figure of whatever part of it is computed.
 
@@ -402,7 +412,7 @@ def draw(plan: FigurePlan, data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     with style.applied():
         lines, missing = collect(plan, data)
         figure, drawn = KINDS[plan.kind](plan, lines)
-        style.frame(figure, plan, missing)
+        style.frame(figure, plan, [*_spread(drawn), *missing])
     drawn = drawn.astype({name: "int64" for name in ("class", "cluster") if name in drawn})
     drawn = drawn.assign(paper=plan.paper, figure=plan.name, label_of_run=plan.label)
     leading = ["paper", "figure", "label_of_run"]

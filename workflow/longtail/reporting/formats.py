@@ -24,6 +24,9 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # after a row's end these three would be read as its options
+    "]": "{]}",
+    "*": "{*}",
     "—": "---",
     "–": "--",
     "−": "$-$",

@@ -79,12 +79,13 @@ def frame(figure: Figure, plan: FigurePlan, remarks: list[str]) -> None:
     heading = 0.3 + _LINE * len(title)
     top = heading + (_LINE * len(label) + 0.3 if label else 0.05)
     bottom = _LINE * len(foot) + (0.15 if foot else 0)
-    total = height + top + bottom
+    legends = 0.25 if figure.legends else 0.0
+    total = height + top + legends + bottom
     figure.set_size_inches(width, total)
-    inside = (0, bottom / total, 1, height / total)
-    figure.set_layout_engine("constrained", rect=inside, w_pad=0.08, h_pad=0.06)
-    for legend in figure.legends:
-        legend.set_bbox_to_anchor(inside, transform=figure.transFigure)
+    panels = (0, (bottom + legends) / total, 1, height / total)
+    figure.set_layout_engine("constrained", rect=panels, w_pad=0.08, h_pad=0.06)
+    for legend in figure.legends:  # below the panels and above the foot, which constrained layout knows nothing of
+        legend.set_bbox_to_anchor((0, bottom / total, 1, legends / total), transform=figure.transFigure)
 
     def write(inches: float, text: str, **how: Any) -> None:
         figure.text(0.1 / width, 1 - inches / total, text, ha="left", va="top", **how)

@@ -1,0 +1,184 @@
+"""Averages, spreads and tests against plain Python."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longtail.errors import LongtailError
+from longtail.reporting.aggregate import FRAME_TYPES, tidy
+
+from .makers import cell, entry, lines, metrics, plan
+
+percentages = st.floats(0, 100, allow_nan=False)
+runs = st.integers(1, 4).flatmap(
+    lambda trials: st.lists(st.lists(percentages, min_size=trials, max_size=trials), min_size=1, max_size=4)
+)
+
+
+@given(values=runs)
+def test_means_over_seeds_of_means_over_trials(values: list[list[float]]) -> None:
+    each = entry("SimCLR", published="53.3")
+    shown = tidy(plan(each, seeds=tuple(range(len(values)))), metrics(lines(each.cell, "ACC", values))).iloc[0]
+
+    per_seed = [sum(trials) / len(trials) for trials in values]
+    mean = sum(per_seed) / len(per_seed)
+    assert shown["reproduced"] == pytest.approx(mean, abs=1e-9)
+    assert shown["difference"] == pytest.approx(mean - 53.3, abs=1e-9)
+    assert (shown["seeds"], shown["trials"], shown["status"], shown["reason"]) == (
+        len(values),
+        len(values[0]),
+        "reproduced",
+        "",
+    )
+    if len(values) > 1:
+        assert shown["reproduced_std"] == pytest.approx(statistics.stdev(per_seed), abs=1e-6)
+    else:
+        assert math.isnan(shown["reproduced_std"])
+    if len(values[0]) > 1:
+        pooled = math.sqrt(sum(statistics.variance(trials) for trials in values) / len(values))
+        assert shown["trial_std"] == pytest.approx(pooled, abs=1e-6)
+    else:
+        assert math.isnan(shown["trial_std"])
+
+
+def test_a_seed_with_more_trials_does_not_weigh_more() -> None:
+    each = entry("SimCLR")
+    shown = tidy(plan(each, seeds=(0, 1)), metrics(lines(each.cell, "ACC", [[10.0], [20.0, 20.0, 20.0]])))
+    assert shown["reproduced"].item() == 15.0
+
+
+def test_cells_are_told_apart_by_every_key() -> None:
+    base = cell("conmix")
+    others = {
+        "method": "sdclr", "settings": '{"conmix":{"tags":50}}', "dataset": "cifar20", "ratio": 5, "split": "test",
+        "features": "backbone", "scorer": "gmm-k",
+    }  # fmt: skip
+    assert set(others) == set(base)
+    noise = [lines({**base, key: value}, "ACC", [[99.0]]) for key, value in others.items()]
+    shown = tidy(plan(entry("ConMix", cell=base)), metrics(*noise, lines(base, "ACC", [[50.0]])))
+    assert shown["reproduced"].item() == 50.0
+    assert tidy(plan(entry("ConMix", cell=base)), metrics(*noise))["status"].item() == "missing"
+
+
+def test_values_of_classes_clusters_and_parameters_are_not_averaged_in() -> None:
+    each = entry("SimCLR")
+    frame = metrics(lines(each.cell, "ACC", [[50.0]]))
+    extra = pd.concat(
+        [
+            frame.assign(value=0.0, **{name: value})
+            for name, value in (("class", 0), ("cluster", 0), ("parameter", "k=1"))
+        ]
+    )
+    assert tidy(plan(each), pd.concat([frame, extra]))["reproduced"].item() == 50.0
+
+
+def test_ratios_match_whatever_their_type() -> None:
+    each = entry("SimCLR")
+    frame = metrics(lines(each.cell, "ACC", [[50.0]])).astype({"ratio": "float64"})
+    assert tidy(plan(each), frame)["reproduced"].item() == 50.0
+
+
+def test_a_missing_value_says_why_and_shows_no_number() -> None:
+    there, planned, absent, broken = (
+        entry("SimCLR", published="39.4"),
+        entry("CC", published="40.6", missing="CC is not implemented yet"),
+        entry("SDCLR", published="38.9"),
+        entry("MoCo", published="37.0"),
+    )
+    data = metrics(lines(there.cell, "ACC", [[40.0]]), lines(broken.cell, "ACC", [[math.nan]]))
+    shown = tidy(plan(there, planned, absent, broken), data)
+    assert list(shown["status"]) == ["reproduced", "missing", "missing", "missing"]
+    assert list(shown["reason"]) == [
+        "",
+        "CC is not implemented yet",
+        "not among the computed metrics",
+        "the computed value is not a finite number",
+    ]
+    assert shown.loc[1:, ["reproduced", "reproduced_std", "trial_std", "difference"]].isna().all(axis=None)
+    assert list(shown.loc[1:, "seeds"]) == [0, 0, 0]
+    assert list(shown["published"]) == [39.4, 40.6, 38.9, 37.0]
+
+
+def test_fewer_seeds_than_asked_for_are_reported() -> None:
+    each = entry("SimCLR")
+    shown = tidy(plan(each, seeds=(0, 1, 2, 3, 4)), metrics(lines(each.cell, "ACC", [[50.0], [52.0]])))
+    assert shown["reason"].item() == "2 of 5 training seeds"
+    assert shown["status"].item() == "reproduced"
+
+
+def test_without_any_metrics_the_frame_has_its_columns_and_types() -> None:
+    for empty in (pd.DataFrame(), metrics()):
+        shown = tidy(plan(entry("CC", published="40.6", missing="no")), empty)
+        assert {name: str(kind) for name, kind in shown.dtypes.items()} == FRAME_TYPES
+        assert shown["status"].item() == "missing"
+
+
+def test_a_repeated_trial_is_an_error() -> None:
+    each = entry("SimCLR")
+    with pytest.raises(LongtailError, match=r"ACC of simclr .*seed 0, trial 0.* twice"):
+        tidy(plan(each), metrics(lines(each.cell, "ACC", [[50.0]]), lines(each.cell, "ACC", [[50.0]])))
+
+
+def test_fractions_are_not_printed_beside_percentages() -> None:
+    each = entry("SimCLR")
+    with pytest.raises(LongtailError, match="computed in fraction, but the table is in percent"):
+        tidy(plan(each), metrics(lines(each.cell, "ACC", [[0.5]], unit="fraction")))
+
+
+def welch_p(first: list[float], second: list[float]) -> float:
+    """The two-sided Welch test from its formulas; the t distribution by integrating its density."""
+    n, m = len(first), len(second)
+    a, b = statistics.variance(first) / n, statistics.variance(second) / m
+    t = abs(statistics.fmean(first) - statistics.fmean(second)) / math.sqrt(a + b)
+    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+    steps = 20000
+    width = t / steps
+    heights = [scale * (1 + (i * width) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(steps + 1)]
+    return 1 - 2 * width * (sum(heights) - (heights[0] + heights[-1]) / 2)
+
+
+def significance_plan(count: int) -> tuple[SimpleNamespace, list[SimpleNamespace]]:
+    rows = [entry("SeCu"), entry("ConMix"), entry("Ours", cell=cell("miniclustering"))]
+    return plan(*rows, seeds=tuple(range(count)), significance={"against": "miniclustering", "level": 0.95}), rows
+
+
+def test_p_values_are_those_of_welch() -> None:
+    shown_plan, (secu, conmix, ours) = significance_plan(5)
+    runs = {
+        "secu": [53.1, 54.0, 52.2, 53.3, 52.9],
+        "conmix": [64.2, 66.9, 63.0, 67.1, 64.4],
+        "ours": [65.1, 64.7, 65.5, 65.2, 64.9],
+    }
+    data = metrics(
+        *(
+            lines(each.cell, "ACC", [[value - 1, value + 1] for value in runs[name]])
+            for name, each in (("secu", secu), ("conmix", conmix), ("ours", ours))
+        )
+    )
+    p_values = tidy(shown_plan, data)["p_value"]
+    assert p_values[0] == pytest.approx(welch_p(runs["secu"], runs["ours"]), abs=1e-6)
+    assert p_values[1] == pytest.approx(welch_p(runs["conmix"], runs["ours"]), abs=1e-6)
+    assert p_values[0] < 0.05 < p_values[1]
+    assert math.isnan(p_values[2])
+
+
+def test_nothing_is_tested_with_one_seed_without_spread_or_in_another_column() -> None:
+    one, (secu, _, ours) = significance_plan(1)
+    assert (
+        tidy(one, metrics(lines(secu.cell, "ACC", [[1.0]]), lines(ours.cell, "ACC", [[2.0]])))["p_value"].isna().all()
+    )
+    two, (secu, _, ours) = significance_plan(2)
+    flat = metrics(lines(secu.cell, "ACC", [[1.0], [1.0]]), lines(ours.cell, "ACC", [[2.0], [2.0]]))
+    assert tidy(two, flat)["p_value"].isna().all()
+    elsewhere = entry("SeCu", dataset="CIFAR-20", cell=cell("secu", dataset="cifar20"))
+    apart = plan(elsewhere, ours, seeds=(0, 1), significance=two.significance)
+    data = metrics(lines(elsewhere.cell, "ACC", [[1.0], [2.0]]), lines(ours.cell, "ACC", [[3.0], [4.0]]))
+    assert tidy(apart, data)["p_value"].isna().all()

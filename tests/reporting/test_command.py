@@ -1,0 +1,100 @@
+"""The two commands, from files to files, on the real catalogue."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from longtail.__main__ import main
+from longtail.errors import LongtailError
+from longtail.files import read_table, write_table
+from longtail.reporting.command import read_config, read_metrics
+from longtail.study.plan import load_study
+
+from .makers import METRIC_COLUMNS
+
+CONFIG = {"targets": ["conmix"], "budget": "smoke"}
+
+
+def merged(paper: str, artefact: str, metrics: tuple[str, ...]) -> pa.Table:
+    """One number per cell and metric, as merging leaves them."""
+    lines = [
+        {"trial": 0, "metric": metric, "class": None, "cluster": None, "parameter": None, "value": 12.34,
+         "unit": "percent", **measurement.keys}
+        for measurement in load_study(CONFIG).measurements(paper, artefact)
+        for metric in metrics
+    ]  # fmt: skip
+    return pa.Table.from_pandas(pd.DataFrame(lines), preserve_index=False)
+
+
+def test_table_writes_all_formats(tmp_path: Path) -> None:
+    write_table(tmp_path / "metrics.parquet", merged("conmix", "table4", ("ACC", "CAA", "NMI", "ARI")))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    arguments = ["--config", f"@{tmp_path / 'config.json'}", "--metrics", str(tmp_path / "metrics.parquet")]
+    assert (
+        main(["table", "--paper", "conmix", "--table", "table4", *arguments, "--out-dir", str(tmp_path / "out")]) == 0
+    )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"table4.{suffix}" for suffix in ("parquet", "csv", "md", "tex", "html")
+    }
+    frame = read_table(tmp_path / "out" / "table4.parquet").to_pandas()
+    assert len(frame) == 28
+    done = frame[frame["status"] == "reproduced"]
+    assert set(done["row"]) >= {"SimCLR", "ConMix"}
+    assert set(done["reproduced"]) == {12.34}
+    assert all(label.startswith("budget smoke") for label in frame["label"])
+
+
+def test_figure_writes_all_formats(tmp_path: Path) -> None:
+    write_table(tmp_path / "metrics.parquet", merged("conmix", "figure2", ("ACC", "CAA", "NMI", "ARI")))
+    arguments = ["--config", json.dumps(CONFIG), "--metrics", str(tmp_path / "metrics.parquet")]
+    assert main(["figure", "--paper", "conmix", "--figure", "figure2", *arguments, "--out-dir", str(tmp_path)]) == 0
+    drawn = read_table(tmp_path / "figure2.parquet").to_pandas()
+    assert sorted(set(drawn["series"])) == ["100", "200", "50", "500"]
+    assert len(drawn) == 16
+    assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "figure2.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_merge_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "metrics.parquet", pa.table({}))
+    config = json.dumps({**CONFIG, "methods": ["moco"]})
+    arguments = ["--config", config, "--metrics", str(tmp_path / "metrics.parquet"), "--out-dir", str(tmp_path)]
+    assert main(["table", "--paper", "conmix", "--table", "table3", *arguments]) == 0
+    assert set(read_table(tmp_path / "table3.parquet")["status"].to_pylist()) == {"missing"}
+
+
+def test_unusable_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LongtailError, match=r"Cannot read the configuration .*none\.json"):
+        read_config(f"@{tmp_path / 'none.json'}")
+    with pytest.raises(LongtailError, match="--config is not JSON"):
+        read_config("{")
+    with pytest.raises(LongtailError, match="must hold a JSON object, not list"):
+        read_config("[]")
+    write_table(tmp_path / "metrics.parquet", pa.table({"trial": [0]}))
+    with pytest.raises(LongtailError, match=r"metrics\.parquet lacks the column 'metric'"):
+        read_metrics(str(tmp_path / "metrics.parquet"), METRIC_COLUMNS)
+    arguments = [
+        "--config",
+        json.dumps(CONFIG),
+        "--metrics",
+        str(tmp_path / "gone.parquet"),
+        "--out-dir",
+        str(tmp_path),
+    ]
+    assert main(["table", "--paper", "conmix", "--table", "table3", *arguments]) == 1
+    assert "gone.parquet does not exist" in capsys.readouterr().err
+    assert main(["table", "--paper", "conmix", "--table", "table33", *arguments]) == 1
+    assert "Did you mean 'table3'?" in capsys.readouterr().err
+
+
+def test_reporting_never_imports_torch() -> None:
+    code = "import sys, longtail.reporting.table, longtail.reporting.figure; sys.exit('torch' in sys.modules)"
+    package = Path(__file__).parents[2] / "workflow"
+    assert subprocess.run([sys.executable, "-c", code], cwd=package, check=False).returncode == 0

@@ -1,0 +1,237 @@
+"""What is drawn is what was computed, and says so."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from longtail import files
+from longtail.errors import LongtailError
+from longtail.reporting.figure import write_figure
+from longtail.reporting.figures import KINDS, PROJECTION_COLUMNS, draw, parameters
+
+from .makers import METRIC_COLUMNS, cell, figure_plan, metrics
+
+LABEL = "budget smoke (toy length)"
+FIRST, SECOND = cell("simclr"), cell("conmix")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Any:
+    yield
+    plt.close("all")
+
+
+def line(keys: dict[str, Any], metric: str, value: float, **changes: Any) -> dict[str, Any]:
+    blank = {"trial": 0, "class": None, "cluster": None, "parameter": None, "unit": "percent", "seed": 0}
+    return {**blank, "metric": metric, "value": value, **keys, **changes}
+
+
+def texts(figure: plt.Figure) -> str:
+    found = [text.get_text() for text in figure.texts]
+    for axis in figure.axes:
+        found += [axis.get_title(), axis.get_xlabel(), axis.get_ylabel(), *(text.get_text() for text in axis.texts)]
+    return "\n".join(found)
+
+
+BARS = {"panels": [{"metric": "class_similarity", "title": "Similarity", "axis": "cosine"}]}
+
+
+def test_bars_average_over_seeds_and_show_their_deviation() -> None:
+    values = {0: [0.1, 0.3, 0.2], 1: [0.5, 0.6, 0.1]}
+    data = metrics(
+        [
+            line(FIRST, "class_similarity", value, seed=seed, **{"class": index})
+            for index, seeds in values.items()
+            for seed, value in enumerate(seeds)
+        ],
+        [line(FIRST, "class_dissimilarity", 9.0, **{"class": 0}), line(FIRST, "class_similarity", 9.0)],
+    )
+    figure, drawn = draw(figure_plan("class_bars", ("SimCLR", FIRST), options=BARS, seeds=(0, 1, 2)), data)
+    assert list(drawn["class"]) == [0, 1]
+    assert list(drawn["value"]) == pytest.approx([statistics.fmean(values[0]), statistics.fmean(values[1])])
+    assert list(drawn["std"]) == pytest.approx([statistics.stdev(values[0]), statistics.stdev(values[1])])
+    assert [patch.get_height() for patch in figure.axes[0].patches] == pytest.approx(list(drawn["value"]))
+    assert "Means over 3 training seeds" in texts(figure)
+
+
+def test_the_settings_of_a_cell_keep_it_apart_in_a_sensitivity_plot() -> None:
+    cells = {tags: cell("conmix", settings=f'{{"conmix":{{"tags":{tags}}}}}') for tags in (50, 200)}
+    data = metrics(
+        *(
+            [line(cells[tags], "ACC", tags / 10 + trial, trial=trial) for trial in range(2)]
+            + [line(cells[tags], "NMI", 1.0), line(cells[tags], "ARI", 2.0)]
+            for tags in cells
+        )
+    )
+    shown = figure_plan(
+        "sensitivity",
+        *((str(tags), keys) for tags, keys in cells.items()),
+        options={"axis": "tags", "metrics": ["ACC", "NMI"]},
+    )
+    figure, drawn = draw(shown, data)
+    assert drawn[["series", "metric", "value"]].values.tolist() == [
+        ["50", "ACC", 5.5], ["50", "NMI", 1.0], ["200", "ACC", 20.5], ["200", "NMI", 1.0],
+    ]  # fmt: skip
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["50", "200"]
+    assert figure.axes[0].get_xlabel() == "tags"
+
+
+def test_confusion_matrices_show_one_clustering() -> None:
+    counts = np.array([[5, 1], [2, 7]])
+    data = metrics(
+        [
+            line(
+                FIRST,
+                "count",
+                float(count) + 100 * (seed + trial),
+                seed=seed,
+                trial=trial,
+                **{"class": i, "cluster": j},
+            )
+            for (i, j), count in np.ndenumerate(counts)
+            for seed in (0, 1)
+            for trial in (0, 1)
+        ]
+    )
+    figure, drawn = draw(figure_plan("confusion_matrices", ("SimCLR", FIRST)), data)
+    assert drawn[["class", "cluster", "value"]].values.tolist() == [[0, 0, 5], [0, 1, 1], [1, 0, 2], [1, 1, 7]]
+    assert np.allclose(figure.axes[0].images[0].get_array(), [[5 / 6, 1 / 6], [2 / 9, 7 / 9]])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["5", "1", "2", "7"]
+
+
+def test_purity_is_drawn_over_the_number_of_clusters_in_order() -> None:
+    data = metrics(
+        [line(FIRST, "purity", value, parameter=f"k={k}") for k, value in ((100, 80.0), (20, 60.0))],
+        [line(SECOND, "purity", 50.0, parameter="k=20")],
+    )
+    figure, drawn = draw(figure_plan("purity_lines", ("SimCLR", FIRST), ("ConMix", SECOND)), data)
+    first = drawn[drawn["series"] == "SimCLR"]
+    assert first[["clusters", "value"]].values.tolist() == [[20, 60.0], [100, 80.0]]
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[20, 60.0], [100, 80.0]]
+    assert "One training seed" in texts(figure)
+
+
+def test_mini_clusters_vary_one_thing_per_panel() -> None:
+    settings = [(20, 0.3), (40, 0.3), (40, 0.5)]
+    data = metrics(
+        [
+            line(
+                keys,
+                "assigned_mini_clusters",
+                shift + m + 10 * delta + k,
+                parameter=f"M={m},delta={delta:g}",
+                **{"class": k},
+            )
+            for keys, shift in ((FIRST, 0), (SECOND, 1000))
+            for m, delta in settings
+            for k in (0, 1)
+        ]
+    )
+    options = {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}}
+    figure, drawn = draw(
+        figure_plan("mini_cluster_counts", ("SimCLR", FIRST), ("ConMix", SECOND), options=options), data
+    )
+    head = drawn[drawn["class"] == 0]
+    by_panel = {
+        panel: lines[["series", "M", "delta", "value"]].values.tolist() for panel, lines in head.groupby("panel")
+    }
+    assert by_panel == {
+        "Methods": [["SimCLR", 40.0, 0.3, 43.0], ["ConMix", 40.0, 0.3, 1043.0]],
+        "Number of mini-clusters M": [["SimCLR", 20.0, 0.3, 23.0], ["SimCLR", 40.0, 0.3, 43.0]],
+        "Threshold δ": [["SimCLR", 40.0, 0.3, 43.0], ["SimCLR", 40.0, 0.5, 45.0]],
+    }
+    legends = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes]
+    assert legends == [["SimCLR", "ConMix"], ["M = 20", "M = 40"], ["δ = 0.3", "δ = 0.5"]]
+
+
+def points(keys: dict[str, Any], seed: int, shift: float) -> list[dict[str, Any]]:
+    return [
+        {"row": row, "label": row % 3, "x": row + shift, "y": float(row % 4), "seed": seed, **keys} for row in range(12)
+    ]
+
+
+def test_scatter_plots_show_every_point_of_the_first_seed() -> None:
+    data = pd.DataFrame([*points(FIRST, 0, 0.0), *points(FIRST, 1, 50.0), *points(SECOND, 0, 7.0)])
+    shown = figure_plan("scatter_pairs", ("Before", FIRST), ("After", SECOND), projection="umap")
+    figure, drawn = draw(shown, data)
+    before = drawn[drawn["series"] == "Before"]
+    assert before[["row", "label", "x", "y"]].values.tolist() == [[r, r % 3, r, r % 4] for r in range(12)]
+    offsets = figure.axes[0].collections[0].get_offsets()
+    assert sorted(map(tuple, np.asarray(offsets).tolist())) == [(float(r), float(r % 4)) for r in range(12)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1", "2"]
+
+
+OPTIONS = {
+    "class_bars": BARS,
+    "sensitivity": {"axis": "tags", "metrics": ["ACC"]},
+    "mini_cluster_counts": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "empty",
+    [pd.DataFrame(), pd.DataFrame(columns=METRIC_COLUMNS), pd.DataFrame(columns=list(PROJECTION_COLUMNS))],
+    ids=["no columns", "no metrics", "no points"],
+)
+def test_every_kind_says_what_is_missing(kind: str, empty: pd.DataFrame, tmp_path: Path) -> None:
+    shown = figure_plan(kind, ("SimCLR", FIRST), ("CC", None), options=OPTIONS.get(kind, {}), label=LABEL)
+    figure, drawn = draw(shown, empty)
+    assert drawn.empty
+    assert "Not drawn: SimCLR (not among the computed metrics)." in texts(figure)
+    assert "Not drawn: CC (not implemented yet)." in texts(figure)
+    assert "nothing computed yet" in texts(figure)
+    assert LABEL in texts(figure)
+
+
+def test_the_label_is_in_the_picture_and_the_file_only_when_there_is_one(tmp_path: Path) -> None:
+    data = metrics([line(FIRST, "purity", 60.0, parameter="k=20")])
+    for label in (LABEL, ""):
+        shown = figure_plan("purity_lines", ("SimCLR", FIRST), label=label)
+        figure, _ = draw(shown, data)
+        assert ("budget" in texts(figure)) == bool(label)
+        write_figure(shown, data, tmp_path, f"figure{len(label)}")
+        path = tmp_path / f"figure{len(label)}.parquet"
+        assert pq.read_table(path).column("label_of_run").to_pylist() == [label]
+        assert files.read_provenance(path)["label"] == label
+
+
+def test_writing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
+    data = pd.DataFrame([*points(FIRST, 0, 0.0), *points(SECOND, 0, 7.0)])
+    shown = figure_plan("scatter_pairs", ("Before", FIRST), ("After", SECOND), projection="umap", label=LABEL)
+    for folder in ("first", "second"):
+        write_figure(shown, data, tmp_path / folder, "figure")
+    for suffix in ("pdf", "png"):
+        first, second = ((tmp_path / folder / f"figure.{suffix}").read_bytes() for folder in ("first", "second"))
+        assert first == second
+    assert not plt.get_fignums()
+
+
+def test_a_colour_does_not_depend_on_what_is_there() -> None:
+    cells = (("SimCLR", FIRST), ("ConMix", SECOND))
+    lines = [line(keys, "purity", 60.0, parameter="k=20") for _, keys in cells]
+    both, _ = draw(figure_plan("purity_lines", *cells), metrics(lines))
+    alone, _ = draw(figure_plan("purity_lines", *cells), metrics(lines[1:]))
+    assert both.axes[0].lines[1].get_color() == alone.axes[0].lines[0].get_color()
+    assert both.axes[0].lines[0].get_color() != alone.axes[0].lines[0].get_color()
+
+
+def test_an_unknown_kind_is_an_error() -> None:
+    with pytest.raises(LongtailError, match=r"kind of figure .*'clas_bars'.*Did you mean 'class_bars'"):
+        draw(figure_plan("clas_bars"), pd.DataFrame())
+
+
+def test_parameters_are_read_by_name() -> None:
+    assert parameters("M=40,delta=0.3") == {"M": 40.0, "delta": 0.3}
+    assert math.isclose(parameters("k=20")["k"], 20)
+    with pytest.raises(LongtailError, match="'k=many'"):
+        parameters("k=many")

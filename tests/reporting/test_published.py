@@ -1,0 +1,123 @@
+"""The printed numbers are product data: all are there, and each is addressed by exactly one place of a table."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CATALOG = Path(__file__).parents[2] / "workflow" / "catalog"
+
+PRINTED = {
+    "conmix": {1: 120, 2: 120, 3: 28, 4: 28, 5: 28, 6: 24, 7: 84, 8: 48, 9: 28, 10: 56},
+    "miniclustering": {1: 144, 2: 144, 3: 32, 4: 48, 5: 32, 6: 44, 7: 44, 8: 32, 9: 32, 10: 32, 11: 60},
+}
+"""How many numbers each printed table holds."""
+
+TABLES = [(paper, number) for paper, tables in PRINTED.items() for number in tables]
+
+UNSPECIFIED = {("miniclustering", "table10")}
+"""Tables whose numbers are kept although their datasets (texts) are not in the catalogue."""
+
+
+def printed(paper: str, number: int) -> list[dict[str, str]]:
+    with (CATALOG / "papers" / paper / f"table{number}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def spec(paper: str) -> dict[str, Any]:
+    return yaml.safe_load((CATALOG / "papers" / f"{paper}.yaml").read_text(encoding="utf-8"))
+
+
+def titles() -> dict[str, str]:
+    found = {}
+    for path in (CATALOG / "datasets").glob("*.yaml"):
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name, entry in document["datasets"].items():
+            found[name] = entry.get("title", document["images"]["title"])
+    return found
+
+
+SPECIFIED = [(paper, name) for paper in ("conmix", "miniclustering") for name, table in spec(paper)["tables"].items()]
+
+
+@pytest.mark.parametrize(("paper", "number"), TABLES)
+def test_a_table_holds_all_its_numbers_once(paper: str, number: int) -> None:
+    lines = printed(paper, number)
+    assert len(lines) == PRINTED[paper][number]
+    keys = Counter(
+        (line["row"], line["group"], line["dataset"], line["imbalance_ratio"], line["metric"]) for line in lines
+    )
+    assert max(keys.values()) == 1
+    for line in lines:
+        assert (line["paper"], line["table"]) == (paper, str(number))
+        assert line["unit"] in {"percent", "ratio"}
+        assert 0 <= float(line["value"]) <= 100
+
+
+def test_only_the_five_seed_table_prints_deviations() -> None:
+    deviations = {
+        (paper, number): sum(line["std"] != "" for line in printed(paper, number)) for paper, number in TABLES
+    }
+    assert {key: count for key, count in deviations.items() if count} == {("miniclustering", 9): 32}
+
+
+@pytest.mark.parametrize(
+    ("paper", "number", "row", "dataset", "metric", "value"),
+    [
+        ("conmix", 1, "CC", "CIFAR-20", "ARI", "00.0"),
+        ("conmix", 2, "ConMix", "CIFAR-10", "ACC", "53.3"),
+        ("conmix", 5, "SDCLR", "Tiny ImageNet", "NMI", "35.2"),
+        ("miniclustering", 2, "MiniClustering (Ours)", "STL-10", "CAA", "54.4"),
+        ("miniclustering", 6, "BYOL", "CIFAR-10", "ARI", "25.3"),
+    ],
+)
+def test_spot_checks(paper: str, number: int, row: str, dataset: str, metric: str, value: str) -> None:
+    (line,) = [
+        each
+        for each in printed(paper, number)
+        if (each["row"], each["dataset"], each["metric"]) == (row, dataset, metric)
+    ]
+    assert line["value"] == value
+
+
+@pytest.mark.parametrize(("paper", "name"), SPECIFIED)
+def test_a_specification_addresses_every_printed_number_exactly_once(paper: str, name: str) -> None:
+    table, names = spec(paper)["tables"][name], titles()
+    asked: Counter[tuple[str, str, str, str, str]] = Counter()
+    for row in table["rows"]:
+        for column in table["columns"]:
+            cell = {**column, **row}
+            keys = {"row": row["row"], "group": cell.get("group", ""), "ratio": cell.get("ratio")}
+            if "dataset" in cell:
+                keys["dataset"] = names[cell["dataset"]]
+            keys |= cell.get("published", {})
+            for metric in table["metrics"]:
+                asked[keys["row"], keys["group"], keys["dataset"], str(keys["ratio"]), metric] += 1
+    lines = printed(paper, int(name.removeprefix("table")))
+    wanted = {(line["row"], line["group"], line["dataset"], line["imbalance_ratio"], line["metric"]) for line in lines}
+    assert table["published"] == f"{name}.csv"
+    assert set(asked) == wanted
+    assert max(asked.values()) == 1
+
+
+def test_every_printed_table_has_a_specification() -> None:
+    missing = {(paper, f"table{number}") for paper, number in TABLES} - set(SPECIFIED)
+    assert missing == UNSPECIFIED
+
+
+@pytest.mark.parametrize("paper", ["conmix", "miniclustering", "digits"])
+def test_every_figure_names_a_kind_that_can_be_drawn(paper: str) -> None:
+    from longtail.reporting.figures import KINDS
+
+    kinds = {figure["kind"] for figure in spec(paper)["figures"].values()}
+    assert kinds
+    assert kinds <= set(KINDS)
+
+
+def test_the_default_study_prints_nothing() -> None:
+    assert not any("published" in table for table in spec("digits")["tables"].values())
