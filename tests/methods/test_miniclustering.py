@@ -32,11 +32,25 @@ from longtail.methods.simclr import SimCLR
 K, M, B = 3, 5, 9
 SEEDS = st.integers(0, 10**6)
 OFFICIAL = MiniClustering.Settings(
-    features="target_projection", direction="mini", mini_clusters=M, assignment_threshold=0.3,
-    confidence_threshold=0.5, target_weight=1.0, alpha=0.2, beta=0.7, target_loss="reweighted", cb_gamma=0.99, confidence_view=2, count_view=1,
-    reweighting="weighted_mean", mini_balance="class_balanced", similarity="cosine", empty_mask="skip", head_scale=100.0,
+    features="target_projection",
+    direction="mini",
+    mini_clusters=M,
+    assignment_threshold=0.3,
+    confidence_threshold=0.5,
+    target_weight=1.0,
+    alpha=0.2,
+    beta=0.7,
+    target_loss="reweighted",
+    cb_gamma=0.99,
+    confidence_view=2,
+    count_view=1,
+    reweighting="weighted_mean",
+    mini_balance="class_balanced",
+    similarity="cosine",
+    empty_mask="skip",
+    head_scale=100.0,
     kmeans_seed=0,
-)  # fmt: skip
+)
 
 
 def changed(**settings) -> MiniClustering.Settings:
@@ -312,6 +326,23 @@ def test_a_batch_without_confident_images_is_skipped_whole():
     assert parts["loss"] == 0
     for gradient in torch.autograd.grad(parts["loss"], [batch.views[0], *heads_of(mini)]):
         assert torch.count_nonzero(gradient) == 0
+
+
+@pytest.mark.parametrize("unsure", ["target_head", "mini_head"])
+def test_one_unsure_head_is_enough_unless_its_loss_is_off(unsure):
+    def skipped(**settings):
+        mini, batch = on_embeddings(changed(**settings))
+        with torch.no_grad():
+            for head in (mini.target_head, mini.mini_head):
+                head.weight.mul_(100)
+            mini.get_submodule(unsure).weight.zero_()
+            mini.get_submodule(unsure).bias.zero_()
+        return mini.loss(batch)["skipped"].item()
+
+    assert skipped() == 1
+    assert skipped(empty_mask="zero") == 0
+    assert skipped(target_weight=0.0) == (unsure == "mini_head")
+    assert skipped(alpha=0.0) == (unsure == "target_head")
 
 
 def test_or_only_its_own_loss_is_zero():
