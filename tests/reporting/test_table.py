@@ -168,6 +168,7 @@ def test_too_few_seeds_are_marked() -> None:
     table = render_table(plan(each, seeds=(0, 1, 2, 3, 4)), metrics(lines(each.cell, "ACC", [[51.0], [53.0]])))
     assert markdown_rows(formats.markdown(table.document))[1] == ["ConMix", "52.2 | 52.0 ± 1.4<sup>1</sup>"]
     assert table.document.grid.marks == ["2 of 5 training seeds"]
+    assert any("means over up to 5 training seeds" in note for note in table.document.grid.notes)
 
 
 def test_a_study_of_our_own_shows_reproduced_numbers_only() -> None:

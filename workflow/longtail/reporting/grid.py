@@ -142,8 +142,9 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool)
     else:
         notes.append(f"{len(done)} of {len(frame)} values are reproduced.")
     if (done["seeds"] > 1).any():
+        seeds = f"up to {len(plan.seeds)}" if (done["seeds"] < len(plan.seeds)).any() else str(len(plan.seeds))
         notes.append(
-            f"Reproduced values are means over {len(plan.seeds)} training seeds ± their standard deviation "
+            f"Reproduced values are means over {seeds} training seeds ± their standard deviation "
             "(n − 1); clustering trials are averaged within a seed first."
         )
     single = done[done["seeds"] == 1]
