@@ -344,6 +344,17 @@ def test_other_signals_do_the_same(desk, tools, straight, monkeypatch, capsys, n
     tools.assert_same_training(straight, desk.checkpoint())
 
 
+def test_repeated_signals_do_not_prevent_the_save(desk, tools, straight, monkeypatch):
+    """Ctrl-C reaches a job from the terminal and from Snakemake; Slurm warns before it ends one."""
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, signal.SIGUSR1)
+        stop_after(patch, 5, signal.SIGTERM)
+        stop_after(patch, 5, signal.SIGINT)
+        assert desk.train(tools.spec()) == 75
+    assert desk.train(tools.spec()) == 0
+    tools.assert_same_training(straight, desk.checkpoint())
+
+
 def test_a_signal_to_a_real_process(desk, tools):
     spec = tools.spec(tools.stretch("slow", "Slow", last=20, clock=20))
     process = desk.process(spec)

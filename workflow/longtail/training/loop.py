@@ -91,7 +91,7 @@ def train(
 
     Raises:
         Interrupted: when ``stop_requested``, after saving.
-        LongtailError: if a part of the loss is no longer finite, or the device is out of memory.
+        LongtailError: if a part of the loss is no longer finite.
     """
     objective, optimizer, device = run.objective, run.optimizer, split.device
     seed, stretch = spec["seed"], spec["lineage"][-1]

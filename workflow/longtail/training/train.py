@@ -174,7 +174,11 @@ def saved_state(spec: Mapping[str, Any], now: Run) -> dict[str, Any]:
 
 
 class StopSignals:
-    """Takes note of SIGTERM, SIGUSR1 and SIGINT; a second signal has its usual effect."""
+    """Takes note of SIGTERM, SIGUSR1 and SIGINT.
+
+    However often they come: Slurm warns before it ends a job, and on Ctrl-C the terminal and Snakemake both send one.
+    SIGQUIT (Ctrl-\\) ends the job at once.
+    """
 
     SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -187,16 +191,11 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, _: types.FrameType | None) -> None:
         self.received = signal.Signals(number).name
-        self._restore()
-        say(f"{self.received}: saving after this update.")
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def out_of_memory(error: RuntimeError, spec: Mapping[str, Any], device: torch.device) -> Exception:
