@@ -6,6 +6,9 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # A GPU is a local matter: the default profile's limit of one must not throttle a cluster's queue.
 resource_scopes:
     gpu="local",
@@ -15,9 +18,9 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
+    default_target: True
     input:
         [path for target in STUDY.config.targets for path in TARGETS[target]],
-    default_target: True
     localrule: True
 
 

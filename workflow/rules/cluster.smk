@@ -10,19 +10,19 @@ rule cluster:
         "results/logs/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.log",
     benchmark:
         "results/benchmarks/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
+    group:
+        "evaluate"
     conda:
         "../../envs/torch.yaml"
-    params:
-        clusterer=clusterer_spec,
-        classes=number_of_classes,
     threads: train_threads
     resources:
         gpu=0,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=lambda wildcards, attempt: 60 * attempt,
-    group:
-        "evaluate"
+    params:
+        clusterer=clusterer_spec,
+        classes=number_of_classes,
     shell:
         "python -m longtail cluster --embeddings {input} --clusterer {params.clusterer:q} --classes {params.classes}"
         " --threads {threads} --out {output} > {log} 2>&1"
@@ -39,11 +39,11 @@ rule project:
         "results/benchmarks/project/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{projection}.jsonl"
     conda:
         "../../envs/tables.yaml"
-    params:
-        projection=projection_spec,
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        projection=projection_spec,
     shell:
         "python -m longtail project --embeddings {input} --projection {params.projection:q} --out {output} > {log} 2>&1"

@@ -7,8 +7,10 @@ from pathlib import Path
 ROOT = str(Path(str(workflow.current_basedir)).parent)
 sys.path.insert(0, ROOT)
 # Jobs import the package from this checkout, with the interpreter that runs Snakemake unless an environment is activated.
-os.environ["PYTHONPATH"] = ROOT
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(
+    PYTHONPATH=ROOT,
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+)
 
 from snakemake.exceptions import WorkflowError
 
@@ -52,11 +54,11 @@ wildcard_constraints:
 
 
 def friendly(function):
-    """An input, params or resources function whose errors reach the user as one message."""
+    """A function of the wildcards whose errors reach the user as one message."""
 
-    def wrapped(wildcards, **extra):
+    def wrapped(wildcards):
         try:
-            return function(wildcards, **extra)
+            return function(wildcards)
         except LongtailError as error:
             raise WorkflowError(str(error)) from None
 
@@ -85,24 +87,26 @@ def image_files(wildcards):
     return [layout.images(dataset.images["name"], part) for part in STUDY.parts(wildcards.cut, split)]
 
 
+def images_by_part(wildcards, input):
+    """``part=path`` arguments for the parts a split is cut from."""
+    split = getattr(wildcards, "split", "train")
+    return [f"{part}={path}" for part, path in zip(STUDY.parts(wildcards.cut, split), input.images)]
+
+
+def label_parts(wildcards):
+    """A test split speaks of the class sizes of its train split, so that needs the labels of both."""
+    parts = [*STUDY.parts(wildcards.cut, "train"), *STUDY.parts(wildcards.cut, wildcards.split)]
+    return list(dict.fromkeys(parts))
+
+
 @friendly
 def label_files(wildcards):
     dataset, _ = STUDY.dataset_of(wildcards.cut)
-    return [layout.labels(dataset.images["name"], part) for part in STUDY.parts(wildcards.cut, wildcards.split)]
-
-
-def by_part(wildcards, files):
-    """``part=path`` arguments for the parts a split is cut from."""
-    split = getattr(wildcards, "split", "train")
-    return [f"{part}={path}" for part, path in zip(STUDY.parts(wildcards.cut, split), files)]
-
-
-def images_by_part(wildcards, input):
-    return by_part(wildcards, input.images)
+    return [layout.labels(dataset.images["name"], part) for part in label_parts(wildcards)]
 
 
 def labels_by_part(wildcards, input):
-    return by_part(wildcards, input.labels)
+    return [f"{part}={path}" for part, path in zip(label_parts(wildcards), input.labels)]
 
 
 def store_spec(wildcards):
@@ -189,6 +193,11 @@ def figure_config(wildcards):
     return config_for(f"{wildcards.paper}_{wildcards.figure}")
 
 
+def sources_of(room, *modules):
+    """The code behind a definition or a rendering: naming it as an input makes an edit redo just that."""
+    return [f"{ROOT}/longtail/{room}/{module}.py" for module in modules]
+
+
 def title_of(wildcards, kind):
     spec = STUDY.catalog.papers[wildcards.paper]
     name = getattr(wildcards, kind[:-1])
@@ -204,4 +213,7 @@ def table_labels(wildcards):
 
 
 def figure_labels(wildcards):
-    return {"figure": title_of(wildcards, "figures"), "made with": STUDY.config.budget.label or "the papers' own budget"}
+    return {
+        "figure": title_of(wildcards, "figures"),
+        "made with": STUDY.config.budget.label or "the papers' own budget",
+    }

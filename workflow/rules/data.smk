@@ -11,15 +11,17 @@ rule store:
         "results/benchmarks/store/{image_set}-{part}.jsonl"
     conda:
         "../../envs/torch.yaml"
-    params:
-        spec=store_spec,
+    threads: 4
     resources:
         gpu=0,
+        cpus_per_task=4,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        spec=store_spec,
     shell:
         "python -m longtail store --spec {params.spec:q} --part {wildcards.part}"
-        " --images {output.images} --labels {output.labels} > {log} 2>&1"
+        " --images {output.images} --labels {output.labels} --threads {threads} > {log} 2>&1"
 
 
 rule split:
@@ -33,13 +35,13 @@ rule split:
         "results/benchmarks/split/{cut}-{split}.jsonl"
     conda:
         "../../envs/tables.yaml"
-    params:
-        spec=split_spec,
-        labels=labels_by_part,
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        spec=split_spec,
+        labels=labels_by_part,
     shell:
         "python -m longtail split --spec {params.spec:q} --split {wildcards.split}"
         " --labels {params.labels} --out {output} > {log} 2>&1"

@@ -15,14 +15,14 @@ rule embed:
         "results/benchmarks/embed/{cut}/{phase}-seed{seed}-{features}-{split}.jsonl"
     conda:
         "../../envs/torch.yaml"
-    params:
-        images=images_by_part,
     threads: train_threads
     resources:
         gpu=train_gpus,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        images=images_by_part,
     shell:
         "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
         " --split {input.split} --images {params.images} --threads {threads} --out {output} > {log} 2>&1"
@@ -40,13 +40,13 @@ rule embed_control:
         "results/benchmarks/embed/{cut}/{control}-seed{seed}-{features}-{split}.jsonl"
     conda:
         "../../envs/torch.yaml"
-    params:
-        data=data_spec,
-        images=images_by_part,
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        data=data_spec,
+        images=images_by_part,
     shell:
         "python -m longtail embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
         " --features {wildcards.features} --split {input.split} --images {params.images} --out {output} > {log} 2>&1"

@@ -4,7 +4,7 @@
 rule figure:
     input:
         metrics=f"{VIEW}/metrics/{{paper}}/{{figure}}.parquet",
-        source=workflow.source_path("../longtail/reporting/figure.py"),
+        source=sources_of("reporting", "figure", "figures", "style"),
     output:
         multiext(f"{VIEW}/figures/{{paper}}/{{figure}}", ".parquet", ".pdf"),
         png=report(
@@ -18,16 +18,16 @@ rule figure:
         f"{VIEW}/logs/figure/{{paper}}-{{figure}}.log",
     benchmark:
         f"{VIEW}/benchmarks/figure/{{paper}}-{{figure}}.jsonl"
+    localrule: True
     conda:
         "../../envs/tables.yaml"
-    params:
-        config=figure_config,
-        folder=lambda wildcards, output: str(Path(output.png).parent),
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    localrule: True
+    params:
+        config=figure_config,
+        folder=lambda wildcards, output: str(Path(output.png).parent),
     shell:
         "python -m longtail figure --paper {wildcards.paper} --figure {wildcards.figure} --config {params.config:q}"
         " --metrics {input.metrics} --out-dir {params.folder} > {log} 2>&1"

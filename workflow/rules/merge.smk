@@ -10,15 +10,15 @@ rule merge:
         f"{VIEW}/logs/merge/{{paper}}-{{artefact}}.log",
     benchmark:
         f"{VIEW}/benchmarks/merge/{{paper}}-{{artefact}}.jsonl"
+    localrule: True
     conda:
         "../../envs/tables.yaml"
-    params:
-        config=artefact_config,
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    localrule: True
+    params:
+        config=artefact_config,
     shell:
         "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
         " --out {output} --metrics {input} > {log} 2>&1"
@@ -33,15 +33,15 @@ rule cell:
         f"{VIEW}/logs/cell/{{method}}-{{cut}}-seed{{seed}}.log",
     benchmark:
         f"{VIEW}/benchmarks/cell/{{method}}-{{cut}}-seed{{seed}}.jsonl"
+    localrule: True
     conda:
         "../../envs/tables.yaml"
-    params:
-        config=canonical(config),
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    localrule: True
+    params:
+        config=canonical(config),
     shell:
         "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
         " --out {output} --metrics {input} > {log} 2>&1"

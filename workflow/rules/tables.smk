@@ -4,7 +4,7 @@
 rule table:
     input:
         metrics=f"{VIEW}/metrics/{{paper}}/{{table}}.parquet",
-        source=workflow.source_path("../longtail/reporting/table.py"),
+        source=sources_of("reporting", "table", "aggregate", "grid", "formats"),
     output:
         multiext(f"{VIEW}/tables/{{paper}}/{{table}}", ".parquet", ".csv", ".md", ".tex"),
         html=report(
@@ -18,16 +18,16 @@ rule table:
         f"{VIEW}/logs/table/{{paper}}-{{table}}.log",
     benchmark:
         f"{VIEW}/benchmarks/table/{{paper}}-{{table}}.jsonl"
+    localrule: True
     conda:
         "../../envs/tables.yaml"
-    params:
-        config=table_config,
-        folder=lambda wildcards, output: str(Path(output.html).parent),
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    localrule: True
+    params:
+        config=table_config,
+        folder=lambda wildcards, output: str(Path(output.html).parent),
     shell:
         "python -m longtail table --paper {wildcards.paper} --table {wildcards.table} --config {params.config:q}"
         " --metrics {input.metrics} --out-dir {params.folder} > {log} 2>&1"

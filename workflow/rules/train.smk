@@ -16,17 +16,17 @@ rule train:
         "results/benchmarks/train/{cut}/{phase}-seed{seed}.jsonl"
     conda:
         "../../envs/torch.yaml"
-    params:
-        spec=phase_spec,
-        images=images_by_part,
-        parent=parent_option,
-        state="results/state/{cut}/{phase}/seed{seed}",
     threads: train_threads
     resources:
         gpu=train_gpus,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=train_minutes,
+    params:
+        spec=phase_spec,
+        images=images_by_part,
+        parent=parent_option,
+        state="results/state/{cut}/{phase}/seed{seed}",
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
         " {params.parent} --state {params.state} --threads {threads} --checkpoint {output.checkpoint}"

@@ -1,0 +1,1 @@
+"""The science: one file per method, or per family whose members differ by a line."""

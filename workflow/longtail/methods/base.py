@@ -53,7 +53,7 @@ class Objective(nn.Module):
     """The networks of one training phase and the loss that trains them.
 
     The ``state_dict`` is what a checkpoint holds, so everything that must survive an interruption is a parameter or a
-    persistent buffer. Objectives that continue each other on one training clock build the same networks under the same names.
+    persistent buffer. Objectives that continue each other on one clock build the same networks under the same names.
     """
 
     @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class Objective(nn.Module):
     """The names that :meth:`encoder` accepts."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars of one step: ``"loss"`` is minimised, the others are parts worth a line in the history."""
+        """Scalars of one step: ``"loss"`` is minimised, the others are parts worth a line in the history.
+
+        A part called ``"skipped"`` that is 1 makes the optimiser leave this step out.
+        """
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -82,8 +85,11 @@ class Objective(nn.Module):
         """Called before the first step of each epoch; ``epoch`` counts from 0 on the phase's clock."""
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates that are done."""
+        """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates so far."""
 
     def encoder(self, features: str) -> nn.Module:
-        """The network behind ``features``: (B, C, H, W) to (B, d), or to a pair (embedding, logits) where it has a head."""
+        """The network behind ``features``: (B, C, H, W) to (B, d), or to (embedding, logits) where it has a head.
+
+        Its ``width`` is d. Outputs are not normalised.
+        """
         raise NotImplementedError

@@ -12,16 +12,36 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models import resnet
-from torchvision.models.resnet import BasicBlock
 
 from longtail.errors import unknown
 
 Norm = Callable[[int], nn.Module]
 
 
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, as torchvision's ``BasicBlock``, whose import costs as much as torch's."""
+
+    def __init__(self, before: int, width: int, norm_layer: Norm) -> None:
+        super().__init__()
+        stride = 1 if before == width else 2
+        self.conv1 = nn.Conv2d(before, width, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.bn1 = norm_layer(width)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.bn2 = norm_layer(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module = nn.Identity()
+        if stride == 2:
+            shortcut = nn.Conv2d(before, width, kernel_size=1, stride=2, bias=False)
+            self.downsample = nn.Sequential(shortcut, norm_layer(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, width, H / stride, W / stride)."""
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return self.relu(out + self.downsample(x))
+
+
 class SmallResNet(nn.Module):
-    """Three stages of one basic block, for images of 8x8 pixels.
+    """Three stages of one residual block, for images of 8x8 pixels.
 
     Layers carry the names of torchvision's ResNet, so that what looks at a stage finds it in either.
     """
@@ -34,20 +54,13 @@ class SmallResNet(nn.Module):
         self.bn1 = norm_layer(16)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1 = self._stage(16, 16, norm_layer)
-        self.layer2 = self._stage(16, 32, norm_layer)
-        self.layer3 = self._stage(32, 64, norm_layer)
+        self.layer1 = ResidualBlock(16, 16, norm_layer)
+        self.layer2 = ResidualBlock(16, 32, norm_layer)
+        self.layer3 = ResidualBlock(32, 64, norm_layer)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    @staticmethod
-    def _stage(before: int, width: int, norm_layer: Norm) -> nn.Module:
-        if before == width:
-            return nn.Sequential(BasicBlock(width, width, norm_layer=norm_layer))
-        shortcut = nn.Sequential(nn.Conv2d(before, width, kernel_size=1, stride=2, bias=False), norm_layer(width))
-        return nn.Sequential(BasicBlock(before, width, stride=2, downsample=shortcut, norm_layer=norm_layer))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 64)."""
@@ -55,9 +68,11 @@ class SmallResNet(nn.Module):
         return self.avgpool(self.layer3(self.layer2(self.layer1(x)))).flatten(1)
 
 
-def _without_classifier(build: Callable[..., resnet.ResNet]) -> Callable[..., nn.Module]:
+def _torchvision(name: str) -> Callable[..., nn.Module]:
     def build_backbone(norm_layer: Norm) -> nn.Module:
-        network = build(norm_layer=norm_layer)
+        from torchvision.models import resnet
+
+        network = getattr(resnet, name)(norm_layer=norm_layer)
         network.width = network.fc.in_features
         network.fc = nn.Identity()
         return network
@@ -66,8 +81,8 @@ def _without_classifier(build: Callable[..., resnet.ResNet]) -> Callable[..., nn
 
 
 BACKBONES: dict[str, Callable[..., Any]] = {
-    "resnet18": _without_classifier(resnet.resnet18),
-    "resnet50": _without_classifier(resnet.resnet50),
+    "resnet18": _torchvision("resnet18"),
+    "resnet50": _torchvision("resnet50"),
     "resnet_small": SmallResNet,
 }
 STEMS = ("cifar", "imagenet")

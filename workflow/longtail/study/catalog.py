@@ -82,13 +82,16 @@ PublishedKey = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing."""
+    """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing.
+
+    ``planned`` holds the titles of what tables name and does not exist yet, under ``methods`` and ``datasets``.
+    """
 
     root: Path
     datasets: Mapping[str, Dataset]
     objectives: Mapping[str, Objective]
     methods: Mapping[str, Method]
-    planned: Mapping[str, str]
+    planned: Mapping[str, Mapping[str, str]]
     papers: Mapping[str, Mapping[str, Any]]
     clusterers: Mapping[str, Mapping[str, Any]]
     scorers: Mapping[str, Mapping[str, Any]]
@@ -99,20 +102,30 @@ class Catalog:
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name, or an error that says what exists."""
+        if name in self.planned["datasets"]:
+            raise LongtailError(
+                f"The dataset {name!r} is named by the papers' tables but not implemented yet. "
+                f"Implemented: {', '.join(sorted(self.datasets))}."
+            )
         if name not in self.datasets:
             raise unknown("dataset", name, self.datasets)
         return self.datasets[name]
 
     def method(self, name: str) -> Method:
         """The method of that name, or an error that says what exists."""
-        if name in self.planned:
+        if name in self.planned["methods"]:
             raise LongtailError(
-                f"The method {name!r} ({self.planned[name]}) is named by the papers' tables but not implemented yet. "
+                f"The method {name!r} ({self.planned['methods'][name]}) is named by the papers' tables "
+                "but not implemented yet. "
                 f"Implemented: {', '.join(sorted(self.methods))}."
             )
         if name not in self.methods:
             raise unknown("method", name, self.methods)
         return self.methods[name]
+
+    def dataset_title(self, name: str) -> str:
+        """What tables print for a dataset, planned ones included."""
+        return self.planned["datasets"].get(name) or self.dataset(name).title
 
     def paper(self, name: str) -> Mapping[str, Any]:
         """The specification of a paper's tables and figures."""
@@ -201,7 +214,9 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
         if step["objective"] not in objectives:
             raise unknown(f"objective (recipe of method {name!r})", step["objective"], objectives)
         if index == 0 and "start" in step:
-            raise LongtailError(f"The recipe of method {name!r} begins with a transfer, but there is nothing before it.")
+            raise LongtailError(
+                f"The recipe of method {name!r} begins with a transfer, but there is nothing before it."
+            )
         for key in step.get("settings", {}):
             if key not in objectives[step["objective"]].settings:
                 raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
@@ -220,19 +235,18 @@ def load(root: Path = CATALOG) -> Catalog:
     for path in sorted((root / "datasets").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "dataset", path)
-        cuts = {
-            name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()
-        }
+        cuts = {name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()}
         _merge(datasets, cuts, "dataset", path)
 
-    raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}, "planned": {}}
+    raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}}
     for path in sorted((root / "methods").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "method", path)
         for kind, entries in raw.items():
-            _merge(entries, document.get(kind), kind[:-1] if kind != "planned" else "planned method", path)
+            _merge(entries, document.get(kind), kind[:-1], path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
+    planned = documents.read_yaml(root / "planned.yaml")
     clustering = documents.read_yaml(root / "clusterers.yaml")
     methods = {name: _method(name, entry, objectives) for name, entry in raw["methods"].items()}
     for method in methods.values():
@@ -250,7 +264,10 @@ def load(root: Path = CATALOG) -> Catalog:
         datasets=datasets,
         objectives=objectives,
         methods=methods,
-        planned={name: title for name, title in raw["planned"].items() if name not in methods},
+        planned={
+            kind: {name: title for name, title in planned[kind].items() if name not in exists}
+            for kind, exists in (("methods", methods), ("datasets", datasets))
+        },
         papers=papers,
         clusterers=_named(clustering["clusterers"]),
         scorers=_named(clustering["scorers"]),

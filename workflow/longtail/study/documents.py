@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import yaml
@@ -24,6 +24,8 @@ class _Loader(_SafeLoader):  # type: ignore[misc, valid-type]
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node, deep=True)
         if isinstance(key, list | dict) or key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
@@ -42,7 +44,7 @@ def read_yaml(path: Path) -> Any:
         LongtailError: if the file cannot be read, is no YAML, or repeats a key.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise LongtailError(f"Cannot read {path}: {error}.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -61,11 +63,11 @@ def _complaint(error: jsonschema.ValidationError) -> str:
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path).lstrip(".")
     where = f"{place}: " if place else ""
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
-        known = error.schema.get("properties", {})
+        known = cast(Mapping[str, Any], error.schema).get("properties", {})
         extra = [key for key in error.instance if key not in known]
         return where + str(unknown("setting", extra[0], known))
     if error.validator == "enum":
-        return f"{where}{error.instance!r} is none of {', '.join(map(str, error.validator_value))}."
+        return f"{where}{error.instance!r} is none of {', '.join(map(str, cast(list[Any], error.validator_value)))}."
     return f"{where}{error.message[:300]}."
 
 

@@ -1,6 +1,7 @@
 """Recipes into phases: what is trained, under which identity, and from which earlier phase.
 
-Two cells that need the same state of training arrive at the same :class:`Phase`, hence the same file. Nothing lists what is shared.
+Two cells that need the same state of training arrive at the same :class:`Phase`, hence the same file.
+Nothing lists what is shared.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def source(dataset: Dataset, config: Config) -> Mapping[str, Any]:
 
 
 def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
-    """The ``data`` part of a phase's specification: everything about the images that can change weights or embeddings."""
+    """The ``data`` part of a phase's specification: all about the images that can change weights or embeddings."""
     images = dataset.images
     return {
         "dataset": dataset.name,
@@ -172,13 +173,18 @@ def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:
 
 
 def _stretches(
-    method: Method, overrides: Mapping[str, Mapping[str, Any]], dataset: Dataset, ratio: int, config: Config, catalog: Catalog
+    method: Method,
+    overrides: Mapping[str, Mapping[str, Any]],
+    dataset: Dataset,
+    ratio: int,
+    config: Config,
+    catalog: Catalog,
 ) -> list[Stretch]:
     """The stretches of a recipe, clock by clock."""
     named = {step["objective"] for step in method.recipe}
-    for objective in overrides:
-        if objective not in named:
-            raise unknown(f"objective in the recipe of method {method.name!r}", objective, named)
+    for name in overrides:
+        if name not in named:
+            raise unknown(f"objective in the recipe of method {method.name!r}", name, named)
     keys = selectors(dataset, ratio)
     clocks: list[list[Mapping[str, Any]]] = []
     for step in method.recipe:
@@ -190,7 +196,9 @@ def _stretches(
     for steps in clocks:
         lengths = [resolve(step["epochs"], keys, config.protocol) for step in steps]
         if not all(isinstance(length, int) and length > 0 for length in lengths):
-            raise LongtailError(f"The recipe of method {method.name!r} has epochs {lengths}; whole numbers above 0 are meant.")
+            raise LongtailError(
+                f"The recipe of method {method.name!r} has epochs {lengths}; whole numbers above 0 are meant."
+            )
         boundaries = _scaled([sum(lengths[: i + 1]) for i in range(len(lengths))], config.budget.epochs)
         for index, step in enumerate(steps):
             objective = catalog.objectives[step["objective"]]
@@ -230,7 +238,12 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
 
 
 def final_phase(
-    method: Method, overrides: Mapping[str, Mapping[str, Any]], dataset: Dataset, ratio: int, config: Config, catalog: Catalog
+    method: Method,
+    overrides: Mapping[str, Mapping[str, Any]],
+    dataset: Dataset,
+    ratio: int,
+    config: Config,
+    catalog: Catalog,
 ) -> Phase:
     """The state at the end of a method's recipe, before it is known where other recipes cut it.
 

@@ -156,10 +156,8 @@ class Study:
         for target in config.targets:
             self.artefacts(target)
 
-    # -- targets ----------------------------------------------------------------------------------------------------
-
     def artefacts(self, target: str) -> list[tuple[str, str, str]]:
-        """(paper, ``tables`` or ``figures``, name) of all artefacts behind a target such as ``conmix`` or ``conmix_table2``."""
+        """(paper, ``tables`` or ``figures``, name) of all that a target such as ``conmix_table2`` stands for."""
         names = {
             f"{paper}_{name}": (paper, kind, name)
             for paper, spec in self.catalog.papers.items()
@@ -192,12 +190,11 @@ class Study:
     def _seeds(self, spec: Mapping[str, Any]) -> tuple[int, ...]:
         return self.config.seeds or tuple(range(spec["seeds"]))
 
-    # -- cells ------------------------------------------------------------------------------------------------------
-
     def missing(self, method: str, dataset: str) -> str | None:
         """Why there can be no number for this method and dataset; None if there can."""
-        if method in self.catalog.planned:
-            return f"{self.catalog.planned[method]} is not implemented yet"
+        for kind, name in (("methods", method), ("datasets", dataset)):
+            if name in self.catalog.planned[kind]:
+                return f"{self.catalog.planned[kind][name]} is not implemented yet"
         self.catalog.method(method)
         self.catalog.dataset(dataset)
         if self.config.methods is not None and method not in self.config.methods:
@@ -245,13 +242,11 @@ class Study:
             self.catalog,
         )
 
-    # -- tables and figures -------------------------------------------------------------------------------------------
-
     def table(self, paper: str, name: str) -> TablePlan:
         """The plan of a table.
 
         Raises:
-            LongtailError: for unknown names, in the call or in the specification, and for a printed key the CSV does not hold.
+            LongtailError: for unknown names, in the call or in the specification, and for a key the CSV does not hold.
         """
         spec = self._artefact(paper, "tables", name)
         published = self.catalog.published(paper, spec["published"]) if "published" in spec else None
@@ -287,11 +282,11 @@ class Study:
                 asked = {**column, **row}
                 if "average_of" in asked:
                     continue
-                dataset = self.catalog.dataset(asked["dataset"])
+                dataset = self.catalog.dataset_title(asked["dataset"])
                 group = asked.get("group", "")
-                printed = {"row": row["row"], "group": group, "dataset": dataset.title, "ratio": asked["ratio"]}
+                printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": asked["ratio"]}
                 printed |= asked.get("published", {})
-                reason = self.missing(asked["method"], dataset.name)
+                reason = self.missing(asked["method"], asked["dataset"])
                 for name in spec["metrics"]:
                     metric = self._metric(name)
                     key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
@@ -301,7 +296,7 @@ class Study:
                     yield TableEntry(
                         row=row["row"],
                         group=group,
-                        dataset=dataset.title,
+                        dataset=dataset,
                         ratio=asked["ratio"],
                         metric=name,
                         unit=metric["unit"],
@@ -329,7 +324,7 @@ class Study:
                     label=asked.get("label", asked["method"]),
                     cell=None if reason else self._cell(asked, first).keys(),
                     missing=reason,
-                    dataset=self.catalog.dataset(asked["dataset"]).title,
+                    dataset=self.catalog.dataset_title(asked["dataset"]),
                     ratio=asked["ratio"],
                     group=asked.get("group", ""),
                 )
@@ -385,8 +380,6 @@ class Study:
         asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
         return [self._measurement(self._cell(asked, "clusterer"), seed)]
 
-    # -- how each file is made ------------------------------------------------------------------------------------------
-
     def dataset_of(self, cut: str) -> tuple[Dataset, int]:
         """Dataset and ratio of a split's folder name."""
         match = re.fullmatch(r"(?P<dataset>.+?)(-h\d+)?-ir(?P<ratio>\d+)", cut)
@@ -402,7 +395,7 @@ class Study:
 
     @functools.cache  # noqa: B019 - a study lives as long as its process
     def phases_of(self, cut: str) -> Mapping[str, Phase]:
-        """Every phase that any recipe of the catalogue, or any override of a table, trains on a split, by folder name."""
+        """Every phase that a recipe of the catalogue, or an override of a table, trains on a split, by folder name."""
         dataset, ratio = self.dataset_of(cut)
         wanted = {(name, "{}") for name, method in self.catalog.methods.items() if method.recipe}
         for spec in self.catalog.papers.values():
@@ -412,7 +405,7 @@ class Study:
         found: dict[str, Phase] = {}
         leaves: dict[Any, list[int]] = defaultdict(list)
         for name, overrides in sorted(wanted):
-            if name in self.catalog.planned:
+            if name in self.catalog.planned["methods"]:
                 continue
             final = self._final(self.catalog.method(name).name, overrides, dataset.name, ratio)
             for phase in phases.steps(final):
@@ -425,13 +418,14 @@ class Study:
         """The phase in a folder.
 
         Raises:
-            LongtailError: if no recipe arrives there, e.g. because the folder was made under another budget or protocol.
+            LongtailError: if no recipe arrives there, e.g. because the folder is of another budget or protocol.
         """
         known = self.phases_of(cut)
         if name not in known:
             raise LongtailError(
                 f"No recipe trains {name!r} on {cut!r} under this configuration "
-                f"(budget {self.config.budget.name}, protocol {self.config.protocol}). Its phases are {', '.join(sorted(known))}."
+                f"(budget {self.config.budget.name}, protocol {self.config.protocol}). "
+                f"Its phases are {', '.join(sorted(known))}."
             )
         return known[name]
 
@@ -481,8 +475,6 @@ class Study:
         if split == "test" and dataset.test is None:
             raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
         return dataset.pool if split == "train" else dataset.test or ()
-
-    # -- what results must say about themselves --------------------------------------------------------------------------
 
     def label(self, datasets: Iterable[str]) -> str:
         """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""

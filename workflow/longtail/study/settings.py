@@ -63,7 +63,7 @@ def resolved(
     protocol: str,
     catalog: Catalog,
 ) -> dict[str, Any]:
-    """All settings of an objective as plain values, names of augmentations and normalisations replaced by what they mean.
+    """All settings of an objective as plain values, with augmentations and normalisations in place of their names.
 
     Args:
         objective: its name, for messages.

@@ -128,6 +128,10 @@ def train(
             with autocast(dtype, device):
                 parts = objective.loss(batch)
             parts["loss"].backward()
+            if (
+                "skipped" in parts
+            ):  # the fused optimisers then leave weights and moments alone, without a look from the host
+                setattr(optimizer, "found_inf", parts["skipped"])  # noqa: B010 - torch declares it nowhere
             optimizer.step()
             objective.after_step(update / (clock * steps))
 

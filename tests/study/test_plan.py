@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from longtail.errors import LongtailError
+from longtail.study.plan import load_study
+
+
+@functools.cache
+def study():
+    return load_study({"targets": ["digits"]})
+
+
+def test_every_table_and_figure_of_every_paper_resolves():
+    of = study()
+    for paper, spec in of.catalog.papers.items():
+        for name in spec.get("tables", {}):
+            plan = of.table(paper, name)
+            assert plan.entries
+            assert all((entry.cell is None) != (entry.missing is None) for entry in plan.entries)
+        for name in spec.get("figures", {}):
+            assert of.figure(paper, name).cells
+        for _, _, name in of.artefacts(paper):
+            paths = [m.path for m in of.measurements(paper, name)]
+            assert len(paths) == len(set(paths)) or paper == "digits"
+
+
+def test_a_row_without_a_method_keeps_its_published_number():
+    (entry,) = [
+        e
+        for e in study().table("conmix", "table2").entries
+        if (e.row, e.dataset, e.metric) == ("CC", "CIFAR-10", "ACC")
+    ]
+    assert entry.cell is None
+    assert "not implemented" in entry.missing
+    assert entry.published is not None
+
+
+def test_published_numbers_arrive_as_printed():
+    entries = {(e.row, e.dataset, e.metric): e for e in study().table("conmix", "table2").entries}
+    assert entries["ConMix", "CIFAR-10", "ACC"].published_text == "53.3"
+    assert entries["SimCLR", "CIFAR-10", "ACC"].published == 39.4
+
+
+def test_selections_leave_reasons():
+    of = load_study({"targets": ["conmix_table2"], "methods": ["simclr"], "datasets": ["cifar10"]})
+    plan = of.table("conmix", "table2")
+    reproduced = {(e.row, e.dataset) for e in plan.entries if e.cell}
+    assert reproduced == {("SimCLR", "CIFAR-10")}
+    assert {e.missing for e in plan.entries if e.row == "ConMix" and e.dataset == "CIFAR-10"} == {
+        "method not selected (config: methods)"
+    }
+    assert len(of.measurements("conmix", "table2")) == 1
+
+
+def test_seeds_of_the_configuration_replace_the_tables():
+    of = load_study({"targets": ["digits"], "seeds": [3, 4]})
+    assert {m.keys["seed"] for m in of.measurements("conmix", "table2")} == {3, 4}
+    assert {m.keys["seed"] for m in study().measurements("miniclustering", "table9")} == {0, 1, 2, 3, 4}
+
+
+def test_labels_and_footnotes_say_how_it_was_made():
+    of = load_study(
+        {
+            "targets": ["conmix"],
+            "budget": "smoke",
+            "protocol": "paper",
+            "data": {"cifar10": {"kind": "parquet", "name": "pixels from Parquet"}},
+        }
+    )
+    plan = of.table("conmix", "table2")
+    assert "budget smoke" in plan.label
+    assert "protocol" in plan.label
+    assert "CIFAR-10 images: pixels from Parquet" in plan.label
+    assert any("pixels from Parquet" in note for note in plan.footnotes)
+    assert study().table("conmix", "table2").label == ""
+    notes = study().table("miniclustering", "table2").footnotes
+    assert any(
+        note.startswith("miniclustering: confidence_view = 2 (official; the other choice is 1)") for note in notes
+    )
+
+
+def test_a_cell_asked_for_directly():
+    (measurement,) = study().cell_measurements("conmix", "cifar10-ir10", 0)
+    assert measurement.path.endswith("projection/train/metrics/kmeans.parquet")
+    with pytest.raises(LongtailError, match=r"'scan'.*not implemented yet\. Implemented:.*conmix"):
+        study().cell_measurements("scan", "cifar10-ir10", 0)
+    with pytest.raises(LongtailError, match="Did you mean 'conmix'"):
+        study().cell_measurements("conmx", "cifar10-ir10", 0)
+
+
+def test_controls_need_no_phase():
+    paths = [m.path for m in study().measurements("digits", "table1")]
+    assert "results/controls/digits-ir10/pixels/seed0/pixels/train/metrics/kmeans.parquet" in paths
+    assert "results/controls/digits-ir10/labels/seed0/labels/train/metrics/argmax.parquet" in paths
+
+
+def test_unknown_artefacts_say_what_exists():
+    with pytest.raises(LongtailError, match="table of conmix"):
+        study().table("conmix", "table99")
+    with pytest.raises(LongtailError, match="paper"):
+        study().table("conmx", "table1")
+
+
+def test_digits_splits_and_stores_are_described():
+    of = study()
+    assert of.split_spec("digits-ir10")["head_class_rows"] == 174
+    assert of.store_spec("digits")["source"]["kind"] == "sklearn"
+    with pytest.raises(LongtailError, match="no test split"):
+        of.parts("digits-ir10", "test")

@@ -1,0 +1,84 @@
+"""The default study from end to end, at toy length."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from longtail.files import read_provenance
+
+
+def table(workflow) -> pd.DataFrame:
+    return pd.read_parquet(workflow.folder / "results/smoke/tables/digits/table1.parquet")
+
+
+def test_every_format_of_every_artefact_is_there(finished):
+    folder = finished.folder / "results/smoke"
+    assert {path.name for path in (folder / "tables/digits").iterdir()} == {
+        f"table1.{form}" for form in ("parquet", "csv", "md", "tex", "html")
+    }
+    figures = {path.name for path in (folder / "figures/digits").iterdir()}
+    assert figures == {f"figure{n}.{form}" for n in (1, 2, 3) for form in ("parquet", "pdf", "png")}
+
+
+def test_the_table_is_complete_and_says_that_it_is_toy_length(finished):
+    rows = table(finished)
+    assert set(rows["status"]) == {"reproduced"}
+    assert rows["published"].isna().all()
+    assert set(rows["seeds"]) == {2}
+    for form in ("csv", "md", "tex", "html"):
+        text = (finished.folder / f"results/smoke/tables/digits/table1.{form}").read_text()
+        assert "budget smoke" in text, form
+
+
+def test_controls_hit_their_bounds(finished):
+    rows = table(finished).set_index(["row", "metric"])["reproduced"]
+    for metric in ("ACC", "CAA", "NMI", "ARI"):
+        assert (rows["True labels", metric] == 100).all()
+    assert (rows["Random labels", "NMI"] < 15).all()
+    assert (rows["Random labels", "ACC"] < 40).all()
+
+
+def test_provenance_reaches_the_table(finished):
+    facts = read_provenance(finished.folder / "results/smoke/tables/digits/table1.parquet")
+    assert {"revision", "versions", "created"} <= set(facts)
+    (history,) = finished.files("phases/digits-h100-ir10/simclr-1-*/seed0/history.parquet") or finished.files(
+        "phases/digits-h100-ir10/simclr-2-*/seed0/history.parquet"
+    )
+    assert {"identity", "device"} <= set(read_provenance(history))
+
+
+def test_nothing_half_written_remains(finished):
+    assert not [path for path in finished.files() if ".tmp" in path.name]
+    assert not finished.files("state/**/*")
+
+
+def test_shared_phases_were_trained_once(finished):
+    phases = {path.parts[-3:-1] for path in finished.files("phases/digits-h100-ir10/*/seed*/checkpoint.pt")}
+    objectives = sorted(name.rsplit("-", 2)[0] for name, seed in phases if seed == "seed0")
+    # SimCLR and SDCLR are cut where another recipe leaves them; BYOL serves its own row and MiniClustering
+    assert objectives.count("byol") == 1
+    assert objectives.count("miniclustering") == 1
+    assert objectives.count("conmix") == 1
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.succeed("--dry-run")
+
+
+def test_the_report_holds_tables_and_figures(finished):
+    finished.succeed("--report", "report.html")
+    report = (finished.folder / "report.html").read_text()
+    assert "table1.html" in report
+    assert "figure1.png" in report
+
+
+def test_the_same_seed_gives_the_same_metrics(finished, workflow):
+    target = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
+    workflow.succeed(target, "--notemp")
+    metrics = sorted((workflow.folder / "results/phases").glob("*/*/seed0/projection/train/metrics/*.parquet"))
+    assert metrics
+    for path in metrics:
+        again = pq.read_table(path)
+        first = pq.read_table(finished.folder / path.relative_to(workflow.folder))
+        assert again.equals(first)
