@@ -19,7 +19,7 @@ Norm = Callable[[int], nn.Module]
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, as torchvision's ``BasicBlock``, whose import costs as much as torch's."""
+    """Two 3x3 convolutions beside a shortcut, as torchvision's ``BasicBlock``, which takes long to import."""
 
     def __init__(self, before: int, width: int, norm_layer: Norm) -> None:
         super().__init__()
