@@ -1,0 +1,204 @@
+"""Every value that the catalogue trains with, against what papers and official codes say.
+
+Written down a second time on purpose: a slip of the finger in the catalogue changes results and breaks nothing else.
+MiniClustering's own hyperparameters are in ``test_pretraining_catalogue``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from longtail.study import catalog as catalogue
+from longtail.study.settings import resolve, resolved, selectors
+
+CATALOG = catalogue.load()
+
+JITTER = {"probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+# LZX-001/ConMix and VITA-Group/SDCLR
+AUG_C = {
+    "crop_scale": [0.1, 1.0],
+    "crop_ratio": [3 / 4, 4 / 3],
+    "interpolation": "bicubic",
+    "flip": 0.5,
+    "jitter": JITTER,
+    "grayscale": 0.2,
+}
+# LZX-001/MiniClustering, Hzzone/ProPos and the CIFAR-10 demo of facebookresearch/moco
+AUG_M = {**AUG_C, "crop_scale": [0.08, 1.0], "interpolation": "bilinear"}
+# VITA-Group/SDCLR on ImageNet
+AUG_IMAGENET = {
+    **AUG_C,
+    "crop_scale": [0.08, 1.0],
+    "blur": {"probability": 0.5, "kernel": 23, "sigma": [0.1, 2.0]},
+}
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+CIFAR10 = {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2023, 0.1994, 0.2010]}
+CIFAR20 = {"mean": [0.5071, 0.4867, 0.4408], "std": [0.2675, 0.2565, 0.2761]}
+
+# ConMix App. A; LZX-001/ConMix
+FAMILY = {
+    "temperature": 0.2, "projection_width": 128,
+    "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.9, "weight_decay": 1e-4,
+    "schedule": "warmup_cosine", "warmup_epochs": 10, "final_learning_rate": 1e-6,
+    "batch_size": 512, "drop_last": False, "augmentation": AUG_C, "normalization": IMAGENET,
+}  # fmt: skip
+# LZX-001/MiniClustering
+BYOL = {
+    "hidden_width": 4096, "projection_width": 512, "target_momentum": 0.996, "target_schedule": "constant",
+    "target_update": "after_step", "predictor_learning_rate_scale": 10.0,
+    "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4,
+    "schedule": "byol_warmup_cosine", "warmup_epochs": 10,
+    "batch_size": 256, "drop_last": True, "augmentation": AUG_M, "normalization": CIFAR10,
+}  # fmt: skip
+# Hzzone/ProPos
+BYOL_P = {
+    **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "before_forward",
+    "learning_rate": 0.1, "schedule": "propos_cosine", "warmup_epochs": 50, "batch_size": 512,
+}  # fmt: skip
+# facebookresearch/moco, CIFAR-10 demo
+MOCO = {
+    "temperature": 0.1, "projection_width": 128, "queue_size": 4096, "target_momentum": 0.99, "batchnorm_splits": 8,
+    "optimizer": "sgd", "learning_rate": 0.06, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "epoch_cosine",
+    "batch_size": 512, "drop_last": True, "augmentation": AUG_M, "normalization": CIFAR10,
+}  # fmt: skip
+# LZX-001/MiniClustering; Secs. 3.2 and 4.1, App. C
+MINICLUSTERING = {
+    "features": "target_projection", "direction": "mini", "mini_clusters": 40, "assignment_threshold": 0.3,
+    "confidence_threshold": 0.99, "target_weight": 1.0, "alpha": 0.2, "beta": 0.5, "target_loss": "reweighted",
+    "cb_gamma": 0.99, "confidence_view": 2, "count_view": 1, "reweighting": "weighted_mean",
+    "mini_balance": "class_balanced", "similarity": "cosine", "empty_mask": "skip", "head_scale": 100.0,
+    "kmeans_seed": 0, "optimizer": "adam", "learning_rate": 1e-5, "weight_decay": 0.0, "schedule": "constant",
+    "batch_size": 512, "drop_last": False, "augmentation": AUG_M, "normalization": CIFAR10,
+}  # fmt: skip
+
+ON_CIFAR10: dict[str, dict[str, Any]] = {
+    "simclr": FAMILY,
+    "simclr-miniclustering": {**FAMILY, "augmentation": AUG_M, "normalization": CIFAR10},
+    "sdclr": {**FAMILY, "prune_ratio": 0.9},
+    "conmix": {**FAMILY, "tags": 100},
+    "conmix-pairwise": {**FAMILY, "alpha": 1.0},
+    "mixup-input": {**FAMILY, "alpha": 1.0},
+    "mixup-manifold": {**FAMILY, "alpha": 2.0},
+    "byol": BYOL,
+    "byol-p": BYOL_P,
+    "moco": MOCO,
+    "miniclustering": MINICLUSTERING,
+    "maxiclustering": {
+        **MINICLUSTERING, "direction": "maxi", "mini_clusters": 100, "confidence_threshold": 0.9, "alpha": 1.0,
+        "learning_rate": 1e-6,
+    },
+}  # fmt: skip
+ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("sdclr", "cifar20"): {},
+    ("sdclr", "stl10"): {},
+    ("sdclr", "tiny_imagenet"): {},
+    ("sdclr", "imagenet_lt"): {"prune_ratio": 0.3, "batch_size": 256, "augmentation": AUG_IMAGENET},
+    ("conmix", "imagenet_lt"): {"batch_size": 256, "augmentation": AUG_IMAGENET},
+    ("simclr", "imagenet_lt"): {"batch_size": 256, "augmentation": AUG_IMAGENET},
+    ("simclr-miniclustering", "stl10"): {"normalization": IMAGENET},
+    ("byol", "cifar20"): {"normalization": CIFAR20},
+    ("byol", "stl10"): {"projection_width": 256, "normalization": IMAGENET},
+    ("byol", "tiny_imagenet"): {"normalization": IMAGENET},
+    ("byol", "imagenet_lt"): {"normalization": IMAGENET},
+    ("byol-p", "cifar20"): {"batch_size": 256, "learning_rate": 0.05, "normalization": CIFAR20},
+    ("byol-p", "stl10"): {"normalization": IMAGENET},
+    ("byol-p", "imagenet_lt"): {
+        "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "augmentation": AUG_IMAGENET,
+        "normalization": IMAGENET,
+    },
+    ("moco", "cifar20"): {"normalization": CIFAR20},
+    ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
+}  # fmt: skip
+
+
+def settings_of(objective: str, dataset: str) -> dict[str, Any]:
+    return resolved(
+        objective, CATALOG.objectives[objective].settings, {}, CATALOG.dataset(dataset), 10, "official", CATALOG
+    )
+
+
+def test_every_objective_is_checked() -> None:
+    assert set(ON_CIFAR10) == set(CATALOG.objectives)
+
+
+@pytest.mark.parametrize("objective", ON_CIFAR10)
+def test_settings_on_cifar10(objective: str) -> None:
+    assert settings_of(objective, "cifar10") == ON_CIFAR10[objective]
+
+
+@pytest.mark.parametrize(("objective", "dataset"), ON_OTHERS)
+def test_what_other_datasets_change(objective: str, dataset: str) -> None:
+    assert settings_of(objective, dataset) == {**ON_CIFAR10[objective], **ON_OTHERS[objective, dataset]}
+
+
+# method: (objective, epochs on CIFAR-10, epochs on ImageNet-LT)
+RECIPES = {
+    "simclr": [("simclr", 1000, 200)],
+    "sdclr": [("sdclr", 1000, 200)],
+    "conmix": [("sdclr", 200, 40), ("conmix", 800, 160)],
+    "conmix-no-warmup": [("conmix", 1000, 200)],
+    "conmix-simclr-warmup": [("simclr", 200, 40), ("conmix", 800, 160)],
+    "conmix-pairwise": [("sdclr", 200, 40), ("conmix-pairwise", 800, 160)],
+    "mixup-input": [("sdclr", 200, 40), ("mixup-input", 800, 160)],
+    "mixup-manifold": [("sdclr", 200, 40), ("mixup-manifold", 800, 160)],
+    "moco": [("moco", 1000, 1000)],
+    "moco-800": [("moco", 800, 800)],
+    "byol": [("byol-p", 1000, 200)],
+    "byol-encoder": [("byol", 800, 160)],
+    "simclr-800": [("simclr-miniclustering", 800, 160)],
+    "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
+    "maxiclustering": [("byol", 800, 160), ("maxiclustering", 200, 40)],
+}
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_recipes(method: str) -> None:
+    found = []
+    for step in CATALOG.method(method).recipe:
+        short, long = (
+            resolve(step["epochs"], selectors(CATALOG.dataset(dataset), 10), "official")
+            for dataset in ("imagenet_lt", "cifar10")
+        )
+        found.append((step["objective"], long, short))
+    assert found == RECIPES[method]
+
+
+# what is embedded, and what clusters it
+READOUT = {
+    **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
+    **dict.fromkeys(["byol", "byol-encoder"], ("target_projection", "kmeans")),
+    **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
+}
+
+
+@pytest.mark.parametrize("method", READOUT)
+def test_what_is_clustered_and_how(method: str) -> None:
+    entry = CATALOG.method(method)
+    assert (entry.features, entry.clusterer) == READOUT[method]
+
+
+# backbone, stem, size, statistics, test transform, head class, shots; ConMix Secs. 5.1, A, G; LZX-001/MiniClustering
+IMAGES = {
+    "cifar10": ("resnet18", "cifar", 32, CIFAR10, (None, None), 5000, (3, 4, 3)),
+    "cifar20": ("resnet18", "cifar", 32, CIFAR20, (None, None), 2500, (6, 8, 6)),
+    "stl10": ("resnet18", "imagenet", 96, IMAGENET, (None, None), 1300, (3, 4, 3)),
+    "tiny_imagenet": ("resnet18", "imagenet", 64, IMAGENET, (256, 224), 500, (60, 80, 60)),
+    "imagenet_lt": ("resnet50", "imagenet", 224, IMAGENET, (256, 224), None, (385, 479, 136)),
+}
+
+
+@pytest.mark.parametrize("dataset", IMAGES)
+def test_images(dataset: str) -> None:
+    cut = CATALOG.dataset(dataset)
+    images = cut.images
+    assert (
+        images["backbone"]["name"],
+        images["backbone"]["stem"],
+        images["image_size"],
+        images["normalization"],
+        (images["test_transform"]["resize"], images["test_transform"]["crop"]),
+        cut.head_class_rows,
+        cut.shots,
+    ) == IMAGES[dataset]
