@@ -101,11 +101,15 @@ def conmix() -> ConMix:
 
 
 def test_one_draw_of_tags_serves_both_views(conmix: ConMix) -> None:
-    x1, x2 = torch.randn(2, 24, 1, 8, 8)
+    conmix.double()
+    x1, x2 = torch.randn(2, 24, 1, 8, 8, dtype=torch.float64)
     loss = conmix.loss(Batch((x1, x2), torch.arange(24), torch.Generator().manual_seed(7)))["loss"]
     tags = torch.randint(5, (24,), generator=torch.Generator().manual_seed(7))
-    v1, v2 = unit(conmix.network(x1)), unit(conmix.network(x2))
-    torch.testing.assert_close(loss, l_cm(v1, v2, tags, 5))
+    v1, v2 = (torch.stack([v / v.norm() for v in conmix.network(x)]) for x in (x1, x2))
+    expected = conmix_by_hand(v1, v2, tags.tolist(), 5, 0.2)
+    torch.testing.assert_close(loss, expected)
+    used = [p for name, p in conmix.named_parameters() if ".pruned." not in name]
+    torch.testing.assert_close(torch.autograd.grad(loss, used), torch.autograd.grad(expected, used))
 
 
 def test_tags_are_drawn_anew_for_every_batch(conmix: ConMix) -> None:

@@ -248,6 +248,27 @@ def test_views_have_batch_statistics_of_their_own(kind: type[Contrastive]) -> No
 
 
 @family
+def test_gradient_flows_through_both_views(kind: type[Contrastive]) -> None:
+    trained, given = objective(kind), batch()
+    trained.start_epoch(0, None)  # type: ignore[arg-type]
+    views = tuple(x.requires_grad_() for x in given.views)
+    first, second = torch.autograd.grad(trained.loss(given)["loss"], views)
+    assert first.abs().sum() > 0.1 * second.abs().sum() > 0
+    assert second.abs().sum() > 0.1 * first.abs().sum()
+
+
+@pytest.mark.usefixtures("float64")
+def test_simclr_is_the_formula_on_the_networks_outputs() -> None:
+    trained = objective(SimCLR)
+    x1, x2 = (x.double() for x in batch(rows=6).views)
+    loss = trained.loss(Batch((x1, x2), torch.arange(6), torch.Generator()))["loss"]
+    expected = nt_xent_by_hand(trained.network(x1), trained.network(x2), 0.2)
+    used = [p for name, p in trained.named_parameters() if ".pruned." not in name]
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, used), torch.autograd.grad(expected, used))
+
+
+@family
 def test_transfer_is_refused(kind: type[Contrastive]) -> None:
     with pytest.raises(LongtailError, match="cannot transfer the encoder of SimCLR"):
         objective(kind, parent=objective(SimCLR))

@@ -345,6 +345,17 @@ def test_one_unsure_head_is_enough_unless_its_loss_is_off(unsure):
     assert skipped(alpha=0.0) == (unsure == "target_head")
 
 
+def test_a_confidence_of_exactly_tau_is_not_enough():
+    mini, batch = on_embeddings(changed(mini_clusters=2, confidence_threshold=0.5, target_weight=0.0))
+    with torch.no_grad():
+        mini.mini_head.weight.zero_()
+        mini.mini_head.bias.zero_()
+    assert mini.loss(batch)["skipped"] == 1
+    with torch.no_grad():
+        mini.mini_head.bias[0] = 1e-6
+    assert mini.loss(batch)["skipped"] == 0
+
+
 def test_or_only_its_own_loss_is_zero():
     mini, batch = on_embeddings(changed(confidence_threshold=0.999999, empty_mask="zero"))
     parts = mini.loss(batch)
@@ -476,6 +487,32 @@ def test_the_heads_start_from_k_means():
         assert torch.count_nonzero(head.bias) == 0
     cosine = functional.normalize(embedding, dim=1) @ functional.normalize(mini.target_head.weight, dim=1).T
     torch.testing.assert_close(logits, 100 * embedding.norm(dim=1, keepdim=True) * cosine, rtol=1e-4, atol=1e-3)
+
+
+def test_k_means_has_the_seed_of_the_settings(monkeypatch):
+    asked = []
+
+    def recorded(embeddings, clusters, *, seed):
+        asked.append((clusters, seed))
+        return spherical_kmeans(embeddings, clusters, seed=seed)
+
+    monkeypatch.setattr("longtail.methods.miniclustering.spherical_kmeans", recorded)
+    parent, features = parents()["byol"]
+    MiniClustering(changed(features=features, kmeans_seed=7), TINY, parent).prepare(FewImages())
+    assert asked == [(K, 7), (M, 7)]
+
+
+@pytest.mark.parametrize("name", parents())
+def test_autocast_takes_no_gradient_away(name):
+    """View 2 goes first and without gradient; the weights that autocast keeps from it must not serve view 1."""
+    parent, features = parents()[name]
+    mini = MiniClustering(changed(features=features, confidence_threshold=0.0), TINY, parent)
+    views = tuple(torch.randn(8, 2, 5, 5) for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = mini.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"]
+    loss.backward()
+    without = {key for key, value in mini.named_parameters() if value.grad is None or not value.grad.any()}
+    assert all("pruned" in key for key in without), without
 
 
 def test_the_heads_compute_in_full_precision_under_autocast():

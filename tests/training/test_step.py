@@ -1,0 +1,81 @@
+"""What an objective is given in a step, and what becomes of its answer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import toys
+
+from longtail.training import train
+from longtail.training.inputs import with_rows
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The batches of a training, and whether every part of the objective was in train mode for them."""
+    found, real = [], toys.Toy.loss
+
+    def loss(self, batch):
+        found.append((batch, all(part.training for part in self.modules())))
+        return real(self, batch)
+
+    monkeypatch.setattr(toys.Toy, "loss", loss)
+    return found
+
+
+def test_views_are_the_normalised_images_of_their_rows(desk, tools, seen):
+    assert desk.train(tools.spec(tools.stretch(last=2, augmentation={}))) == 0
+    assert [len(batch.rows) for batch, _ in seen] == [16, 16, 8] * 2
+    for batch, _ in seen:
+        images = torch.from_numpy(desk.images[desk.source_rows[batch.rows.numpy()]]).permute(0, 3, 1, 2)
+        for view in batch.views:
+            torch.testing.assert_close(view, (images.float() / 255 - 0.5) / 0.25)
+    epochs = [torch.cat([batch.rows for batch, _ in seen[first : first + 3]]) for first in (0, 3)]
+    assert all(epoch.sort().values.tolist() == list(range(40)) for epoch in epochs)
+    assert not torch.equal(*epochs)
+
+
+def test_views_and_epochs_are_drawn_apart(desk, tools, seen):
+    assert desk.train(tools.spec(tools.stretch(last=2, batch_size=40))) == 0
+    (first, _), (second, _) = seen
+    views = [view[batch.rows.argsort()] for batch in (first, second) for view in batch.views]
+    assert len(views) == 4
+    for i, one in enumerate(views):
+        assert not any(torch.allclose(one, other) for other in views[:i])
+    draws = [torch.rand(3, generator=batch.generator) for batch in (first, second)]
+    assert not torch.equal(*draws)
+
+
+def test_steps_are_taken_in_train_mode(desk, tools, seen, monkeypatch):
+    monkeypatch.setattr(toys.Toy, "start_epoch", lambda self, epoch, images: self.eval())
+    assert desk.train(tools.spec(tools.stretch(last=2))) == 0
+    assert [training for _, training in seen] == [True] * 6
+
+
+def test_progress_is_the_share_of_the_clock(desk, tools, monkeypatch):
+    shares = []
+    monkeypatch.setattr(toys.Toy, "after_step", lambda self, progress: shares.append(progress))
+    assert desk.train(tools.spec(tools.stretch(last=2, clock=5))) == 0
+    assert shares == pytest.approx([update / 15 for update in range(1, 7)])
+
+
+@pytest.mark.parametrize("change", [{}, {"optimizer": "adam", "momentum": None}])
+def test_a_step_that_is_skipped_leaves_weights_and_moments_alone(desk, tools, monkeypatch, change):
+    real, steps = toys.Toy.loss, 0
+
+    def loss(self, batch):
+        nonlocal steps
+        steps += 1
+        return {**real(self, batch), "skipped": torch.tensor(float(steps > 3))}
+
+    spec = tools.spec(tools.stretch(last=2, weight_decay=0.1, **change))
+    assert desk.train(tools.spec(tools.stretch(last=1, weight_decay=0.1, **change)), "first") == 0
+    monkeypatch.setattr(toys.Toy, "loss", loss)
+    assert desk.train(spec, "skipped") == 0
+    first, skipped = desk.checkpoint("first"), desk.checkpoint("skipped")
+    run = train.start(with_rows(spec, 40, desk.split), None, torch.device("cpu"))
+    for name, parameter in run.objective.named_parameters():
+        if parameter.requires_grad:
+            assert torch.equal(skipped["objective"][name], first["objective"][name])
+    assert tools.same(skipped["optimizer"]["state"], first["optimizer"]["state"])
+    assert desk.history("skipped")["skipped"].to_pylist() == [0.0, 1.0]
