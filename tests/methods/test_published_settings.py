@@ -202,3 +202,15 @@ def test_images(dataset: str) -> None:
         cut.head_class_rows,
         cut.shots,
     ) == IMAGES[dataset]
+
+
+def test_the_hyperparameter_analysis_has_the_values_that_it_names() -> None:
+    names = {"M": "mini_clusters", "δ": "assignment_threshold", "α": "alpha", "β": "beta"}
+    for cell in CATALOG.paper("miniclustering")["figures"]["figure5"]["cells"]:
+        dataset, varied = CATALOG.dataset(cell["dataset"]), names[cell["group"].partition(", ")[2]]
+        overrides = cell.get("settings", {}).get("miniclustering", {})
+        assert set(overrides) <= {varied}
+        own = CATALOG.objectives["miniclustering"].settings
+        values = resolved("miniclustering", own, overrides, dataset, cell["ratio"], "official", CATALOG)
+        assert values[varied] == float(cell["label"])
+        assert cell["group"].startswith(dataset.title)

@@ -106,6 +106,8 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         "ablations of Table 3": 6,
         "other pre-training": 4 + 4,
         "other losses": 3 * 2,
+        # Figure 5 of MiniClustering: grids of 6, 5, 5 and 5 values on two datasets, less the default in each
+        "hyperparameters": 2 * (5 + 4 + 4 + 4),
         # four more seeds of (warm-up, ConMix, encoder, MiniClustering) on two datasets
         "Table 9": 4 * 4 * 2,
     }
