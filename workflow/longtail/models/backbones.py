@@ -94,7 +94,7 @@ def new_backbone(name: str, stem: str, channels: int, norm: Norm = nn.BatchNorm2
     Args:
         name: ``resnet18`` and ``resnet50`` (torchvision's, without the classifier), or ``resnet_small``.
         stem: ``imagenet`` is a 7x7 convolution of stride 2 and a max-pool, ``cifar`` a 3x3 convolution of stride 1
-            and no pool (ConMix, Sec. 5.1.2).
+            and no pool (ConMix App. A).
         channels: of the images.
         norm: makes the normalisation layer for a number of channels.
 
