@@ -14,7 +14,7 @@ def jobs(output: str) -> dict[str, int]:
 
 
 def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow):
-    done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper"))
+    done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
     # per dataset: SimCLR and SDCLR in two parts each, MoCo, BYOL, ConMix after SDCLR's first part
     assert done["train"] == 3 * 7
     assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 5
@@ -22,14 +22,14 @@ def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow
 
 
 def test_a_table_by_its_file(workflow):
-    output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper")
+    output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper", "seeds=[0]")
     assert jobs(output)["train"] == 21
 
 
 def test_all_clustering_tables_resolve(workflow):
     done = jobs(workflow.succeed("conmix", "miniclustering", "--dry-run", "--config", "budget=paper"))
     assert done["table"] >= 18
-    assert done["figure"] == 6
+    assert done["figure"] == 7
 
 
 def test_the_slurm_profile_resolves_without_slurm(workflow):
@@ -42,6 +42,15 @@ def test_a_cell_whose_method_is_not_there_names_it_and_what_exists(workflow):
     assert "not implemented yet" in output
     assert "conmix" in output
     assert "Traceback" not in output
+
+
+def test_numbers_within_lists_and_mappings_of_the_command_line(workflow):
+    output = workflow.succeed("--dry-run", "--config", "seeds=[3]", "budget={epochs: 0.1, head_class_rows: 50}")
+    assert "results/custom/tables/digits/table1.html" in output
+    assert "conmix" in output
+    assert "seed3/" in output
+    assert "digits-h50-ir10" in output
+    assert "seed0/" not in output
 
 
 @pytest.mark.parametrize(

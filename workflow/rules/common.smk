@@ -1,4 +1,5 @@
 # Functions and names that the rules share; no rules here.
+import json
 import os
 import re
 import sys
@@ -12,19 +13,42 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
 )
 
-from snakemake.exceptions import WorkflowError
-
 from longtail.errors import LongtailError
 from longtail.study import layout
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.plan import load_study
 
+
+
+def refuse(message):
+    """End Snakemake with one message; under any other exception of a function of ours it would print a traceback."""
+    sys.exit(f"error: {message}")
+
+
+def with_numbers(value):
+    """Within lists and mappings of its command line (`--config seeds=[0,1]`) Snakemake leaves numbers as text."""
+    if isinstance(value, dict):
+        return {key: with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_numbers(item) for item in value]
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError:
+        return value
+
+
+for key in {"seeds", "budget"} & set(config):
+    config[key] = with_numbers(config[key])
+
 try:
     STUDY = load_study(config)
     TARGETS = STUDY.targets()
 except LongtailError as error:
-    raise WorkflowError(str(error)) from None
+    refuse(error)
+
+if Path(layout.RESULTS).exists() and not Path(layout.RESULTS).is_dir():
+    refuse(f"{Path(layout.RESULTS).absolute()} is a file, but results go into a folder of that name. Move it away.")
 
 VIEW = layout.view(STUDY.config.view)
 
@@ -60,7 +84,7 @@ def friendly(function):
         try:
             return function(wildcards)
         except LongtailError as error:
-            raise WorkflowError(str(error)) from None
+            refuse(error)
 
     return wrapped
 
