@@ -61,6 +61,7 @@ def test_the_default_profile_is_for_one_workstation() -> None:
         "scheduler": "greedy",
         "rerun-incomplete": True,
         "keep-going": True,
+        "show-failed-logs": True,
     }
 
 

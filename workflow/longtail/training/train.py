@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
         training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
         if state is not None:
             say(f"Going on from epoch {training.epoch}, step {training.step}.")
+        stretch = spec["lineage"][-1]
+        say(f"Training {stretch['objective']} up to epoch {stretch['last_epoch']} on {device_name(device)}.")
         try:
             train(
                 training,
