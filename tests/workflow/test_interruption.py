@@ -1,0 +1,204 @@
+"""Stop it however and whenever you like: what is finished is kept, and the rest ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import psutil
+import pyarrow.parquet as pq
+import torch
+
+CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
+PACE = ["images_per_second", "seconds"]
+
+
+def folder(workflow, objective):
+    """The folder of a phase, of which there is one per objective."""
+    (found,) = (workflow.folder / "results/phases/digits-ir10").glob(f"{objective}-*/seed0")
+    return found
+
+
+def relative(workflow, path):
+    return str(path.relative_to(workflow.folder))
+
+
+def log(workflow, objective):
+    """What the last training of an objective has said so far."""
+    return "".join(path.read_text() for path in workflow.files(f"logs/train/digits-ir10/{objective}-*.log"))
+
+
+def states(workflow):
+    return sorted(path.name for path in workflow.files("state/**/*.pt") if not path.name.startswith("."))
+
+
+def outputs_of(workflow, objective):
+    """The outputs of a phase so far."""
+    return [
+        path
+        for name in ("checkpoint.pt", "history.parquet", "spec.json")
+        for path in workflow.files(f"phases/digits-ir10/{objective}-*/seed0/{name}")
+    ]
+
+
+def wait_until(condition, process):
+    """Wait for something that ``process`` is about to do."""
+    for _ in range(6000):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    raise AssertionError("It did not happen within two minutes.")
+
+
+def start_and_wait_for(workflow, objective):
+    """Start the workflow and come back in the middle of a training."""
+    for path in workflow.files(f"logs/train/*/{objective}-*.log"):
+        path.unlink()  # of an earlier start
+    process = workflow.start(CELL)
+    wait_until(lambda: f"Training {objective}" in log(workflow, objective), process)
+    time.sleep(0.5)  # a few of the epochs
+    return process
+
+
+def end_of(process):
+    """What it said, after it has ended without success."""
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0, output
+    return output
+
+
+def training_of(process):
+    """The training that a running workflow waits for."""
+    (found,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.cmdline()[1:4] == ["-m", "longtail", "train"] and "python" in child.cmdline()[0]
+    ]
+    return found
+
+
+def assert_as_if_nothing_had_happened(workflow, straight, *objectives):
+    for objective in objectives:
+        ours, theirs = folder(workflow, objective), folder(straight, objective)
+        assert ours.parent.name == theirs.parent.name
+        found, expected = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (ours, theirs))
+        assert same(found, expected)
+        history, whole = (pq.read_table(path / "history.parquet").drop_columns(PACE) for path in (ours, theirs))
+        stretch = found["spec"]["lineage"][-1]
+        assert history["epoch"].to_pylist() == list(range(stretch["first_epoch"] + 1, stretch["last_epoch"] + 1))
+        assert history.equals(whole)
+    assert not workflow.files("state/**/*")
+
+
+def assert_same_metrics(workflow, straight):
+    assert pq.read_table(workflow.folder / CELL).equals(pq.read_table(straight.folder / CELL))
+
+
+def same(one, other):
+    """Whether two trees of dictionaries and lists hold the same, tensors bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_the_comparison_sees_a_difference(straight):
+    checkpoint = torch.load(folder(straight, "conmix") / "checkpoint.pt", weights_only=True)
+    again = torch.load(folder(straight, "conmix") / "checkpoint.pt", weights_only=True)
+    assert same(checkpoint, again)
+    weight = next(value for value in again["objective"].values() if value.is_floating_point())
+    weight.view(-1)[0] += 1e-6 + weight.view(-1)[0].abs() * 1e-6
+    assert not same(checkpoint, again)
+
+
+def test_ctrl_c_and_then_a_power_cut(longer, straight):
+    workflow = longer
+    process = start_and_wait_for(workflow, "conmix")
+    os.killpg(process.pid, signal.SIGINT)
+    output = end_of(process)
+    assert "Traceback" not in output
+    assert "Stopped by SIGINT: saved in results/state/" in log(workflow, "conmix")
+    (stopped,) = re.findall(r"goes on from epoch (\d+), step (\d+)", log(workflow, "conmix"))
+    assert not outputs_of(workflow, "conmix")
+    assert len(states(workflow)) == 1
+    warmup = (folder(workflow, "sdclr") / "checkpoint.pt").stat().st_mtime_ns
+
+    # A lock does not outlive Ctrl-C: the same command goes on, until the power fails.
+    process = start_and_wait_for(workflow, "conmix")
+    os.killpg(process.pid, signal.SIGKILL)
+    end_of(process)
+    assert f"Going on from epoch {stopped[0]}, step {stopped[1]}." in log(workflow, "conmix")
+    assert len(states(workflow)) == 1
+
+    output = workflow.fail(CELL)
+    assert "--unlock" in output
+    assert "Traceback" not in output
+    workflow.succeed("--unlock")
+    workflow.succeed(CELL)
+    assert f"Going on from epoch {stopped[0]}, step {stopped[1]}." in log(workflow, "conmix")
+    assert (folder(workflow, "sdclr") / "checkpoint.pt").stat().st_mtime_ns == warmup
+    assert_as_if_nothing_had_happened(workflow, straight, "sdclr", "conmix")
+    assert_same_metrics(workflow, straight)
+    assert not workflow.leftovers()
+
+
+def test_a_training_that_is_terminated_says_where_it_goes_on(longer, straight):
+    workflow = longer
+    process = start_and_wait_for(workflow, "sdclr")
+    training_of(process).terminate()
+    output = end_of(process)
+    assert "Error in rule train" in output
+    assert "Stopped by SIGTERM: saved in results/state/" in output
+    assert "The next run goes on from epoch" in output
+    assert "Traceback" not in output
+    assert not outputs_of(workflow, "sdclr")
+    assert len(states(workflow)) == 1
+    workflow.succeed(relative(straight, folder(straight, "sdclr") / "checkpoint.pt"))
+    assert "Going on from epoch" in log(workflow, "sdclr")
+    assert_as_if_nothing_had_happened(workflow, straight, "sdclr")
+    assert not workflow.leftovers()
+
+
+def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path):
+    workflow = straight.copy(tmp_path)
+    phase = folder(workflow, "conmix")
+    command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
+    shutil.rmtree(phase)
+    (workflow.folder / CELL).unlink()
+    process = subprocess.Popen(
+        [*command, "--checkpoint-seconds", "0"],
+        cwd=workflow.folder,
+        env=workflow.job_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until(lambda: any("epoch000020" in name for name in states(workflow)), process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not phase.exists()
+
+    # What writers leave behind that are killed in the middle of a file
+    newest = workflow.files("state/**/*.pt")[-1]
+    half = newest.read_bytes()[:1000]
+    newest.with_name(f".{newest.stem}-abc.tmp.pt").write_bytes(half)
+    litter = [phase / ".checkpoint-abc.tmp.pt", phase / "projection/train/.embeddings-abc.tmp.parquet"]
+    for path in litter:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(half)
+
+    workflow.succeed(CELL)
+    (epoch,) = re.findall(r"Going on from epoch (\d+),", log(workflow, "conmix"))
+    assert int(epoch) >= 20
+    assert_as_if_nothing_had_happened(workflow, straight, "conmix")
+    assert_same_metrics(workflow, straight)
+    assert workflow.leftovers() == litter
