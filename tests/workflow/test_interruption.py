@@ -11,7 +11,9 @@ import time
 
 import psutil
 import pyarrow.parquet as pq
+import pytest
 import torch
+import yaml
 
 CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 PACE = ["images_per_second", "seconds"]
@@ -202,3 +204,22 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path
     assert_as_if_nothing_had_happened(workflow, straight, "conmix")
     assert_same_metrics(workflow, straight)
     assert workflow.leftovers() == litter
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_job_that_trains_nothing_cleans_up_when_it_is_stopped(workflow, number):
+    source = {"kind": "imagefolder", "name": "a pipe in which nothing comes", "lists": {"train": "list"}}
+    config = {"targets": ["digits"], "budget": "smoke", "data_root": ".", "data": {"digits": source}}
+    (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    os.mkfifo(workflow.folder / "list")
+    command = workflow.job("results/datasets/digits/train/images.npy")
+    process = subprocess.Popen(
+        command, cwd=workflow.folder, env=workflow.job_environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(workflow.leftovers, process)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert message.startswith(f"error: stopped by {number.name}")
+    assert message.count("\n") == 1
+    assert not workflow.files("datasets/**/*")

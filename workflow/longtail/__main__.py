@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
+import types
 
 from longtail.errors import LongtailError, unknown
 
@@ -48,5 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def stop(number: int, _: types.FrameType | None) -> None:
+    """End on a signal by way of an exception, so that no temporary file stays behind."""
+    signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt that
+    print(f"error: stopped by {signal.Signals(number).name}; no file is half written. Run it again.", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
+            signal.signal(number, stop)
     sys.exit(main())
