@@ -20,7 +20,6 @@ from longtail.study.phases import canonical
 from longtail.study.plan import load_study
 
 
-
 def refuse(message):
     """End Snakemake with one message; under any other exception of a function of ours it would print a traceback."""
     sys.exit(f"error: {message}")
