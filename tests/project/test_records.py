@@ -1,0 +1,35 @@
+"""What is tracked under results/records: finished runs, with where they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from longtail.files import read_provenance
+
+ROOT = Path(__file__).parents[2]
+RECORDS = sorted((ROOT / "results" / "records").rglob("*.parquet"))
+
+
+def lines_of_table(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("|") and "±" in line]
+
+
+def test_there_are_records():
+    assert RECORDS
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)
+def test_a_record_says_how_it_was_made(path):
+    facts = read_provenance(path)
+    assert {"revision", "versions", "created", "python"} <= set(facts)
+    assert not facts["revision"].endswith("-dirty")
+    assert facts["revision"] != "unknown"
+
+
+def test_the_readme_shows_the_recorded_table():
+    recorded = lines_of_table((ROOT / "results/records/digits/table1.md").read_text(encoding="utf-8"))
+    shown = lines_of_table((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert recorded
+    assert shown == recorded
