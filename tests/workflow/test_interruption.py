@@ -183,7 +183,7 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wait_until(lambda: any("epoch000020" in name for name in states(workflow)), process)
+    wait_until(lambda: any(int(epoch) >= 12 for epoch in re.findall(r"epoch(\d+)", str(states(workflow)))), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -200,7 +200,7 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path
 
     workflow.succeed(CELL)
     (epoch,) = re.findall(r"Going on from epoch (\d+),", log(workflow, "conmix"))
-    assert int(epoch) >= 20
+    assert int(epoch) >= 12
     assert_as_if_nothing_had_happened(workflow, straight, "conmix")
     assert_same_metrics(workflow, straight)
     assert workflow.leftovers() == litter
