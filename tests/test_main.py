@@ -145,3 +145,19 @@ def test_reporting_loads_no_torch() -> None:
     found = [module.name for module in pkgutil.walk_packages(longtail.reporting.__path__, "longtail.reporting.")]
     assert found
     assert heavy_modules_after(f"import {', '.join(found)}") & {"torch", "torchvision"} == set()
+
+
+def test_pyarrow_is_kept_from_importing_pandas_and_finds_it_when_asked() -> None:
+    program = """
+import sys
+from longtail.__main__ import spare_pandas
+spare_pandas()
+import pyarrow
+spare_pandas()
+import numpy
+table = pyarrow.table({"a": numpy.arange(3)})
+print("pandas" in sys.modules, len(table.to_pandas()), "pandas" in sys.modules)
+spare_pandas()
+print(pyarrow.Table.from_pandas(table.to_pandas()).equals(table))
+"""
+    assert python("-c", program).stdout.split() == ["False", "3", "True", "True"]

@@ -150,7 +150,7 @@ def same(first, second):
 
 def assert_same_training(first, second):
     """Two checkpoints hold the same trained state."""
-    for key in ("identity", "seed", "epoch", "step", "objective", "optimizer"):
+    for key in ("identity", "seed", "epoch", "step", "objective", "moments"):
         assert same(first[key], second[key]), key
 
 

@@ -77,5 +77,5 @@ def test_a_step_that_is_skipped_leaves_weights_and_moments_alone(desk, tools, mo
     for name, parameter in run.objective.named_parameters():
         if parameter.requires_grad:
             assert torch.equal(skipped["objective"][name], first["objective"][name])
-    assert tools.same(skipped["optimizer"]["state"], first["optimizer"]["state"])
+    assert tools.same(skipped["moments"], first["moments"])
     assert desk.history("skipped")["skipped"].to_pylist() == [0.0, 1.0]

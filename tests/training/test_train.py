@@ -13,6 +13,7 @@ from longtail.__main__ import main
 from longtail.files import read_provenance
 from longtail.training import loop, train
 from longtail.training.inputs import thread_count, with_rows
+from longtail.training.optimizer import Optimizer
 from longtail.training.settings import split_settings
 
 PACE = ["images_per_second", "seconds"]
@@ -157,9 +158,9 @@ def test_a_continuation_keeps_networks_optimiser_and_clock(desk, tools):
         assert torch.equal(run.objective.state_dict()[name], before["objective"][name])
     assert run.objective.memory.shape == (41,)
     assert not run.objective.extra.any()
-    saved = run.optimizer.state_dict()
-    assert tools.same(saved["state"], before["optimizer"]["state"])
-    assert [group["learning_rate_scale"] for group in saved["param_groups"]] == [1.0, 3.0]
+    assert before["moments"]
+    assert tools.same(run.optimizer.moments, before["moments"])
+    assert [group.learning_rate_scale for group in run.optimizer.groups] == [1.0, 3.0]
 
     assert desk.train(spec, "next", parent="first") == 0
     assert desk.history("next")["epoch"].to_pylist() == [3, 4]
@@ -176,7 +177,7 @@ def test_a_transfer_takes_the_trained_encoder_and_starts_anew(desk, tools):
     assert run.epoch == 0
     assert torch.equal(run.objective.body[0].weight, before["body.0.weight"])
     assert not torch.equal(run.objective.head.weight, before["head.weight"])
-    assert run.optimizer.state_dict()["state"] == {}
+    assert run.optimizer.moments == {}
 
     assert desk.train(spec, "moved", parent="first") == 0
     half = tools.spec(lineage[0], tools.stretch("moved", start="transfer", last=2))
@@ -217,18 +218,22 @@ def test_outputs(desk, tools, straight):
     assert spec == tools.spec()
 
 
-def test_the_rate_of_a_group_is_the_schedules_times_its_scale(desk, tools):
+def test_the_rate_is_the_schedules_and_its_groups_are_the_objectives(desk, tools, monkeypatch):
+    rates, real = [], Optimizer.step
+
+    def step(self, learning_rate, skipped=None):
+        rates.append([(learning_rate * group.learning_rate_scale, *group.parameters) for group in self.groups][1])
+        real(self, learning_rate, skipped)
+
+    monkeypatch.setattr(Optimizer, "step", step)
     spec = tools.spec(tools.stretch(last=1, schedule="constant", warmup_epochs=None, final_learning_rate=None))
     assert desk.train(spec) == 0
-    groups = desk.checkpoint()["optimizer"]["param_groups"]
-    assert [group["lr"] for group in groups] == [0.1, 0.2]
-    assert groups[1]["param_names"] == ["head.weight", "head.bias"]
+    assert rates == [(0.2, "head.weight", "head.bias")] * 3
 
 
 def test_drop_last(desk, tools, capsys):
     assert desk.train(tools.spec(tools.stretch(drop_last=True, batch_size=32)), "whole") == 0
-    state = desk.checkpoint("whole")["optimizer"]["state"]
-    assert state
+    assert desk.checkpoint("whole")["moments"]
     assert desk.train(tools.spec(tools.stretch(drop_last=True, batch_size=41))) == 1
     message = capsys.readouterr().err
     for word in ("toy", "40 images", "41", "drop_last to false"):

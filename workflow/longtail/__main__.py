@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise unknown("command", arguments[0], COMMANDS)
         module, what = COMMANDS[arguments[0]]
         command = importlib.import_module(module)
+        spare_pandas()
         parser = argparse.ArgumentParser(prog=f"python -m longtail {arguments[0]}", description=what)
         command.add_arguments(parser)
         command.run(parser.parse_args(arguments[1:]))
@@ -48,6 +49,32 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+class _NoPandas:
+    """A finder that knows of no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def spare_pandas() -> None:
+    """Keep pyarrow from importing pandas, a third of a second, unless the command has imported it itself.
+
+    pyarrow looks for pandas once, with the first array that it makes, to see whether that is a Series. Whoever asks
+    for a data frame later gets it all the same.
+    """
+    if "pyarrow" not in sys.modules or "pandas" in sys.modules:
+        return
+    import pyarrow
+
+    sys.meta_path.insert(0, _NoPandas)
+    try:
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(_NoPandas)
 
 
 def stop(number: int, _: types.FrameType | None) -> None:

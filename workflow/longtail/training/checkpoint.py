@@ -21,7 +21,7 @@ from torch import nn
 from longtail.errors import LongtailError
 from longtail.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 KEYS = {
     "format": int,
     "identity": str,
@@ -30,20 +30,20 @@ KEYS = {
     "step": int,
     "spec": dict,
     "objective": dict,
-    "optimizer": dict,
+    "moments": dict,
 }
 KEPT = 2
 
 
 def contents(
-    spec: Mapping[str, Any], objective: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, step: int
+    spec: Mapping[str, Any], objective: nn.Module, moments: Mapping[str, Any], epoch: int, step: int
 ) -> dict[str, Any]:
     """The dictionary that a checkpoint holds.
 
     Args:
         spec: the phase as data; kept whole, so that a later phase can see that this one is really its ancestor.
         objective: the networks.
-        optimizer: their optimiser.
+        moments: of their optimiser, by parameter name.
         epoch: epochs of the clock that are complete.
         step: updates done in the epoch after that; 0 in a finished checkpoint.
     """
@@ -55,7 +55,7 @@ def contents(
         "step": step,
         "spec": dict(spec),
         "objective": dict(objective.state_dict()),
-        "optimizer": optimizer.state_dict(),
+        "moments": dict(moments),
     }
 
 

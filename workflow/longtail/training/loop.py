@@ -16,6 +16,7 @@ from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, gen
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.encode import SplitImages
+from longtail.training.optimizer import Optimizer
 from longtail.training.precision import autocast
 from longtail.training.progress import Progress
 from longtail.training.schedules import SCHEDULES
@@ -28,7 +29,7 @@ class Run:
 
     Attributes:
         objective: the networks, on their device.
-        optimizer: over the objective's parameter groups, each with ``learning_rate_scale``.
+        optimizer: over the objective's parameter groups.
         epoch: complete epochs of the clock.
         step: updates done in the epoch after that.
         sums: over those updates, each part of the loss, float64 on the device.
@@ -37,7 +38,7 @@ class Run:
     """
 
     objective: Objective
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     epoch: int
     step: int = 0
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -122,17 +123,11 @@ def train(
 
             update = run.epoch * steps + step + 1
             learning_rate = schedule(update, steps, clock, settings)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * group["learning_rate_scale"]
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             with autocast(dtype, device):
                 parts = objective.loss(batch)
             parts["loss"].backward()
-            if (
-                "skipped" in parts
-            ):  # the fused optimisers then leave weights and moments alone, without a look from the host
-                setattr(optimizer, "found_inf", parts["skipped"])  # noqa: B010 - torch declares it nowhere
-            optimizer.step()
+            optimizer.step(learning_rate, parts.get("skipped"))
             objective.after_step(update / (clock * steps))
 
             for name, value in parts.items():

@@ -28,7 +28,7 @@ from longtail.training import checkpoint
 from longtail.training.build import build
 from longtail.training.inputs import read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
-from longtail.training.optimizer import new_optimizer, restore_optimizer
+from longtail.training.optimizer import Optimizer
 from longtail.training.precision import computing_type, prepare_device
 from longtail.training.settings import split_settings
 
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         with replacing(arguments.spec_out) as temporary:
             temporary.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
-        finished = checkpoint.contents(spec, training.objective, training.optimizer, training.epoch, 0)
+        finished = checkpoint.contents(spec, training.objective, training.optimizer.moments, training.epoch, 0)
         checkpoint.write(arguments.checkpoint, finished)
         folder.remove()
 
@@ -128,7 +128,7 @@ def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) ->
     if checkpoint.require_ancestor(trained, spec, parent):
         objective = build(spec)
         checkpoint.load_same(objective, trained, parent)
-        return _run(spec, objective, device, trained["epoch"], trained["optimizer"])
+        return _run(spec, objective, device, trained["epoch"], trained["moments"])
     if stretch["start"] == "transfer":
         source = build(trained["spec"])
         checkpoint.load_same(source, trained, parent)
@@ -141,14 +141,14 @@ def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) ->
         )
     objective = build(spec)
     checkpoint.load_continued(objective, trained, parent)
-    return _run(spec, objective, device, stretch["first_epoch"], trained["optimizer"])
+    return _run(spec, objective, device, stretch["first_epoch"], trained["moments"])
 
 
 def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device) -> Run:
     """A training where a saved state of this job left it."""
     objective = build(spec)
     checkpoint.load_same(objective, state, Path("the saved state"))
-    resumed = _run(spec, objective, device, state["epoch"], state["optimizer"])
+    resumed = _run(spec, objective, device, state["epoch"], state["moments"])
     resumed.step = state["step"]
     resumed.sums = {name: total.to(device) for name, total in state["progress"]["sums"].items()}
     resumed.seconds = state["progress"]["seconds"]
@@ -161,16 +161,16 @@ def _run(
 ) -> Run:
     settings, _ = split_settings(spec["lineage"][-1])
     objective = objective.to(device).to(memory_format=torch.channels_last)
-    optimizer = new_optimizer(objective, settings)
+    optimizer = Optimizer(objective, settings)
     if moments is not None:
-        restore_optimizer(optimizer, moments)
+        optimizer.load_moments(moments)
     return Run(objective, optimizer, epoch)
 
 
 def saved_state(spec: Mapping[str, Any], now: Run) -> dict[str, Any]:
     """What the state folder keeps of a training: a checkpoint, and how far its epoch is."""
     return {
-        **checkpoint.contents(spec, now.objective, now.optimizer, now.epoch, now.step),
+        **checkpoint.contents(spec, now.objective, now.optimizer.moments, now.epoch, now.step),
         "progress": {"sums": now.sums, "seconds": now.seconds, "history": now.history},
     }
 
