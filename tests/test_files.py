@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from longtail import __version__
 from longtail.errors import LongtailError
-from longtail.files import provenance, read_provenance, read_table, replacing, write_table
+from longtail.files import provenance, read_json, read_provenance, read_table, replacing, write_table
 
 TABLE = pa.table({"row": pa.array(range(500), pa.int64()), "label": pa.array([i % 7 for i in range(500)], pa.int64())})
 
@@ -294,3 +294,28 @@ def test_outside_a_checkout_the_revision_is_unknown(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     files._revision.cache_clear()
     assert provenance()["revision"]
+
+
+# --- read_json
+
+
+def test_an_object_is_read_from_the_option_or_from_the_file_it_names(tmp_path: Path) -> None:
+    (tmp_path / "spec.json").write_text('{"name": "Zürich"}', encoding="utf-8")
+    assert read_json('{"name": "Zürich"}', "--spec") == {"name": "Zürich"}
+    assert read_json(f"@{tmp_path / 'spec.json'}", "--spec") == {"name": "Zürich"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"--spec is not valid JSON \(.*\): \{"),
+        ("[1]", r"--spec must be a JSON object, not \[1\]"),
+        ("@{folder}/none.json", r"--spec in .*none\.json cannot be read: No such file"),
+        ("@{folder}", "--spec in .* cannot be read: Is a directory"),
+        ("@{folder}/bytes.json", r"--spec in .*bytes\.json is not valid JSON"),
+    ],
+)
+def test_what_is_no_object_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LongtailError, match=message):
+        read_json(text.replace("{folder}", str(tmp_path)), "--spec")

@@ -14,7 +14,7 @@ import pytest
 from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.files import read_table, write_table
-from longtail.reporting.command import read_config, read_metrics
+from longtail.reporting.command import read_metrics
 from longtail.study.plan import load_study
 
 from .makers import METRIC_COLUMNS
@@ -71,12 +71,6 @@ def test_a_merge_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
 
 
 def test_unusable_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(LongtailError, match=r"Cannot read the configuration .*none\.json"):
-        read_config(f"@{tmp_path / 'none.json'}")
-    with pytest.raises(LongtailError, match="--config is not JSON"):
-        read_config("{")
-    with pytest.raises(LongtailError, match="must hold a JSON object, not list"):
-        read_config("[]")
     write_table(tmp_path / "metrics.parquet", pa.table({"trial": [0]}))
     with pytest.raises(LongtailError, match=r"metrics\.parquet lacks the column 'metric'"):
         read_metrics(str(tmp_path / "metrics.parquet"), METRIC_COLUMNS)
@@ -90,6 +84,9 @@ def test_unusable_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]
     assert main(["table", "--paper", "conmix", "--table", "table3", *arguments]) == 1
     assert "gone.parquet does not exist" in capsys.readouterr().err
+    for config in ("{", "@none.json"):
+        assert main(["merge", "--config", config, "--artefact", "conmix", "table3", "--out", "none.parquet"]) == 1
+        assert "error: --config" in capsys.readouterr().err
     assert main(["table", "--paper", "conmix", "--table", "table33", *arguments]) == 1
     assert "Did you mean 'table3'?" in capsys.readouterr().err
 

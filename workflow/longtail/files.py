@@ -107,6 +107,30 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, **facts: Any) -> 
         pq.write_table(described, temporary, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
+def read_json(text: str, what: str) -> dict[str, Any]:
+    """The JSON object that an option gives, or names as the file after an ``@``.
+
+    Args:
+        text: the option's value.
+        what: it is, for the error.
+
+    Raises:
+        LongtailError: if the file cannot be read, or holds anything but one JSON object.
+    """
+    try:
+        if text.startswith("@"):
+            what = f"{what} in {text[1:]}"
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        value = json.loads(text)
+    except OSError as error:
+        raise LongtailError(f"{what} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise LongtailError(f"{what} is not valid JSON ({error}): {text[:200]}") from error
+    if not isinstance(value, dict):
+        raise LongtailError(f"{what} must be a JSON object, not {text[:200]}")
+    return value
+
+
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
     """The Parquet file at ``path``, with a ``LongtailError`` for all that can be wrong with it."""

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from longtail.data.spec import check_keys, is_count, json_object
+from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
+from longtail.files import read_json
 
 
 class Sample(NamedTuple):
@@ -67,7 +68,7 @@ class ImageSet:
         Raises:
             LongtailError: if the text is no JSON object, or a key is missing, unknown or of the wrong type.
         """
-        spec = json_object(text)
+        spec = read_json(text, "--spec")
         known = [field.name for field in fields(cls)]
         check_keys("the specification of an image set", spec, known, required=known)
         for key in ("classes", "image_size", "channels"):

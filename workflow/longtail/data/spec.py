@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object in ``text``, or an error that shows where it breaks."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise LongtailError(f"--spec is not JSON ({error}): {text[:200]}") from error
-    if not isinstance(value, dict):
-        raise LongtailError(f"--spec must be a JSON object, not {text[:200]}")
-    return value
 
 
 def check_keys(what: str, mapping: Mapping[str, Any], known: Sequence[str], required: Sequence[str]) -> None:

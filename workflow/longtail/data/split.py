@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.data.longtail import class_sizes, first_rows, shot_groups
-from longtail.data.spec import check_keys, is_count, json_object
+from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
-from longtail.files import read_table, write_table
+from longtail.files import read_json, read_table, write_table
 
 CONSTRUCTIONS = ("longtail", "list")
 
@@ -56,7 +56,7 @@ class SplitSpec:
         Raises:
             LongtailError: if the text is no JSON object, or a key is missing, unknown or has a value of the wrong kind.
         """
-        spec = json_object(text)
+        spec = read_json(text, "--spec")
         known = [field.name for field in fields(cls)]
         required = [key for key in known if key not in ("shots", "test", "head_class_rows")]
         check_keys("the specification of a split", spec, known, required)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.errors import LongtailError, unknown
-from longtail.files import read_table
+from longtail.files import read_json, read_table
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,9 @@ def read_settings(text: str, kind: str) -> dict[str, Any]:
     Raises:
         LongtailError: if it is anything else.
     """
-    try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise LongtailError(f"The {kind} is not JSON ({error}): {text!r}.") from error
-    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
-        raise LongtailError(f'The {kind} must be a JSON object with a name, such as {{"name": "kmeans"}}, not {text}.')
+    settings = read_json(text, f"The {kind}")
+    if not isinstance(settings.get("name"), str):
+        raise LongtailError(f'The {kind} must have a name, such as {{"name": "kmeans"}}: {text}')
     return settings
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,28 +17,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, help="the run's configuration as JSON, or @FILE with that JSON")
     parser.add_argument("--metrics", required=True, help="merged metrics (Parquet)")
     parser.add_argument("--out-dir", required=True, help="folder that the finished files go to")
-
-
-def read_config(text: str) -> dict[str, Any]:
-    """The configuration given as JSON or as ``@FILE``.
-
-    Raises:
-        LongtailError: if the file cannot be read or the text is not a JSON object.
-    """
-    source = "--config"
-    if text.startswith("@"):
-        source = text[1:]
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LongtailError(f"Cannot read the configuration {source}: {error}.") from error
-    try:
-        config = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise LongtailError(f"{source} is not JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise LongtailError(f"{source} must hold a JSON object, not {type(config).__name__}.")
-    return config
 
 
 def read_metrics(path: str, columns: Sequence[str]) -> pd.DataFrame:

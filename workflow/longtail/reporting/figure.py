@@ -14,7 +14,7 @@ import pyarrow as pa
 from longtail import files
 from longtail.reporting import style
 from longtail.reporting.aggregate import METRIC_COLUMNS
-from longtail.reporting.command import add_common_arguments, read_config, read_metrics
+from longtail.reporting.command import add_common_arguments, read_metrics
 from longtail.reporting.figures import PROJECTION_COLUMNS, draw
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw one figure in all formats."""
     from longtail.study.plan import load_study
 
-    plan = load_study(read_config(arguments.config)).figure(arguments.paper, arguments.figure)
+    plan = load_study(files.read_json(arguments.config, "--config")).figure(arguments.paper, arguments.figure)
     columns = METRIC_COLUMNS if plan.projection is None else PROJECTION_COLUMNS
     write_figure(plan, read_metrics(arguments.metrics, columns), Path(arguments.out_dir), arguments.figure)

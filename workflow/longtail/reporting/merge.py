@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 
 import pyarrow as pa
 
 from longtail.errors import LongtailError
-from longtail.files import read_provenance, read_table, write_table
+from longtail.files import read_json, read_provenance, read_table, write_table
 from longtail.study.plan import Measurement, load_study
 
 
@@ -37,7 +36,7 @@ def merge(measurements: Sequence[Measurement], paths: Sequence[str]) -> pa.Table
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``merge``."""
-    parser.add_argument("--config", required=True, help="configuration as JSON")
+    parser.add_argument("--config", required=True, help="the run's configuration as JSON, or @FILE with that JSON")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--artefact", nargs=2, metavar=("PAPER", "NAME"), help="a table or figure")
     what.add_argument("--cell", nargs=3, metavar=("METHOD", "CUT", "SEED"), help="a single cell")
@@ -47,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Merge and write."""
-    study = load_study(json.loads(arguments.config))
+    study = load_study(read_json(arguments.config, "--config"))
     if arguments.artefact:
         measurements = study.measurements(*arguments.artefact)
     else:

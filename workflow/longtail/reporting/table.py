@@ -14,7 +14,7 @@ import pyarrow as pa
 from longtail import files
 from longtail.reporting import formats
 from longtail.reporting.aggregate import METRIC_COLUMNS, tidy
-from longtail.reporting.command import add_common_arguments, read_config, read_metrics
+from longtail.reporting.command import add_common_arguments, read_metrics
 from longtail.reporting.grid import arrange
 
 if TYPE_CHECKING:
@@ -89,6 +89,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Render one table in all formats."""
     from longtail.study.plan import load_study
 
-    plan = load_study(read_config(arguments.config)).table(arguments.paper, arguments.table)
+    plan = load_study(files.read_json(arguments.config, "--config")).table(arguments.paper, arguments.table)
     metrics = read_metrics(arguments.metrics, METRIC_COLUMNS)
     render_table(plan, metrics).write(Path(arguments.out_dir), arguments.table)

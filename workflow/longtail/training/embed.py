@@ -10,9 +10,10 @@ import argparse
 from pathlib import Path
 
 from longtail.errors import LongtailError, unknown
+from longtail.files import read_json
 from longtail.training.controls import CONTROLS, embed_control
 from longtail.training.embeddings import write_embeddings
-from longtail.training.inputs import read_json, read_spec, stores, thread_count
+from longtail.training.inputs import read_spec, stores, thread_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

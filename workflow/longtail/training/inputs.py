@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
+from longtail.files import read_json
 
 SPEC_KEYS = ("identity", "data", "backbone", "precision", "lineage", "seed")
 
@@ -27,22 +27,6 @@ def read_spec(text: str) -> dict[str, Any]:
             f"A phase as data is described in ARCHITECTURE.md."
         )
     return spec
-
-
-def read_json(text: str, what: str) -> dict[str, Any]:
-    """A JSON object, or the one in the file after an ``@``; ``what`` it is goes into the error."""
-    try:
-        if text.startswith("@"):
-            what = f"{what} in {text[1:]}"
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        value = json.loads(text)
-    except OSError as error:
-        raise LongtailError(f"{what} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise LongtailError(f"{what} is not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise LongtailError(f"{what} is no JSON object but {type(value).__name__}.")
-    return value
 
 
 def with_rows(spec: Mapping[str, Any], rows: int, split: Path) -> dict[str, Any]:
