@@ -156,10 +156,13 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"longtail", "__future__"}
+    return found - set(sys.stdlib_module_names) - {"longtail", "benchmarks", "__future__"}
 
 
-@pytest.mark.parametrize(("lists", "folder"), [(["run.in"], "workflow/longtail"), (["run.in", "dev.in"], "tests")])
+@pytest.mark.parametrize(
+    ("lists", "folder"),
+    [(["run.in"], "workflow/longtail"), (["run.in"], "benchmarks"), (["run.in", "dev.in"], "tests")],
+)
 def test_what_is_imported_is_asked_for(lists: list[str], folder: str) -> None:
     """No module is used that is only there because something else needs it."""
     asked = {canonicalize_name(requirement.name) for name in lists for requirement in requirements(name)}
