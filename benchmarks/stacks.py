@@ -7,6 +7,7 @@ start, and says how long it took.
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +30,9 @@ from longtail.methods.base import Batch, Objective
 from longtail.training.build import build
 from longtail.training.encode import SplitImages
 from longtail.training.loop import Run, train
-from longtail.training.optimizer import new_optimizer
+from longtail.training.optimizer import Optimizer
 from longtail.training.precision import autocast
-from longtail.training.settings import split_settings
+from longtail.training.settings import TrainingSettings, split_settings
 
 AUGMENTATION, FORWARD_BACKWARD, OPTIMIZER, BETWEEN = "augmentation", "forward_backward", "optimizer", "between"
 
@@ -125,17 +126,24 @@ class Clock:
         return Timing(seconds, dict(parts))
 
 
-def update(
-    objective: Objective, optimizer: torch.optim.Optimizer, batch: Batch, dtype: torch.dtype, clock: Clock
-) -> None:
+Step = Callable[[], object]
+"""Updates the weights by their gradients."""
+
+
+def fused(objective: Objective, settings: TrainingSettings) -> Step:
+    """The step of the loop's own optimiser, at one learning rate."""
+    return functools.partial(Optimizer(objective, settings).step, settings.learning_rate)
+
+
+def update(objective: Objective, step: Step, batch: Batch, dtype: torch.dtype, clock: Clock) -> None:
     """One bare update, as the loop does it, without its schedule, history and progress."""
-    optimizer.zero_grad(set_to_none=True)
+    objective.zero_grad(set_to_none=True)
     clock.mark(BETWEEN)
     with autocast(dtype, batch.views[0].device):
         loss = objective.loss(batch)["loss"]
     loss.backward()
     clock.mark(FORWARD_BACKWARD)
-    optimizer.step()
+    step()
     objective.after_step(0.5)
     clock.mark(OPTIMIZER)
 
@@ -147,7 +155,7 @@ class Ours:
         self.work = work
         settings, _ = split_settings(work.spec["lineage"][-1])
         objective = work.objective(torch.channels_last)
-        self.run = Run(objective, new_optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
+        self.run = Run(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
         self.settings = settings
         self.augment = Augmentation(settings.augmentation, work.spec["data"]["image_size"])
         self.images = SplitImages(work.split, work.spec["data"], settings.normalization, work.dtype)
@@ -186,7 +194,7 @@ class Ceiling:
         self.work = work
         settings, _ = split_settings(work.spec["lineage"][-1])
         self.objective = work.objective(torch.channels_last).train()
-        self.optimizer = new_optimizer(self.objective, settings)
+        self.step = fused(self.objective, settings)
         rows = torch.arange(settings.batch_size, device=work.device)
         self.batch = Batch(views, rows, generator(work.device, 0, "loss"))
 
@@ -194,7 +202,7 @@ class Ceiling:
         """Some updates on the same views."""
         clock = Clock(self.work.device)
         for _ in range(self.work.steps):
-            update(self.objective, self.optimizer, self.batch, self.work.dtype, clock)
+            update(self.objective, self.step, self.batch, self.work.dtype, clock)
         return clock.stop()
 
     def flops(self) -> int:
@@ -242,7 +250,7 @@ class Loader:
         views: the images.
         dtype: what autocast computes in; float32 switches it off.
         memory_format: of networks and images.
-        optimizer: of an objective.
+        step: of an objective.
         finish: from a batch of views as the workers leave them to one as the network takes it, on the device.
         pinned: whether batches wait in memory that a GPU can fetch from by itself.
     """
@@ -254,13 +262,13 @@ class Loader:
         *,
         dtype: torch.dtype,
         memory_format: torch.memory_format,
-        optimizer: Callable[[Objective], torch.optim.Optimizer],
+        step: Callable[[Objective], Step],
         finish: Callable[[Tensor], Tensor],
         pinned: bool,
     ) -> None:
         self.work, self.views, self.dtype, self.finish = work, views, dtype, finish
         self.objective = work.objective(memory_format).train()
-        self.optimizer = optimizer(self.objective)
+        self.step = step(self.objective)
         self.memory_format = memory_format
         self.draws = generator(work.device, 0, "loss")
         self.loader = DataLoader(
@@ -279,7 +287,7 @@ class Loader:
             on_device = self.finish(views.to(self.work.device, non_blocking=True).transpose(0, 1).flatten(0, 1))
             halves = on_device.contiguous(memory_format=self.memory_format).chunk(self.views.views)
             batch = Batch(tuple(halves), rows.to(self.work.device, non_blocking=True), self.draws)
-            update(self.objective, self.optimizer, batch, self.dtype, clock)
+            update(self.objective, self.step, batch, self.dtype, clock)
         timing = clock.stop()
         return Timing(timing.seconds, {**timing.parts, AUGMENTATION: self._augmentation()})
 
@@ -317,19 +325,19 @@ class Usual(Loader):
         pixels = work.split.images.permute(0, 2, 3, 1).cpu().numpy()
         views = Views(pixels, Image.fromarray, kit.Compose([*random, kit.ToTensor(), normalize]), settings.views)
 
-        def plain(objective: Objective) -> torch.optim.Optimizer:
+        def plain(objective: Objective) -> Step:
             groups = [{"params": group["params"]} for group in objective.parameter_groups()]
             rate, decay = settings.learning_rate, settings.weight_decay
             if settings.optimizer == "adam":
-                return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
-            return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=settings.momentum or 0.0)
+                return torch.optim.Adam(groups, lr=rate, weight_decay=decay).step
+            return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=settings.momentum or 0.0).step
 
         super().__init__(
             work,
             views,
             dtype=torch.float32,
             memory_format=torch.contiguous_format,
-            optimizer=plain,
+            step=plain,
             finish=unchanged,
             pinned=False,
         )
@@ -360,7 +368,7 @@ class Tensors(Loader):
             Views(pixels, unchanged, v2.Compose(random), settings.views),
             dtype=work.dtype,
             memory_format=torch.channels_last,
-            optimizer=lambda objective: new_optimizer(objective, settings),
+            step=lambda objective: fused(objective, settings),
             finish=lambda x: normalize(x.float().div_(255)),
             pinned=True,
         )
