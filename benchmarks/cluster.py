@@ -221,11 +221,12 @@ def run(case: Case, implementation: str, points: np.ndarray, trials: int) -> lis
 
 def _kmeans(case: Case, implementation: str, points: np.ndarray, trials: int) -> list[np.ndarray]:
     if implementation == "ours":
-        from longtail.evaluation.kmeans import kmeans
+        from longtail.clusterers.bounded_kmeans import spherical_kmeans_trials
 
         # The seeds of a trial's starts follow its own, so trials are as far apart as it has starts.
         seeds = range(0, trials * case.inits, case.inits)
-        return kmeans(points, case.clusters, seeds=list(seeds), inits=case.inits)
+        found = spherical_kmeans_trials(points, case.clusters, list(seeds), case.inits)
+        return [trial.labels for trial in found]
     from sklearn.cluster import KMeans
 
     return [KMeans(case.clusters, n_init=case.inits, random_state=trial).fit(points).labels_ for trial in range(trials)]

@@ -117,12 +117,6 @@ def test_bad_settings_are_named(settings: dict, message: str, embeddings: Path) 
         cluster(embeddings, settings, 4)
 
 
-def test_a_device_that_is_not_there_is_named(embeddings: Path) -> None:
-    settings = {"name": "kmeans-seed0", **CATALOG["clusterers"]["kmeans-seed0"]}
-    with pytest.raises(LongtailError, match="nonesuch"):
-        cluster(embeddings, settings, 4, device="nonesuch")
-
-
 def test_threads_must_be_positive(embeddings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["cluster", "--embeddings", str(embeddings), "--clusterer", '{"name": "a", "algorithm": "argmax"}']
     assert main([*arguments, "--classes", "4", "--out", str(tmp_path / "a.parquet"), "--threads", "0"]) == 1
@@ -130,7 +124,13 @@ def test_threads_must_be_positive(embeddings: Path, tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("clusterer", "unwanted"), [("argmax", ["torch", "sklearn"]), ("agglomerative", ["torch"]), ("gmm-k", ["torch"])]
+    ("clusterer", "unwanted"),
+    [
+        ("argmax", ["torch", "sklearn", "scipy"]),
+        ("kmeans", ["torch", "sklearn", "scipy"]),
+        ("agglomerative", ["torch", "sklearn"]),
+        ("gmm-k", ["torch"]),
+    ],
 )
 def test_jobs_load_only_what_they_need(clusterer: str, unwanted: list[str], embeddings: Path, tmp_path: Path) -> None:
     settings = json.dumps({"name": clusterer, **CATALOG["clusterers"][clusterer]})

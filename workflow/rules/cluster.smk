@@ -13,7 +13,7 @@ rule cluster:
     group:
         "evaluate"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/tables.yaml"
     threads: train_threads
     resources:
         gpu=0,

@@ -41,7 +41,7 @@ rule score_embedding:
     group:
         "evaluate"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/tables.yaml"
     resources:
         gpu=0,
         mem_mb=lambda wildcards, attempt: 4000 * attempt,

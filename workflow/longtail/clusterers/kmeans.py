@@ -1,9 +1,7 @@
-"""Spherical K-means, as the official codes of ConMix, MiniClustering, ProPos and LFSS run it on their embeddings.
+"""Spherical K-means on tensors, on the device they are on: the algorithm of :mod:`longtail.clusterers.spherical`.
 
-Rows are normalised, distances are cosine distances, a centre is the arithmetic mean of its rows (its length is
-irrelevant to the assignment), a cluster without rows becomes the zero vector. All starts of all trials move together:
-one matrix product gives the distances of a chunk of rows to the centres of every start, a second one the sums of the
-new centres, and a start that has converged leaves the batch.
+All starts of all trials move together: one matrix product gives the distances of a chunk of rows to the centres of
+every start, a second one the sums of the new centres, and a start that has converged leaves the batch.
 
 Shape suffixes: N rows, D dimensions, K clusters, S starts, A active starts, C = K·S or K·A centres, L candidates of a
 k-means++ step, R rows of a chunk.
@@ -16,14 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from longtail.errors import LongtailError
+from longtail.clusterers.spherical import MAX_ITERATIONS, TOLERANCE, check, draws
 
-MAX_ITERATIONS = 300
-TOLERANCE = 1e-4  # of the mean feature variance, as in scikit-learn
 STARTS_WIDTH = 8192  # centres that move together; more would only cost memory
 CHUNK_ELEMENTS = {
     "cpu": 2**19,
@@ -49,17 +46,11 @@ class KMeansResult:
 def spherical_kmeans(embeddings: Tensor, clusters: int, *, seed: int, inits: int = 10) -> KMeansResult:
     """Cluster ``embeddings`` by cosine: one trial, the best of ``inits`` starts.
 
-    Initial centres come from greedy k-means++ with 2 + floor(ln K) candidates a step, drawn in proportion to the
-    cosine distance. A start stops when its labels no longer change (its centres then stand still), when the summed
-    cosine shift of its centres is at most 1e-4 of the mean feature variance, or after 300 iterations. The labels and
-    centres of the lowest inertia over all iterations of all starts are kept. Source: ConMix App. A (ten trials); the
-    algorithm is read off the official codes (LZX-001/ConMix, Hzzone/ProPos).
-
     The result is the same for the same seed, device, number of threads and order of rows; another order of rows is
     another draw.
 
     Args:
-        embeddings: (N, D) floating point, of any length per row; a zero row has cosine 0 to every centre.
+        embeddings: (N, D) floating point, of any length per row.
         clusters: number of clusters K.
         seed: start i draws from the seed ``seed + i``.
         inits: number of starts.
@@ -87,7 +78,8 @@ def spherical_kmeans_trials(
     Raises:
         LongtailError: if N < K, or ``embeddings`` is not a finite matrix.
     """
-    _check(embeddings, clusters, inits)
+    floating = embeddings.is_floating_point()
+    check(embeddings.shape, embeddings.dtype, clusters, inits, floating, lambda: bool(embeddings.isfinite().all()))
     starts = [seed + i for seed in seeds for i in range(inits)]
     group = max(1, STARTS_WIDTH // clusters)
     with _exact_products(embeddings.device):
@@ -105,22 +97,6 @@ def spherical_kmeans_trials(
             start = trial * inits + best
             results.append(_assign(x_ND, centres[start // group][:, start % group].clone()))
     return results
-
-
-def _check(embeddings: Tensor, clusters: int, inits: int) -> None:
-    if embeddings.ndim != 2 or not embeddings.is_floating_point():
-        raise LongtailError(
-            "K-means needs a floating point matrix (rows, dimensions), "
-            f"not {tuple(embeddings.shape)} of {embeddings.dtype}."
-        )
-    if clusters < 1 or inits < 1:
-        raise LongtailError(f"K-means needs at least one cluster and one start, not {clusters} and {inits}.")
-    if len(embeddings) < clusters:
-        raise LongtailError(
-            f"K-means cannot make {clusters} clusters of {len(embeddings)} rows; ask for fewer clusters or more rows."
-        )
-    if not torch.isfinite(embeddings).all():
-        raise LongtailError("K-means was given embeddings with NaN or infinite values; the network has diverged.")
 
 
 @contextmanager
@@ -142,23 +118,15 @@ def _chunks(x_ND: Tensor, width: int) -> Sequence[Tensor]:
 
 
 def _plus_plus(x_ND: Tensor, clusters: int, seeds: Sequence[int]) -> Tensor:
-    """Greedy k-means++ for one start per seed, (K, S, D).
-
-    All draws are made on the CPU, so that a seed means the same draws on every device.
-    """
+    """Greedy k-means++ for one start per seed, (K, S, D)."""
     rows, starts = len(x_ND), len(seeds)
-    candidates = 2 + int(math.log(clusters))
-    first, uniforms = [], []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        first.append(torch.randint(rows, (), generator=generator))
-        uniforms.append(torch.rand(clusters - 1, candidates, generator=generator, dtype=torch.float64))
-    uniform_SKL = torch.stack(uniforms).to(x_ND.device)
+    first, uniforms = zip(*(draws(seed, rows, clusters) for seed in seeds), strict=True)
+    uniform_SKL = torch.from_numpy(np.stack(uniforms)).to(x_ND.device)
     chosen_KS = torch.empty(clusters, starts, dtype=torch.int64, device=x_ND.device)
-    chosen_KS[0] = torch.stack(first)
+    chosen_KS[0] = torch.tensor(first)
     closest_SN = (1 - x_ND[chosen_KS[0]] @ x_ND.T).clamp_(min=0)
     # the candidates' distances to all rows are held at once, so starts are taken a few at a time
-    few = max(1, 8 * CHUNK_ELEMENTS["cpu" if x_ND.device.type == "cpu" else "cuda"] // (rows * candidates))
+    few = max(1, 8 * CHUNK_ELEMENTS["cpu" if x_ND.device.type == "cpu" else "cuda"] // (rows * uniform_SKL.shape[2]))
     for k in range(1, clusters):
         for part in range(0, starts, few):
             these = slice(part, part + few)

@@ -13,9 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from longtail.clusterers.agglomerative import Linkage, agglomerative
+from longtail.clusterers.bounded_kmeans import spherical_kmeans_trials
 from longtail.errors import LongtailError, unknown
 from longtail.evaluation.inputs import call, read_embeddings, read_settings, unit_rows
-from longtail.evaluation.kmeans import kmeans, threads
+from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
 
 
@@ -26,14 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=int, required=True, metavar="K", help="number of classes, and of clusters")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="assignments.parquet to write")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
-    parser.add_argument("--device", default="cpu", help="where K-means runs, a torch device (default: cpu)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Cluster and write trial, row and cluster."""
     settings = read_settings(arguments.clusterer, "clusterer")
     with threads(arguments.threads):
-        trials = cluster(arguments.embeddings, settings, arguments.classes, arguments.device)
+        trials = cluster(arguments.embeddings, settings, arguments.classes)
     rows = len(trials[0])
     table = pa.table(
         {
@@ -46,14 +47,13 @@ def run(arguments: argparse.Namespace) -> None:
     write_table(arguments.out, table, clusterer=settings, classes=arguments.classes, embeddings=source)
 
 
-def cluster(path: Path, settings: Mapping[str, Any], classes: int, device: str = "cpu") -> list[np.ndarray]:
+def cluster(path: Path, settings: Mapping[str, Any], classes: int) -> list[np.ndarray]:
     """The clusters of the rows of an embeddings file, (N,) int64 per trial.
 
     Args:
         path: embeddings with columns row, label and embedding, or logits for ``argmax``.
         settings: ``name``, ``algorithm`` (a key of :data:`ALGORITHMS`) and the settings of the algorithm.
         classes: number of clusters K.
-        device: where K-means runs.
 
     Raises:
         LongtailError: if the file or the settings are not what they should be, or there are fewer rows than clusters.
@@ -70,19 +70,16 @@ def cluster(path: Path, settings: Mapping[str, Any], classes: int, device: str =
         vectors = unit_rows(vectors)
         if len(vectors) < classes:
             raise LongtailError(f"{path} has {len(vectors)} rows, fewer than the {classes} clusters asked for.")
-    return call(f"clusterer {name!r}", ALGORITHMS[algorithm], rest, vectors, classes, device)
+    return call(f"clusterer {name!r}", ALGORITHMS[algorithm], rest, vectors, classes)
 
 
-def _spherical_kmeans(
-    vectors: np.ndarray, classes: int, device: str, *, inits: int, trial_seeds: Sequence[int]
-) -> list[np.ndarray]:
-    return kmeans(vectors, classes, seeds=trial_seeds, inits=inits, device=device)
+def _spherical_kmeans(vectors: np.ndarray, classes: int, *, inits: int, trial_seeds: Sequence[int]) -> list[np.ndarray]:
+    return [result.labels for result in spherical_kmeans_trials(vectors, classes, trial_seeds, inits)]
 
 
 def _gaussian_mixture(
     vectors: np.ndarray,
     classes: int,
-    device: str,
     *,
     start: Literal["kmeans", "random"],
     covariance_floor: float,
@@ -106,15 +103,11 @@ def _gaussian_mixture(
     ]
 
 
-def _agglomerative(
-    vectors: np.ndarray, classes: int, device: str, *, linkage: Literal["ward", "average", "complete"]
-) -> list[np.ndarray]:
-    from longtail.clusterers.agglomerative import agglomerative
-
+def _agglomerative(vectors: np.ndarray, classes: int, *, linkage: Linkage) -> list[np.ndarray]:
     return [agglomerative(vectors, classes, linkage=linkage)]
 
 
-def _argmax(logits: np.ndarray, classes: int, device: str) -> list[np.ndarray]:
+def _argmax(logits: np.ndarray, classes: int) -> list[np.ndarray]:
     if logits.shape[1] != classes:
         raise LongtailError(f"The head has {logits.shape[1]} outputs, but {classes} clusters were asked for.")
     return [logits.argmax(axis=1)]
@@ -126,4 +119,4 @@ ALGORITHMS: dict[str, Callable[..., list[np.ndarray]]] = {
     "agglomerative": _agglomerative,
     "argmax": _argmax,
 }
-"""Algorithms by the name that clusterers.yaml gives them, imported when they run. Only K-means heeds the device."""
+"""Algorithms by the name that clusterers.yaml gives them, imported when they run."""

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from longtail.clusterers.bounded_kmeans import spherical_kmeans
 from longtail.errors import LongtailError, unknown
 from longtail.evaluation.inputs import Split, call, read_assignments, read_embeddings, read_settings, read_split
-from longtail.evaluation.kmeans import kmeans, threads
+from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
 
 
@@ -118,7 +119,7 @@ def _purity(vectors: np.ndarray, split: Split, *, clusters: Sequence[int], inits
 
     found = {}
     for k in clusters:
-        (assignment,) = kmeans(vectors, k, seeds=[seed], inits=inits)
+        assignment = spherical_kmeans(vectors, k, seed=seed, inits=inits).labels
         found[k] = purity(split.labels, assignment)
     return [Metric("purity", 100 * value, "percent", parameter=f"k={k}") for k, value in found.items()]
 
@@ -134,7 +135,7 @@ def _mini_clusters(
             raise LongtailError(f"A setting of mini_clusters has mini_clusters and delta, not {', '.join(setting)}.")
     classes = len(split.shots)
     assignments = {
-        number: kmeans(vectors, number, seeds=[seed], inits=inits)[0]
+        number: spherical_kmeans(vectors, number, seed=seed, inits=inits).labels
         for number in {classes, *(setting["mini_clusters"] for setting in settings)}
     }
     targets = {
@@ -154,7 +155,7 @@ def _mini_clusters(
 def _confusion(vectors: np.ndarray, split: Split, *, inits: int, seed: int) -> list[Metric]:
     from longtail.evaluation.analyses import confusion
 
-    (assignment,) = kmeans(vectors, len(split.shots), seeds=[seed], inits=inits)
+    assignment = spherical_kmeans(vectors, len(split.shots), seed=seed, inits=inits).labels
     counts = confusion(split.labels, assignment)
     return [Metric("count", count, "images", class_=int(k), cluster=int(j)) for (k, j), count in np.ndenumerate(counts)]
 
