@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from longtail.errors import unknown
+from longtail.training.memory import keep_freed_memory
 
 PRECISIONS = ("mixed", "float32")
 
@@ -39,7 +40,7 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 
 
 def prepare_device(threads: int | None) -> torch.device:
-    """Choose CUDA where there is one, else the CPU, and make the CPU deterministic.
+    """Choose CUDA where there is one, else the CPU, and make the CPU deterministic and sparing with page faults.
 
     Convolutions and matrix products in float32 stay float32 on CUDA (no TF32): ``float32`` means what it says.
 
@@ -53,6 +54,7 @@ def prepare_device(threads: int | None) -> torch.device:
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
         return torch.device("cuda")
+    keep_freed_memory()
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which first imports the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cpu")
