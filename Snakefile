@@ -25,6 +25,7 @@ rule all:
 
 
 include: "workflow/rules/targets.smk"
+include: "workflow/rules/overview.smk"
 
 
 # Partial tables show what there is: without these rules nothing can be computed on their behalf, whatever has changed.
