@@ -25,11 +25,19 @@ rule all:
 
 
 include: "workflow/rules/targets.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/embed.smk"
-include: "workflow/rules/cluster.smk"
-include: "workflow/rules/score.smk"
+include: "workflow/rules/overview.smk"
+
+
+# Partial tables show what there is: without these rules nothing can be computed on their behalf, whatever has changed.
+if not STUDY.config.partial:
+
+    include: "workflow/rules/data.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/embed.smk"
+    include: "workflow/rules/cluster.smk"
+    include: "workflow/rules/score.smk"
+
+
 include: "workflow/rules/merge.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"

@@ -86,24 +86,30 @@ def test_ratios_match_whatever_their_type() -> None:
 
 
 def test_a_missing_value_says_why_and_shows_no_number() -> None:
-    there, planned, absent, broken = (
+    there, planned, unmeasured, broken, waiting = (
         entry("SimCLR", published="39.4"),
         entry("CC", published="40.6", missing="CC is not implemented yet"),
         entry("SDCLR", published="38.9"),
         entry("MoCo", published="37.0"),
+        entry("ConMix", published="53.3"),
     )
-    data = metrics(lines(there.cell, "ACC", [[40.0]]), lines(broken.cell, "ACC", [[math.nan]]))
-    shown = tidy(plan(there, planned, absent, broken), data)
-    assert list(shown["status"]) == ["reproduced", "missing", "missing", "missing"]
+    data = metrics(
+        lines(there.cell, "ACC", [[40.0]]),
+        lines(unmeasured.cell, "NMI", [[20.0]]),
+        lines(broken.cell, "ACC", [[math.nan]]),
+    )
+    shown = tidy(plan(there, planned, unmeasured, broken, waiting), data)
+    assert list(shown["status"]) == ["reproduced", "missing", "missing", "missing", "missing"]
     assert list(shown["reason"]) == [
         "",
         "CC is not implemented yet",
         "not among the computed metrics",
         "the computed value is not a finite number",
+        "not computed yet",
     ]
     assert shown.loc[1:, ["reproduced", "reproduced_std", "trial_std", "difference"]].isna().all(axis=None)
-    assert list(shown.loc[1:, "seeds"]) == [0, 0, 0]
-    assert list(shown["published"]) == [39.4, 40.6, 38.9, 37.0]
+    assert list(shown.loc[1:, "seeds"]) == [0, 0, 0, 0]
+    assert list(shown["published"]) == [39.4, 40.6, 38.9, 37.0, 53.3]
 
 
 def test_fewer_seeds_than_asked_for_are_reported() -> None:

@@ -187,7 +187,7 @@ def test_every_kind_says_what_is_missing(kind: str, empty: pd.DataFrame, tmp_pat
     shown = figure_plan(kind, ("SimCLR", FIRST), ("CC", None), options=OPTIONS.get(kind, {}), label=LABEL)
     figure, drawn = draw(shown, empty)
     assert drawn.empty
-    assert "Not drawn: SimCLR (not among the computed metrics)." in texts(figure)
+    assert "Not drawn: SimCLR (not computed yet)." in texts(figure)
     assert "Not drawn: CC (not implemented yet)." in texts(figure)
     assert "nothing computed yet" in texts(figure)
     assert LABEL in texts(figure)

@@ -61,6 +61,15 @@ def test_budget_and_protocol_name_the_view():
     assert "budget smoke" in study.config.budget.label
 
 
+def test_partial_tables_never_stand_where_whole_ones_do():
+    views = {
+        load_study({"targets": ["digits"], "budget": budget, "partial": partial}).config.view
+        for budget in ("paper", "smoke")
+        for partial in (False, True)
+    }
+    assert views == {"", "smoke", "partial", "smoke-partial"}
+
+
 def test_own_numbers_are_a_budget_of_their_own():
     study = load_study({"targets": ["digits"], "budget": {"epochs": 0.05}})
     assert study.config.view == "custom"

@@ -6,6 +6,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from longtail.files import read_provenance
+from longtail.study.counting import works
+from longtail.study.jobs import Jobs
+from longtail.study.plan import load_study
 
 
 def table(workflow) -> pd.DataFrame:
@@ -64,6 +67,13 @@ def test_shared_phases_were_trained_once(finished):
 
 def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.succeed("--dry-run")
+
+
+def test_nothing_is_left_to_plan(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    total = works(Jobs(load_study({"targets": ["digits"], "budget": "smoke", "seeds": [0, 1]})))[-1]
+    assert total.left == ()
+    assert set(total.coverage) == {"whole"}
 
 
 def test_the_report_holds_tables_and_figures(finished):

@@ -15,6 +15,8 @@ import types
 from longtail.errors import LongtailError, unknown
 
 COMMANDS = {
+    "plan": ("longtail.reporting.plan", "what there is to do, what it takes and what is there"),
+    "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
     "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),

@@ -25,20 +25,20 @@ def refuse(message):
     sys.exit(f"error: {message}")
 
 
-def with_numbers(value):
-    """Within lists and mappings of its command line (`--config seeds=[0,1]`) Snakemake leaves numbers as text."""
+def with_values(value):
+    """On its command line Snakemake leaves `true` as text, and numbers within lists and mappings (`seeds=[0,1]`), too."""
     if isinstance(value, dict):
-        return {key: with_numbers(item) for key, item in value.items()}
+        return {key: with_values(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [with_numbers(item) for item in value]
+        return [with_values(item) for item in value]
     try:
         return json.loads(value) if isinstance(value, str) else value
     except json.JSONDecodeError:
         return value
 
 
-for key in {"seeds", "budget"} & set(config):
-    config[key] = with_numbers(config[key])
+for key in {"seeds", "budget", "partial"} & set(config):
+    config[key] = with_values(config[key])
 
 try:
     STUDY = load_study(config)
@@ -196,12 +196,17 @@ def config_for(*targets):
 
 @friendly
 def artefact_measurements(wildcards):
-    return [measurement.path for measurement in STUDY.measurements(wildcards.paper, wildcards.artefact)]
+    paths = [measurement.path for measurement in STUDY.measurements(wildcards.paper, wildcards.artefact)]
+    return [path for path in paths if Path(path).exists()] if STUDY.config.partial else paths
 
 
 @friendly
 def cell_measurements(wildcards):
-    return [m.path for m in STUDY.cell_measurements(wildcards.method, wildcards.cut, int(wildcards.seed))]
+    paths = [m.path for m in STUDY.cell_measurements(wildcards.method, wildcards.cut, int(wildcards.seed))]
+    missing = [path for path in paths if STUDY.config.partial and not Path(path).exists()]
+    if missing:
+        raise LongtailError(f"{missing[0]} is not computed yet. Leave out partial: true, under which nothing is.")
+    return paths
 
 
 def artefact_config(wildcards):
@@ -231,12 +236,14 @@ def paper_title(wildcards):
     return STUDY.catalog.papers[wildcards.paper]["title"]
 
 
+def made_with():
+    budget = STUDY.config.budget.label or "the papers' own budget"
+    return f"{budget}; partial" if STUDY.config.partial else budget
+
+
 def table_labels(wildcards):
-    return {"table": title_of(wildcards, "tables"), "made with": STUDY.config.budget.label or "the papers' own budget"}
+    return {"table": title_of(wildcards, "tables"), "made with": made_with()}
 
 
 def figure_labels(wildcards):
-    return {
-        "figure": title_of(wildcards, "figures"),
-        "made with": STUDY.config.budget.label or "the papers' own budget",
-    }
+    return {"figure": title_of(wildcards, "figures"), "made with": made_with()}

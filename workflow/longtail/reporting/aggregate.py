@@ -143,6 +143,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
         LongtailError: if metrics and table disagree on the unit, or a trial stands twice.
     """
     values = seed_values(metrics)
+    computed = {key[:-1] for key in values}
     wanted = len(plan.seeds)
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
@@ -169,7 +170,8 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
             record["reason"] = "the computed value is not a finite number"
             found = None
         elif entry.cell is not None and found is None:
-            record["reason"] = "not among the computed metrics"
+            known = cell_key(entry.cell) in computed
+            record["reason"] = "not among the computed metrics" if known else "not computed yet"
         if found is not None:
             _check_unit(entry, set(found["unit"]))
             seeds = len(found)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
 from longtail.errors import LongtailError
-from longtail.files import read_table
+from longtail.files import read_provenance, read_table
+
+if TYPE_CHECKING:
+    from longtail.study.plan import FigurePlan, TablePlan
+
+Plan = TypeVar("Plan", "TablePlan", "FigurePlan")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,3 +37,12 @@ def read_metrics(path: str, columns: Sequence[str]) -> pd.DataFrame:
     if missing and merged.column_names:
         raise LongtailError(f"{path} lacks the column {', '.join(map(repr, missing))}; merge it again.")
     return merged.to_pandas()
+
+
+def labelled(plan: Plan, path: str) -> Plan:
+    """The plan, with a label that says so if the merged metrics at ``path`` lack cells that were not computed yet."""
+    cells = read_provenance(path).get("cells", {})
+    if cells.get("merged") == cells.get("wanted"):
+        return plan
+    partial = f"partial: {cells['merged']} of {cells['wanted']} cells"
+    return replace(plan, label="; ".join(filter(None, [plan.label, partial])))

@@ -48,7 +48,7 @@ def collect(plan: FigurePlan, data: pd.DataFrame) -> tuple[pd.DataFrame, list[st
         found = by_run.get(cell_key(cell.cell, RUN_KEYS)) if cell.cell is not None else None
         if found is None:
             place = f"{cell.group}, {cell.label}" if cell.group else cell.label
-            missing.append(f"Not drawn: {place} ({cell.missing or 'not among the computed metrics'}).")
+            missing.append(f"Not drawn: {place} ({cell.missing or 'not computed yet'}).")
         else:
             parts.append(found.assign(series=cell.label, panel=cell.group))
     if parts:

@@ -12,6 +12,25 @@ from longtail.files import read_json, read_provenance, read_table, write_table
 from longtail.study.plan import Measurement, load_study
 
 
+def computed(measurements: Sequence[Measurement], paths: Sequence[str]) -> list[Measurement]:
+    """The cells that are computed already, when ``paths`` are the files of these alone.
+
+    Args:
+        measurements: all cells, in the order of the study.
+        paths: the files that exist, in the same order (they may lie under a prefix).
+
+    Raises:
+        LongtailError: if a file belongs to no cell.
+    """
+    found: list[Measurement] = []
+    for measurement in measurements:
+        if len(found) < len(paths) and f"/{paths[len(found)]}".endswith(f"/{measurement.path}"):
+            found.append(measurement)
+    if len(found) < len(paths):
+        raise LongtailError(f"{paths[len(found)]} is no metric file of these cells, or stands out of their order.")
+    return found
+
+
 def merge(measurements: Sequence[Measurement], paths: Sequence[str]) -> pa.Table:
     """Concatenate metric files and give every line the keys of its cell.
 
@@ -52,6 +71,11 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         method, cut, seed = arguments.cell
         measurements = study.cell_measurements(method, cut, int(seed))
-    origins = {path: read_provenance(path) for path in arguments.metrics}
-    merged = merge(measurements, arguments.metrics)
-    write_table(arguments.out, merged, revisions=sorted({str(origin.get("revision")) for origin in origins.values()}))
+    found = computed(measurements, arguments.metrics) if study.config.partial else measurements
+    merged = merge(found, arguments.metrics)
+    write_table(
+        arguments.out,
+        merged,
+        revisions=sorted({str(read_provenance(path).get("revision")) for path in arguments.metrics}),
+        cells={"merged": len(found), "wanted": len(measurements)},
+    )

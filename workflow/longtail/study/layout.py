@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 RESULTS = "results"
 
@@ -48,9 +50,28 @@ class Run:
         """The finished weights of a phase."""
         return f"{self.folder}/checkpoint.pt"
 
+    @property
+    def spec(self) -> str:
+        """Everything that went into a phase."""
+        return f"{self.folder}/spec.json"
+
+    @property
+    def history(self) -> str:
+        """How the training of a phase went, epoch by epoch."""
+        return f"{self.folder}/history.parquet"
+
+    @property
+    def state(self) -> str:
+        """The folder of an unfinished training, from which it goes on."""
+        return f"{RESULTS}/state/{self.cut}/{self.name}/seed{self.seed}"
+
     def embeddings(self, features: str, split: str) -> str:
         """Embeddings of one split."""
         return f"{self.folder}/{features}/{split}/embeddings.parquet"
+
+    def assignments(self, features: str, split: str, clusterer: str) -> str:
+        """Clusters of the embeddings."""
+        return f"{self.folder}/{features}/{split}/assignments/{clusterer}.parquet"
 
     def metrics(self, features: str, split: str, scorer: str) -> str:
         """Metrics of one scorer, which may be a clusterer."""
@@ -59,6 +80,23 @@ class Run:
     def projection(self, features: str, split: str, projection: str) -> str:
         """A two-dimensional picture of the embeddings."""
         return f"{self.folder}/{features}/{split}/projections/{projection}.parquet"
+
+    def log(self, stage: str, *what: str) -> str:
+        """The log of a job; ``what`` tells it from the others of its stage (features, split, clusterer, ...)."""
+        kind = () if stage in ("train", "embed") else (self.kind,)
+        return log(stage, f"{self.cut}/{'-'.join((*kind, self.name, f'seed{self.seed}', *what))}")
+
+
+def finished_phases() -> Iterator[Run]:
+    """Every phase and seed that left a specification, whatever configuration it was trained under."""
+    for path in sorted(Path(RESULTS).glob("phases/*/*/seed*/spec.json")):
+        *_, cut, name, seed, _ = path.parts
+        yield Run("phases", cut, name, int(seed.removeprefix("seed")))
+
+
+def log(stage: str, job: str, view_name: str = "") -> str:
+    """The log of a job of a stage; those of merged metrics, tables and figures lie in the view they are made for."""
+    return f"{view(view_name)}/logs/{stage}/{job}.log"
 
 
 def view(name: str) -> str:
@@ -74,6 +112,16 @@ def merged(view_name: str, paper: str, artefact: str) -> str:
 def cell(view_name: str, method: str, cut: str, seed: int) -> str:
     """The metrics of one cell, by the method's own clusterer."""
     return f"{view(view_name)}/cells/{method}/{cut}/seed{seed}.parquet"
+
+
+def plan(view_name: str) -> str:
+    """What there is to do, and what it takes; without the suffix of its formats."""
+    return f"{view(view_name)}/plan"
+
+
+def status(view_name: str) -> str:
+    """What is there, what is missing, and what failed; without the suffix of its formats."""
+    return f"{view(view_name)}/status"
 
 
 TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")

@@ -132,10 +132,12 @@ class FigurePlan:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric file and the keys of the cell it belongs to."""
+    """A metric file and the keys of the cell it belongs to; ``projection`` names what a file of points was made by."""
 
     path: str
     keys: Mapping[str, Any] = field(hash=False)
+    run: Run
+    projection: str | None = None
 
 
 class Study:
@@ -344,6 +346,12 @@ class Study:
             label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}),
         )
 
+    def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+        """What a table or figure asks for (method, dataset, ratio) and cannot be reproduced, and why."""
+        for asked in _asked_cells({kind: {name: self._artefact(paper, kind, name)}}):
+            if "average_of" not in asked and (reason := self.missing(asked["method"], asked["dataset"])):
+                yield {key: asked[key] for key in ("method", "dataset", "ratio")}, reason
+
     def measurements(self, paper: str, name: str) -> list[Measurement]:
         """The files that a table or figure merges, each with the keys of its cell."""
         spec = self.catalog.paper(paper)
@@ -372,7 +380,7 @@ class Study:
             path = run.projection(cell.features, cell.split, projection)
         else:
             path = run.metrics(cell.features, cell.split, cell.scorer)
-        return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"})
+        return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"}, run, projection)
 
     def cell_measurements(self, method: str, cut: str, seed: int) -> list[Measurement]:
         """The files behind one cell asked for directly, by the method's own clusterer."""

@@ -1,0 +1,123 @@
+"""How long the jobs of a study will take, and how much disk: estimates, each of which says what it rests on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longtail.reporting.recorded import Recorded, pace_key
+from longtail.study import phases
+from longtail.study.jobs import Job
+from longtail.study.layout import Run
+from longtail.study.phases import Phase
+from longtail.study.plan import Study
+
+BACKBONES = {"resnet18": (11_200_000, 512), "resnet50": (23_500_000, 2048), "resnet_small": (80_000, 64)}
+"""Parameters, and width of the features. Rounded: they bound sizes of files that nobody has seen yet."""
+
+CHECKPOINT_WEIGHTS = 6
+"""No checkpoint is larger than this many times its backbone's weights: two networks, two moments of one, the heads."""
+
+NOT_KNOWN = "not known: none has finished, and the catalogue names no minutes_per_epoch"
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the length of a training is estimated from.
+
+    Attributes:
+        objective: what is minimised.
+        images: image set and backbone.
+        source: where the pace comes from, as plans print it.
+        hours_per_epoch: on the split that is trained on; None where nothing is known.
+    """
+
+    objective: str
+    images: str
+    source: str
+    hours_per_epoch: float | None
+
+
+class Estimate:
+    """Estimates for the jobs of one study."""
+
+    def __init__(self, study: Study, recorded: Recorded) -> None:
+        self.study = study
+        self.recorded = recorded
+
+    def rows(self, cut: str, split: str) -> int:
+        """Images of a split, as the catalogue describes it."""
+        dataset, ratio = self.study.dataset_of(cut)
+        head = phases.capped_rows(dataset, self.study.config.budget)
+        if split == "test" or dataset.construction != "longtail" or head is None:
+            return sum(dataset.images["parts"][part] for part in self.study.parts(cut, split))
+        classes = dataset.images["classes"]
+        return sum(math.floor(head * ratio ** (-k / (classes - 1))) for k in range(classes))
+
+    def basis(self, phase: Phase) -> Basis:
+        """What is known about the pace of a training.
+
+        Recorded trainings of the objective with the same backbone and image size come first, then the catalogue's
+        ``minutes_per_epoch``, which is made for time limits and is rather too long.
+        """
+        objective = phase.lineage[-1].objective
+        images, backbone = self._images(phase.cut), json.loads(phase.backbone)
+        title = f"{images['title']} ({backbone['name']})"
+        pace = self.recorded.paces.get(pace_key(objective, backbone, images["image_size"], phase.precision))
+        if pace is not None:
+            trainings = "1 training" if pace.trainings == 1 else f"{pace.trainings} trainings"
+            source = f"{pace.images_per_second:,.0f} images/s, recorded over {trainings} on {pace.device}"
+            return Basis(objective, title, source, self.rows(phase.cut, "train") / pace.images_per_second / 3600)
+        minutes = images["resources"].get("minutes_per_epoch")
+        if minutes is not None:
+            return Basis(
+                objective, title, f"{minutes:g} minutes per epoch, the catalogue's for time limits", minutes / 60
+            )
+        return Basis(objective, title, NOT_KNOWN, None)
+
+    def wants_gpu(self, phase: Phase) -> bool:
+        """Whether the trainings of a phase ask for a GPU."""
+        return self._images(phase.cut)["resources"].get("gpu", 0) > 0
+
+    def size(self, job: Job) -> float | None:
+        """Bytes of what a job leaves, None where nothing is known; 0 for what is small (assignments, metrics, tables).
+
+        Images are counted exactly. Checkpoints and embeddings are as large as finished ones of their kind; where there
+        is none, a bound is computed from the backbone.
+        """
+        if job.images is not None:
+            return self._store(*job.images)
+        if job.phase is not None:
+            return self._checkpoint(job.phase)
+        if job.run is not None and job.embedded is not None:
+            return self._embeddings(job.run, *job.embedded)
+        return 0
+
+    def _images(self, cut: str) -> Mapping[str, Any]:
+        return self.study.dataset_of(cut)[0].images
+
+    def _store(self, image_set: str, part: str) -> float:
+        images = next(d.images for d in self.study.catalog.datasets.values() if d.images["name"] == image_set)
+        source = self.study.store_spec(image_set)["source"]
+        side = source.get("crop") or images["image_size"]
+        return images["parts"][part] * side**2 * images["channels"]
+
+    def _checkpoint(self, phase: Phase) -> float | None:
+        backbone = json.loads(phase.backbone)["name"]
+        known = self.recorded.checkpoint_bytes.get((phase.lineage[-1].objective, backbone))
+        if known is None and backbone in BACKBONES:
+            return CHECKPOINT_WEIGHTS * 4 * BACKBONES[backbone][0]
+        return known
+
+    def _embeddings(self, run: Run, features: str, split: str) -> float | None:
+        images, rows = self._images(run.cut), self.rows(run.cut, split)
+        if run.kind == "controls":
+            return 4 * (images["image_size"] ** 2 * images["channels"] + images["classes"]) * rows
+        backbone = json.loads(self.study.phase(run.cut, run.name).backbone)["name"]
+        known = self.recorded.row_bytes.get((backbone, features))
+        if known is None and backbone in BACKBONES:
+            known = 4 * (BACKBONES[backbone][1] + images["classes"])
+        return None if known is None else known * rows

@@ -1,0 +1,103 @@
+"""What finished jobs tell about the next ones: images per second of trainings, sizes of checkpoints and embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longtail.errors import LongtailError
+from longtail.files import read_provenance
+from longtail.study import layout
+from longtail.study.layout import Run
+
+PaceKey = tuple[str, str, int, str]
+"""Objective, backbone with its stem, image size, precision class: what makes trainings equally fast on a device."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast trainings of a kind were.
+
+    Attributes:
+        images_per_second: over all their epochs.
+        device: the one on which most of their time was spent; the others are left out.
+        trainings: how many finished on it.
+    """
+
+    images_per_second: float
+    device: str
+    trainings: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is known from finished jobs.
+
+    Attributes:
+        paces: by :data:`PaceKey`.
+        checkpoint_bytes: mean, by objective and backbone.
+        row_bytes: of an embeddings file, by backbone (or control) and features.
+        unreadable: phases whose records are damaged, by folder.
+    """
+
+    paces: Mapping[PaceKey, Pace] = field(default_factory=dict)
+    checkpoint_bytes: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    row_bytes: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+
+
+def pace_key(objective: str, backbone: Mapping[str, Any], image_size: int, precision: str) -> PaceKey:
+    """The key under which the pace of a training is recorded."""
+    return (objective, f"{backbone['name']}/{backbone['stem']}", image_size, precision)
+
+
+def read() -> Recorded:
+    """The records of all phases under ``results/``, whatever configuration they were trained under."""
+    seconds: dict[PaceKey, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    checkpoints: dict[tuple[str, str], list[int]] = defaultdict(list)
+    embeddings: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    unreadable = []
+    for run in layout.finished_phases():
+        try:
+            spec = json.loads(Path(run.spec).read_text(encoding="utf-8"))
+            objective, backbone = spec["lineage"][-1]["objective"], spec["backbone"]
+            if Path(run.history).exists():
+                facts = read_provenance(run.history)
+                if facts.get("images_per_second"):
+                    key = pace_key(objective, backbone, spec["data"]["image_size"], spec["precision"])
+                    spent = facts["seconds"], facts["seconds"] * facts["images_per_second"]
+                    seconds[key][facts["device"]].append(spent)
+            if Path(run.checkpoint).exists():
+                checkpoints[objective, backbone["name"]].append(Path(run.checkpoint).stat().st_size)
+            for features, path in _embeddings(run):
+                embeddings[backbone["name"], features].append((path.stat().st_size, pq.read_metadata(path).num_rows))
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, LongtailError):
+            unreadable.append(run.folder)
+    return Recorded(
+        paces={key: _pace(by_device) for key, by_device in seconds.items()},
+        checkpoint_bytes={key: sum(sizes) / len(sizes) for key, sizes in checkpoints.items()},
+        row_bytes={
+            key: sum(size for size, _ in files) / max(sum(rows for _, rows in files), 1)
+            for key, files in embeddings.items()
+        },
+        unreadable=tuple(unreadable),
+    )
+
+
+def _embeddings(run: Run) -> list[tuple[str, Path]]:
+    paths = Path(run.folder).glob("*/*/embeddings.parquet")
+    return [(path.parent.parent.name, path) for path in sorted(paths)]
+
+
+def _pace(by_device: Mapping[str, list[tuple[float, float]]]) -> Pace:
+    device = max(by_device, key=lambda name: sum(seconds for seconds, _ in by_device[name]))
+    trainings = by_device[device]
+    pace = sum(images for _, images in trainings) / sum(seconds for seconds, _ in trainings)
+    return Pace(pace, device, len(trainings))
