@@ -276,6 +276,7 @@ class Loader:
             batch_size=len(views) // work.steps,
             shuffle=True,
             num_workers=work.workers,
+            multiprocessing_context="forkserver",  # forked off this process, they would double the memory it trains with
             persistent_workers=True,
             pin_memory=pinned and work.device.type == "cuda",
         )
