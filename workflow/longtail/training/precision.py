@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from longtail.errors import unknown
-from longtail.training.memory import keep_freed_memory
+from longtail.training.allocator import keep_freed_memory
 
 PRECISIONS = ("mixed", "float32")
 

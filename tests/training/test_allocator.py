@@ -34,7 +34,7 @@ def faults_of_a_step(prepare: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told so")
 def test_a_step_reuses_the_memory_of_the_one_before() -> None:
     assert faults_of_a_step("") > 10_000
-    assert faults_of_a_step("from longtail.training.memory import keep_freed_memory; keep_freed_memory()") < 100
+    assert faults_of_a_step("from longtail.training.allocator import keep_freed_memory; keep_freed_memory()") < 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told so")
