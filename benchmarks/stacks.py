@@ -276,7 +276,7 @@ class Loader:
             batch_size=len(views) // work.steps,
             shuffle=True,
             num_workers=work.workers,
-            multiprocessing_context="forkserver",  # forked off this process, they would double the memory it trains with
+            multiprocessing_context="forkserver",  # forked off here, they would double the memory of training
             persistent_workers=True,
             pin_memory=pinned and work.device.type == "cuda",
         )
