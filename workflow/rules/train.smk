@@ -29,5 +29,5 @@ rule train:
         state="results/state/{cut}/{phase}/seed{seed}",
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
-        " {params.parent} --state {params.state} --threads {threads} --checkpoint {output.checkpoint}"
-        " --history {output.history} --spec-out {output.spec} > {log} 2>&1"
+        " {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
+        " --checkpoint {output.checkpoint} --history {output.history} --spec-out {output.spec} > {log} 2>&1"

@@ -26,7 +26,7 @@ from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.training import checkpoint
 from longtail.training.build import build
-from longtail.training.inputs import read_spec, stores, thread_count, with_rows
+from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
 from longtail.training.optimizer import Optimizer
 from longtail.training.precision import computing_type, prepare_device
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
     parser.add_argument("--history", required=True, type=Path, help="output: losses by epoch")
     parser.add_argument("--spec-out", required=True, type=Path, help="output: the specification")
+    parser.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
     parser.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between saves (300)")
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         SystemExit: with status 75 when stopped by a signal, after saving.
     """
     spec = read_spec(arguments.spec)
-    device = prepare_device(thread_count(arguments.threads))
+    device = prepare_device(thread_count(arguments.threads), arguments.gpus)
     dtype = computing_type(spec["precision"], device)
     with StopSignals() as signals:
         split = ResidentSplit(arguments.split, stores(arguments.images), device)
