@@ -19,6 +19,7 @@ rule train:
     threads: train_threads
     resources:
         gpu=train_gpus,
+        recompute_activations=0,  # a resource and no parameter: it changes no result, so it makes nothing to be redone
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=train_minutes,
@@ -30,4 +31,5 @@ rule train:
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
         " {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
-        " --checkpoint {output.checkpoint} --history {output.history} --spec-out {output.spec} > {log} 2>&1"
+        " --recompute-activations {resources.recompute_activations} --checkpoint {output.checkpoint}"
+        " --history {output.history} --spec-out {output.spec} > {log} 2>&1"

@@ -64,7 +64,8 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     from longtail.data.resident import ResidentSplit
     from longtail.training import checkpoint
     from longtail.training.build import build
-    from longtail.training.encode import SplitImages
+    from longtail.training.encode import ROWS, SplitImages
+    from longtail.training.memory import room_for
     from longtail.training.precision import prepare_device
     from longtail.training.settings import split_settings
 
@@ -83,7 +84,8 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     split = ResidentSplit(arguments.split, stores(arguments.images), device)
     settings, _ = split_settings(spec["lineage"][-1])
     images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
-    embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
+    with room_for(f"the activations of {ROWS} images", str(device)):
+        embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
     write_embeddings(
         arguments.out,
         split.labels.cpu().numpy(),
