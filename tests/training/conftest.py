@@ -96,7 +96,7 @@ class Desk:
         parts += ["--history", out / "history.parquet", "--spec-out", out / "spec.json", "--threads", 1]
         if parent is not None:
             parts += ["--parent", self.folder / parent / "checkpoint.pt"]
-        for option, value in options.items():
+        for option, value in {"gpus": 0, **options}.items():
             parts += [f"--{option.replace('_', '-')}", value]
         return [str(part) for part in parts]
 

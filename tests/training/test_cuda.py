@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from longtail.files import read_provenance
+from longtail.training import gpus
 
 pytestmark = [
     pytest.mark.cuda,
@@ -12,15 +13,16 @@ pytestmark = [
 
 
 @pytest.fixture
-def cuda_desk(desk, monkeypatch):
-    """The desk without its blindness for GPUs."""
+def cuda_desk(desk, monkeypatch, tmp_path):
+    """The desk without its blindness for GPUs, whose leases no other test waits for."""
     monkeypatch.undo()
+    monkeypatch.setattr(gpus, "FOLDER", tmp_path / "locks")
     return desk
 
 
 @pytest.mark.parametrize("precision", ["mixed", "float32"])
 def test_training_on_a_gpu(cuda_desk, tools, precision):
-    assert cuda_desk.train(tools.spec(precision=precision)) == 0
+    assert cuda_desk.train(tools.spec(precision=precision), gpus=1) == 0
     facts = read_provenance(cuda_desk.folder / "run" / "history.parquet")
     assert facts["device"] == torch.cuda.get_device_name()
     assert facts["precision"] == ("float32" if precision == "float32" else "bfloat16")
@@ -30,6 +32,32 @@ def test_training_on_a_gpu(cuda_desk, tools, precision):
 
 
 def test_a_state_of_the_gpu_goes_on(cuda_desk, tools):
-    assert cuda_desk.train(tools.spec(tools.stretch(last=2)), "half") == 0
-    assert cuda_desk.train(tools.spec(), "rest", parent="half") == 0
+    assert cuda_desk.train(tools.spec(tools.stretch(last=2)), "half", gpus=1) == 0
+    assert cuda_desk.train(tools.spec(), "rest", parent="half", gpus=1) == 0
     assert cuda_desk.checkpoint("rest")["epoch"] == 4
+
+
+def test_a_gpu_out_of_memory_says_how_much_would_fit(cuda_desk, tools, monkeypatch, capsys):
+    """A quarter of the batch fits into what is left of the GPU; the batch of 16 takes 2 GB and more."""
+    free, _ = torch.cuda.mem_get_info()
+    ballast = torch.empty(free - 1_500_000_000, dtype=torch.uint8, device="cuda")
+    assert cuda_desk.train(tools.spec(tools.stretch("gluttonous", "Gluttonous")), gpus=1) == 1
+    del ballast
+    message = capsys.readouterr().err
+    for words in (
+        "is out of memory training gluttonous with batch size 16",
+        "An update takes about",
+        "images would fit",
+    ):
+        assert words in message
+
+
+def test_activations_computed_again_train_the_same_on_a_gpu(cuda_desk, tools):
+    settings = {"noise": None, "temperature": 0.2, "projection_width": 8, "prune_ratio": 0.9}
+    stretch = {**tools.stretch("sdclr", **settings), "implementation": "longtail.methods.sdclr:SDCLR"}
+    assert cuda_desk.train(tools.spec(stretch), "kept", gpus=1) == 0
+    assert cuda_desk.train(tools.spec(stretch), "again", gpus=1, recompute_activations=1) == 0
+    kept, again = (cuda_desk.checkpoint(name)["objective"] for name in ("kept", "again"))
+    for name, value in kept.items():  # two trainings on a GPU need not agree to the last bit
+        torch.testing.assert_close(value.float(), again[name].float(), rtol=1e-2, atol=1e-3)
+    assert kept["network.backbone.bn1.dense.num_batches_tracked"] == 12

@@ -120,6 +120,16 @@ class Slow(Toy):
         time.sleep(0.02)
 
 
+class Gluttonous(Toy):
+    """Fills 64 MB per image with what the backward pass needs."""
+
+    def loss(self, batch):
+        parts = super().loss(batch)
+        scale = self.head.weight.float().mean()
+        activations = scale * torch.ones(len(batch.rows), 2**24, device=scale.device)
+        return {**parts, "loss": parts["loss"] + 0 * activations.square().mean()}
+
+
 class Hungry(Toy):
     """Wants more memory than there is."""
 

@@ -32,7 +32,7 @@ def test_conmix_on_cifar10_from_images_to_metrics(workflow, shared_data):
         "data": {"cifar10": {"kind": "parquet", "name": "Parquet, exact pixels", "image": "img", "files": files}},
     }
     (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
-    workflow.succeed(TARGET)
+    workflow.succeed(TARGET, "--resources", "gpu=0")
     metrics = pq.read_table(workflow.folder / TARGET).to_pandas()
     overall = metrics[metrics["class"].isna() & metrics["cluster"].isna()].groupby("metric")["value"].mean()
     split = pq.read_table(workflow.folder / "results/datasets/cifar10-h200-ir10/train.parquet")

@@ -25,7 +25,8 @@ rule embed:
         images=images_by_part,
     shell:
         "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
-        " --split {input.split} --images {params.images} --threads {threads} --out {output} > {log} 2>&1"
+        " --split {input.split} --images {params.images} --threads {threads} --gpus {resources.gpu}"
+        " --out {output} > {log} 2>&1"
 
 
 rule embed_control:

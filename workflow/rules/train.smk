@@ -19,6 +19,7 @@ rule train:
     threads: train_threads
     resources:
         gpu=train_gpus,
+        recompute_activations=0,  # a resource and no parameter: it changes no result, so it makes nothing to be redone
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=train_minutes,
@@ -29,5 +30,6 @@ rule train:
         state="results/state/{cut}/{phase}/seed{seed}",
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
-        " {params.parent} --state {params.state} --threads {threads} --checkpoint {output.checkpoint}"
+        " {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
+        " --recompute-activations {resources.recompute_activations} --checkpoint {output.checkpoint}"
         " --history {output.history} --spec-out {output.spec} > {log} 2>&1"

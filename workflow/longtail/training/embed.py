@@ -13,7 +13,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
 from longtail.training.controls import CONTROLS, embed_control
 from longtail.training.embeddings import write_embeddings
-from longtail.training.inputs import read_spec, stores, thread_count
+from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("a trained phase")
     source.add_argument("--spec", type=Path, help="specification that the training wrote")
     source.add_argument("--checkpoint", type=Path, help="its checkpoint")
+    source.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
     source.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
     control = parser.add_argument_group("a control")
     control.add_argument("--control", choices=CONTROLS)
@@ -63,7 +64,8 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     from longtail.data.resident import ResidentSplit
     from longtail.training import checkpoint
     from longtail.training.build import build
-    from longtail.training.encode import SplitImages
+    from longtail.training.encode import ROWS, SplitImages
+    from longtail.training.memory import room_for
     from longtail.training.precision import prepare_device
     from longtail.training.settings import split_settings
 
@@ -77,12 +79,13 @@ def embed_phase(arguments: argparse.Namespace) -> None:
         raise unknown(
             f"kind of features of {spec['lineage'][-1]['objective']!r}", arguments.features, objective.features
         )
-    device = prepare_device(thread_count(arguments.threads))
+    device = prepare_device(thread_count(arguments.threads), arguments.gpus)
     encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
     split = ResidentSplit(arguments.split, stores(arguments.images), device)
     settings, _ = split_settings(spec["lineage"][-1])
     images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
-    embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
+    with room_for(f"the activations of {ROWS} images", str(device)):
+        embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
     write_embeddings(
         arguments.out,
         split.labels.cpu().numpy(),

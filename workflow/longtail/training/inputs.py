@@ -11,6 +11,7 @@ from longtail.errors import LongtailError
 from longtail.files import read_json
 
 SPEC_KEYS = ("identity", "data", "backbone", "precision", "lineage", "seed")
+GPUS_HELP = "1: on a GPU, 0: on the CPU; a GPU if there is one when not given, in a Slurm job what that was given"
 
 
 def read_spec(text: str) -> dict[str, Any]:

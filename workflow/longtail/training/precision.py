@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 
 import torch
 
-from longtail.errors import unknown
+from longtail.errors import LongtailError, unknown
 from longtail.training.allocator import keep_freed_memory
+from longtail.training.gpus import Pool, assigned_by_slurm, lease
 
 PRECISIONS = ("mixed", "float32")
 
@@ -39,22 +41,50 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
 
 
-def prepare_device(threads: int | None) -> torch.device:
-    """Choose CUDA where there is one, else the CPU, and make the CPU deterministic and sparing with page faults.
+def prepare_device(threads: int | None, gpus: int | None = None) -> torch.device:
+    """Take a GPU or the CPU, and make the CPU deterministic and sparing with page faults.
 
-    Convolutions and matrix products in float32 stay float32 on CUDA (no TF32): ``float32`` means what it says.
+    A GPU is leased for the life of the process (:mod:`longtail.training.gpus`). Convolutions and matrix products in
+    float32 stay float32 on it (no TF32): ``float32`` means what it says.
 
     Args:
         threads: CPU threads of torch; None leaves its default.
+        gpus: 0 takes the CPU, 1 a GPU; None a GPU if there is one. A Slurm job that was given a GPU takes it anyhow.
+
+    Raises:
+        LongtailError: if a GPU is asked for and none can be used.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    if torch.cuda.is_available():
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cuda.matmul.allow_tf32 = False
-        return torch.device("cuda")
+    if gpus != 0 or assigned_by_slurm():
+        leased = lease()
+        if torch.cuda.is_available():
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+            return torch.device("cuda")
+        if gpus:
+            raise no_gpu(leased)
     keep_freed_memory()
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which first imports the compiler
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cpu")
+
+
+def no_gpu(found: Pool) -> LongtailError:
+    """The error for a job that asks for a GPU where torch can use none of those ``found``."""
+    if found.gpus:
+        needs = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        reason = f"PyTorch {torch.__version__} {needs} and cannot use the {found.gpus[0].name} that the driver shows."
+    else:
+        reason = found.problem
+        if not reason and "CUDA_VISIBLE_DEVICES" in os.environ:
+            reason = f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']!r} leaves none over."
+    if "SLURM_JOB_ID" in os.environ:
+        way_out = (
+            "Choose a partition with GPUs, or the way of asking for one that yours knows (slurm/profile.yaml); to "
+            "compute on CPUs, say --set-resources train:gpu=0 embed:gpu=0 to Snakemake."
+        )
+    else:
+        way_out = "Run it on a machine with one; to compute on the CPU, say --resources gpu=0 to Snakemake."
+    return LongtailError(" ".join(filter(None, ("This job asks for a GPU, and there is none.", reason, way_out))))

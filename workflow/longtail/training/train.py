@@ -24,10 +24,12 @@ import torch
 from longtail.data.resident import ResidentSplit
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
+from longtail.models.recomputation import recompute_activations
 from longtail.training import checkpoint
 from longtail.training.build import build
-from longtail.training.inputs import read_spec, stores, thread_count, with_rows
+from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
+from longtail.training.memory import is_out_of_memory, out_of_memory, room_for
 from longtail.training.optimizer import Optimizer
 from longtail.training.precision import computing_type, prepare_device
 from longtail.training.settings import split_settings
@@ -46,7 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
     parser.add_argument("--history", required=True, type=Path, help="output: losses by epoch")
     parser.add_argument("--spec-out", required=True, type=Path, help="output: the specification")
+    parser.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
     parser.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
+    parser.add_argument(
+        "--recompute-activations",
+        type=int,
+        choices=(0, 1),
+        default=0,
+        help="1: less memory, more time, same result",
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="seconds between saves (300)")
 
 
@@ -58,14 +68,17 @@ def run(arguments: argparse.Namespace) -> None:
         SystemExit: with status 75 when stopped by a signal, after saving.
     """
     spec = read_spec(arguments.spec)
-    device = prepare_device(thread_count(arguments.threads))
+    device = prepare_device(thread_count(arguments.threads), arguments.gpus)
     dtype = computing_type(spec["precision"], device)
     with StopSignals() as signals:
         split = ResidentSplit(arguments.split, stores(arguments.images), device)
         spec = with_rows(spec, len(split), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec)
         state = folder.newest()
-        training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
+        with room_for("the networks", device_name(device)):
+            training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
+        if arguments.recompute_activations:
+            recompute_activations(training.objective)
         if state is not None:
             say(f"Going on from epoch {training.epoch}, step {training.step}.")
         stretch = spec["lineage"][-1]
@@ -87,7 +100,9 @@ def run(arguments: argparse.Namespace) -> None:
             )
             raise SystemExit(STOPPED) from None
         except RuntimeError as error:
-            raise out_of_memory(error, spec, device) from error
+            if not is_out_of_memory(error):
+                raise
+            raise out_of_memory(error, training, spec, split, dtype, device_name(device)) from error
         require_finite(training, spec)
         seconds = sum(epoch["seconds"] for epoch in training.history)
         images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in training.history)
@@ -198,19 +213,6 @@ class StopSignals:
 
     def _note(self, number: int, _: types.FrameType | None) -> None:
         self.received = signal.Signals(number).name
-
-
-def out_of_memory(error: RuntimeError, spec: Mapping[str, Any], device: torch.device) -> Exception:
-    """What to raise for a RuntimeError of torch: the way out where memory was short, else the error itself."""
-    short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    if not short:
-        return error
-    stretch = spec["lineage"][-1]
-    return LongtailError(
-        f"{device_name(device)} is out of memory training {stretch['objective']} with batch size "
-        f"{stretch['settings']['batch_size']} on images of {spec['data']['image_size']} pixels. Use a device with "
-        f"more memory or one that nothing else uses; a smaller batch_size also helps, but trains something else."
-    )
 
 
 def require_finite(training: Run, spec: Mapping[str, Any]) -> None:

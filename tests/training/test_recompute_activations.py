@@ -1,0 +1,90 @@
+"""Every family of objectives trains to the same weights, moments and statistics whether activations are kept or not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from longtail.training.build import build
+
+CONTRASTIVE = {"noise": None, "temperature": 0.2, "projection_width": 8}
+MINICLUSTERING = {
+    "noise": None,
+    "features": "target_projection",
+    "direction": "mini",
+    "mini_clusters": 6,
+    "assignment_threshold": 0.1,
+    "confidence_threshold": 0.2,
+    "target_weight": 1.0,
+    "alpha": 1.0,
+    "beta": 1.0,
+    "target_loss": "reweighted",
+    "cb_gamma": 0.99,
+    "confidence_view": 2,
+    "count_view": 2,
+    "reweighting": "weighted_mean",
+    "mini_balance": "class_balanced",
+    "similarity": "cosine",
+    "empty_mask": "skip",
+    "head_scale": 10.0,
+    "kmeans_seed": 0,
+}
+BYOL = {
+    "noise": None,
+    "hidden_width": 16,
+    "projection_width": 8,
+    "target_momentum": 0.9,
+    "target_schedule": "cosine",
+    "target_update": "before_forward",
+    "predictor_learning_rate_scale": 10.0,
+}
+MOCO = {
+    **CONTRASTIVE,
+    "queue_size": 32,
+    "target_momentum": 0.9,
+    "batchnorm_splits": 4,
+    "drop_last": True,
+}
+OBJECTIVES = {
+    "simclr": ("longtail.methods.simclr:SimCLR", CONTRASTIVE),
+    "sdclr": ("longtail.methods.sdclr:SDCLR", {**CONTRASTIVE, "prune_ratio": 0.9}),
+    "conmix": ("longtail.methods.conmix:ConMix", {**CONTRASTIVE, "tags": 5}),
+    "moco": ("longtail.methods.moco:MoCo", MOCO),
+    "byol": ("longtail.methods.byol:BYOL", BYOL),
+    "miniclustering": ("longtail.methods.miniclustering:MiniClustering", MINICLUSTERING),
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_training_is_the_same(desk, tools, monkeypatch, name, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})  # so that mixed is bfloat16
+    parents = ["byol"] if name == "miniclustering" else []
+    lineage = []
+    for each in [*parents, name]:
+        implementation, settings = OBJECTIVES[each]
+        stretch = tools.stretch(each, start="transfer" if lineage else "fresh", last=2, clock=2, **settings)
+        lineage.append({**stretch, "implementation": implementation})
+    if parents:
+        assert desk.train(tools.spec(*lineage[:-1], precision=precision), "parent") == 0
+    spec = tools.spec(*lineage, precision=precision)
+    parent = "parent" if parents else None
+    blocks = [m for m in build({**spec, "data": {**spec["data"], "rows": 40}}).modules() if hasattr(m, "downsample")]
+    assert len(blocks) >= 3
+    assert desk.train(spec, "kept", parent) == 0
+    assert desk.train(spec, "again", parent, recompute_activations=1) == 0
+    tools.assert_same_training(desk.checkpoint("kept"), desk.checkpoint("again"))
+    pace = ["images_per_second", "seconds"]
+    assert desk.history("kept").drop_columns(pace).equals(desk.history("again").drop_columns(pace))
+
+
+def test_a_training_may_go_on_with_the_other_choice(desk, tools):
+    implementation, settings = OBJECTIVES["sdclr"]
+
+    def stretch(last):
+        return {**tools.stretch("sdclr", last=last, clock=2, **settings), "implementation": implementation}
+
+    assert desk.train(tools.spec(stretch(2)), "straight") == 0
+    assert desk.train(tools.spec(stretch(1)), "half", recompute_activations=1) == 0
+    assert desk.train(tools.spec(stretch(2)), "rest", "half") == 0
+    tools.assert_same_training(desk.checkpoint("straight"), desk.checkpoint("rest"))
