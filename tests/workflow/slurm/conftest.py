@@ -26,11 +26,20 @@ import pytest
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel", "sinfo", "scontrol", "sacctmgr", "sshare")
-PATIENCE = 300  # seconds for anything to happen; enough for two busy cores
+PATIENCE = 600  # seconds for anything to happen; enough for cores that are busy with something else
+# `python -m snakemake` that looks at its jobs every two seconds instead of every 40 to 180
+IMPATIENT = """\
+import asyncio, sys
+from snakemake.cli import main
+sleep = asyncio.sleep
+asyncio.sleep = lambda seconds, *result: sleep(min(seconds, 2), *result)
+sys.exit(main())
+"""
 GPUS = ("null", "zero")  # below /dev: Slurm wants a file for each
 
 # Urgent jobs end those of the default partition, which Slurm does not queue anew. Jobs are bound to the cores that they
-# ask for and die when they use more memory. What has ended is remembered until the end of the test.
+# ask for and die when they use more memory. What has ended is remembered until the end of the test. A command notices
+# within four seconds that the controller is away, and a job that is queued anew starts after ten.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
@@ -39,7 +48,7 @@ SlurmdPort={node_port}
 {loopback}
 SlurmUser={user}
 SlurmdUser={user}
-AuthInfo=socket={root}/munge.socket
+AuthInfo=socket={root}/munge.socket,cred_expire=10
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/spool
 SlurmctldPidFile={root}/slurmctld.pid
@@ -57,6 +66,7 @@ JobAcctGatherParams=OverMemoryKill
 SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=3600
+MessageTimeout=4
 GresTypes=gpu
 NodeName=localhost NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=1440 DefaultTime=10 PriorityTier=1 State=UP
@@ -74,6 +84,7 @@ class Job:
     comment: str
     account: str
     partition: str
+    restarts: int
     minutes: int
     cpus: int
     memory: str
@@ -212,6 +223,7 @@ class Cluster:
                         comment=facts.get("Comment", ""),
                         account=facts["Account"],
                         partition=facts["Partition"],
+                        restarts=int(facts["Restarts"]),
                         minutes=60 * int(hours) + int(minutes),
                         cpus=int(facts["NumCPUs"]),
                         memory=memory[1] if memory else "",
@@ -245,12 +257,11 @@ class Run:
     def __init__(self, cluster: Cluster, workflow: Any, arguments: Sequence[str], cpus: Iterable[int] | None) -> None:
         self.cluster = cluster
         self.written = workflow.folder / "said"
-        # The site's account and partition; and a look at the jobs after about the length of one instead of 40 seconds
         site = ["--default-resources", "slurm_account=group", "slurm_partition=cpu"]
-        patience = ["--slurm-init-seconds-before-status-checks", "7"]
+        python, _, _, *options = workflow.command(*arguments, "--cores", "all", "--profile", "slurm", *site)
         with self.written.open("wb") as output:
             self.process = subprocess.Popen(
-                workflow.command(*arguments, "--cores", "all", "--profile", "slurm", *site, *patience),
+                [python, "-c", IMPATIENT, *options],
                 cwd=workflow.folder,
                 env={**workflow.environment, **cluster.environment},
                 stdin=subprocess.DEVNULL,

@@ -6,14 +6,14 @@ import shutil
 
 import pyarrow.parquet as pq
 
-CELL = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
+CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 
 
-def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, trained, tmp_path):
-    workflow = trained.copy(tmp_path)
-    (phase,) = (workflow.folder / "results/phases/digits-h100-ir10").glob("conmix-*/seed0")
+def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, straight, tmp_path):
+    workflow = straight.copy(tmp_path)
+    (phase,) = (workflow.folder / "results/phases/digits-ir10").glob("conmix-*/seed0")
     shutil.rmtree(phase / "projection")
-    for path in [workflow.folder / CELL, *workflow.files("logs/embed/digits-h100-ir10/conmix-*.log")]:
+    for path in [workflow.folder / CELL, *workflow.files("logs/embed/digits-ir10/conmix-*.log")]:
         path.unlink()
 
     cluster.stop("slurmctld")
@@ -21,7 +21,7 @@ def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, 
     run.wait_until(lambda: cluster.failures("sbatch") > 0)
     cluster.start_controller()
 
-    run.wait_until(lambda: bool(workflow.files("logs/embed/digits-h100-ir10/conmix-*.log")))
+    run.wait_until(lambda: bool(workflow.files("logs/embed/digits-ir10/conmix-*.log")))
     cluster.stop("slurmctld")
     evaluated = phase / "projection/train/metrics/kmeans.parquet"
     run.wait_until(lambda: cluster.failures("squeue") > 0 and evaluated.exists())
@@ -30,4 +30,4 @@ def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, 
 
     (job,) = cluster.jobs()
     assert job.state == "COMPLETED"
-    assert pq.read_table(workflow.folder / CELL).equals(pq.read_table(trained.folder / CELL))
+    assert pq.read_table(workflow.folder / CELL).equals(pq.read_table(straight.folder / CELL))

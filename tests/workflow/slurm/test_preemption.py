@@ -1,7 +1,8 @@
-"""Slurm ends a job before its time: the training goes on where it was, and ends with the same numbers."""
+"""Slurm ends a training before its time: the next attempt goes on where it was, and ends with the same numbers."""
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pyarrow.parquet as pq
@@ -11,10 +12,20 @@ import torch
 CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 
 
+def numbers(pattern, text):
+    (found,) = re.findall(pattern, text)
+    return tuple(map(int, found))
+
+
 @pytest.fixture
-def untrained(straight, tmp_path):
-    """The uninterrupted run's folder without ConMix's training and what follows from it."""
-    workflow = straight.copy(tmp_path)
+def untrained(straight, checkout):
+    """The uninterrupted run without ConMix's training and what follows from it, in a checkout that always saves."""
+    workflow = straight.copy(checkout.folder.parent / "work")
+    workflow.checkout = checkout.folder
+    loop = checkout.folder / "workflow/longtail/training/train.py"
+    text = loop.read_text()
+    assert text.count("default=300.0") == 1
+    loop.write_text(text.replace("default=300.0", "default=0.0"))  # seconds between the periodic saves
     shutil.rmtree(conmix(workflow))
     for path in [workflow.folder / CELL, *workflow.files("logs/train/digits-ir10/conmix-*.log")]:
         path.unlink()
@@ -26,27 +37,51 @@ def conmix(workflow):
     return folder / "seed0"
 
 
-def test_a_preempted_and_then_terminated_training_ends_as_if_nothing_had_happened(cluster, submit, untrained, straight):
+def test_a_preempted_a_terminated_and_a_killed_training_end_as_if_nothing_had_happened(
+    cluster, submit, untrained, straight
+):
     run = submit(untrained, CELL)
 
     def attempts():
         """The jobs in which ConMix was trained so far."""
         return [job for job in cluster.jobs() if job.comment.startswith("rule_train_wildcards_digits-ir10_conmix-")]
 
-    def training_says(text):
-        logs = untrained.files("logs/train/digits-ir10/conmix-*.log")
-        return any(text in path.read_text() for path in logs)
+    def log():
+        """What the current attempt says: Snakemake removes the log of the one before."""
+        return "".join(path.read_text() for path in untrained.files("logs/train/digits-ir10/conmix-*.log"))
+
+    def saved():
+        """The last epoch and step at which the training was saved."""
+        names = [path.stem for path in untrained.files("state/**/[!.]*.pt")]
+        return max((numbers(r"-epoch(\d+)-step(\d+)$", name) for name in names), default=(0, 0))
+
+    def went_on():
+        """The epoch and step at which the current attempt went on."""
+        return numbers(r"Going on from epoch (\d+), step (\d+)\.", log())
 
     # An urgent job takes the whole node, at once.
-    run.wait_until(lambda: training_says("Training conmix"))
+    run.wait_until(lambda: saved() > (0, 0))
     cluster.command("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
     run.wait_until(lambda: attempts()[0].state == "PREEMPTED")
+    preempted = saved()
 
     # Slurm announces the end, as it does before a time limit and where preemption leaves time.
-    run.wait_until(lambda: len(attempts()) == 2 and training_says("Going on from epoch"))
+    run.wait_until(lambda: saved() > preempted)
+    assert went_on() == preempted
     cluster.command("scancel", "--signal=TERM", attempts()[1].id)
+    run.wait_until(lambda: attempts()[1].state == "FAILED")
+    terminated = saved()
+
+    # The node is lost: SIGKILL for what ran there. When it is back, Slurm starts the same job anew.
+    run.wait_until(lambda: saved() > terminated)
+    assert went_on() == terminated
+    cluster.command("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
+    run.wait_until(lambda: attempts()[2].restarts == 1)
+    assert "Stopped by" not in log()
+    cluster.command("scontrol", "update", "NodeName=localhost", "State=RESUME")
     output = run.succeed()
 
+    assert went_on() > terminated
     assert [job.state for job in attempts()] == ["PREEMPTED", "FAILED", "COMPLETED"]
     assert [job.memory for job in attempts()] == ["2000M", "4000M", "6000M"]
     assert [job.minutes for job in attempts()] == [31, 62, 93]
