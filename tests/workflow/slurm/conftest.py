@@ -137,10 +137,10 @@ class Cluster:
         return {"PATH": f"{self.root}/bin:{SYSTEM_PATH}"}
 
     def start(self, *command: str) -> None:
-        """Start a daemon in the foreground, so that the process id is its own."""
+        """Start a daemon in the foreground, so that the process id is its own; it does not outlive the tests."""
         with (self.log / f"{command[0]}.out").open("ab") as output:
             self.daemons[command[0]] = subprocess.Popen(
-                command,
+                ["setpriv", "--pdeathsig=TERM", *command],
                 env={**os.environ, "PATH": SYSTEM_PATH, "SLURM_CONF": str(self.configuration)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -261,7 +261,7 @@ class Run:
         python, _, _, *options = workflow.command(*arguments, "--cores", "all", "--profile", "slurm", *site)
         with self.written.open("wb") as output:
             self.process = subprocess.Popen(
-                [python, "-c", IMPATIENT, *options],
+                ["setpriv", "--pdeathsig=KILL", python, "-c", IMPATIENT, *options],
                 cwd=workflow.folder,
                 env={**workflow.environment, **cluster.environment},
                 stdin=subprocess.DEVNULL,
@@ -289,6 +289,12 @@ class Run:
         assert status == 0, self.said()[-6000:]
         return self.said()
 
+    def interrupt(self) -> str:
+        """Press Ctrl-C, and return what it has said at its end."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(PATIENCE) != 0, self.said()[-6000:]
+        return self.said()
+
     def stop(self) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -298,7 +304,7 @@ class Run:
 @pytest.fixture
 def cluster():
     """A cluster with nothing to do."""
-    missing = [name for name in (*DAEMONS, *COMMANDS) if shutil.which(name, path=SYSTEM_PATH) is None]
+    missing = [name for name in (*DAEMONS, *COMMANDS, "setpriv") if shutil.which(name, path=SYSTEM_PATH) is None]
     if missing:
         pytest.skip(f"Slurm is not installed (no {', '.join(missing)}); on Debian, .ci/install-slurm does it")
     running = Cluster()

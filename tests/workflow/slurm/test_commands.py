@@ -76,6 +76,19 @@ def test_a_job_is_submitted_once_and_its_number_comes_back(slurm):
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "7\n", "a warning\n")
 
 
+@pytest.mark.parametrize("command", ["sbatch", "sinfo"])
+def test_while_the_controller_is_away_a_command_waits(slurm, command):
+    slurm.says(
+        command,
+        'echo called >> "$CALLS"\n'
+        '[ "$(wc -l < "$CALLS")" -eq 3 ] || { echo "Unable to contact slurm controller (reason)" >&2; exit 1; }\n'
+        "echo 7",
+    )
+    slurm.says("sleep", "exit 0")
+    answer = slurm.answer(command, "-o", "a  b")
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "7\n", "")
+
+
 def test_a_refusal_is_passed_on(slurm):
     slurm.says("sbatch", "echo 'sbatch: error: invalid partition specified' >&2; exit 1")
     answer = slurm.answer("sbatch", "--parsable")

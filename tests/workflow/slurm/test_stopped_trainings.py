@@ -37,11 +37,7 @@ def conmix(workflow):
     return folder / "seed0"
 
 
-def test_a_preempted_a_terminated_and_a_killed_training_end_as_if_nothing_had_happened(
-    cluster, submit, untrained, straight
-):
-    run = submit(untrained, CELL)
-
+def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened(cluster, submit, untrained, straight):
     def attempts():
         """The jobs in which ConMix was trained so far."""
         return [job for job in cluster.jobs() if job.comment.startswith("rule_train_wildcards_digits-ir10_conmix-")]
@@ -59,35 +55,44 @@ def test_a_preempted_a_terminated_and_a_killed_training_end_as_if_nothing_had_ha
         """The epoch and step at which the current attempt went on."""
         return numbers(r"Going on from epoch (\d+), step (\d+)\.", log())
 
-    # An urgent job takes the whole node, at once.
+    # Ctrl-C cancels what is queued and running, and leaves no lock.
+    run = submit(untrained, CELL)
     run.wait_until(lambda: saved() > (0, 0))
+    assert "Traceback" not in run.interrupt()
+    cluster.wait_until(lambda: attempts()[0].state == "CANCELLED")
+    cancelled = saved()
+
+    # An urgent job takes the whole node, at once.
+    run = submit(untrained, CELL)
+    run.wait_until(lambda: saved() > cancelled)
+    assert went_on() == cancelled
     cluster.command("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
-    run.wait_until(lambda: attempts()[0].state == "PREEMPTED")
+    run.wait_until(lambda: attempts()[1].state == "PREEMPTED")
     preempted = saved()
 
     # Slurm announces the end, as it does before a time limit and where preemption leaves time.
     run.wait_until(lambda: saved() > preempted)
     assert went_on() == preempted
-    cluster.command("scancel", "--signal=TERM", attempts()[1].id)
-    run.wait_until(lambda: attempts()[1].state == "FAILED")
+    cluster.command("scancel", "--signal=TERM", attempts()[2].id)
+    run.wait_until(lambda: attempts()[2].state == "FAILED")
     terminated = saved()
 
     # The node is lost: SIGKILL for what ran there. When it is back, Slurm starts the same job anew.
     run.wait_until(lambda: saved() > terminated)
     assert went_on() == terminated
     cluster.command("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
-    run.wait_until(lambda: attempts()[2].restarts == 1)
+    run.wait_until(lambda: attempts()[3].restarts == 1)
     assert "Stopped by" not in log()
     cluster.command("scontrol", "update", "NodeName=localhost", "State=RESUME")
     output = run.succeed()
 
     assert went_on() > terminated
-    assert [job.state for job in attempts()] == ["PREEMPTED", "FAILED", "COMPLETED"]
-    assert [job.memory for job in attempts()] == ["2000M", "4000M", "6000M"]
-    assert [job.minutes for job in attempts()] == [31, 62, 93]
+    assert [job.state for job in attempts()] == ["CANCELLED", "PREEMPTED", "FAILED", "COMPLETED"]
+    assert [job.memory for job in attempts()] == ["2000M", "2000M", "4000M", "6000M"]
+    assert [job.minutes for job in attempts()] == [31, 31, 62, 93]
     assert output.count("Stopped by SIGTERM: saved in results/state/") == 2
     kept = untrained.files("logs/slurm/rule_train/digits-ir10_conmix-*/*.log")
-    assert [path.stem for path in kept] == [job.id for job in attempts()[:2]]
+    assert [path.stem for path in kept] == [job.id for job in attempts()[:3]]
 
     assert pq.read_table(untrained.folder / CELL).equals(pq.read_table(straight.folder / CELL))
     found, expected = (torch.load(conmix(w) / "checkpoint.pt", weights_only=True) for w in (untrained, straight))
