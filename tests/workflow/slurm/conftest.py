@@ -37,9 +37,10 @@ sys.exit(main())
 """
 GPUS = ("null", "zero")  # below /dev: Slurm wants a file for each
 
-# Urgent jobs end those of the default partition, which Slurm does not queue anew. Jobs are bound to the cores that they
-# ask for and die when they use more memory. What has ended is remembered until the end of the test. A command notices
-# within four seconds that the controller is away, and a job that is queued anew starts after ten.
+# Urgent jobs end those of the default partition, which Slurm does not queue anew. Jobs die when they use more memory
+# than they asked for, but are not bound to cores, which may be busy with something else. What has ended is remembered
+# until the end of the test. A command notices within four seconds that the controller is away, and a job that is queued
+# anew starts after ten.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
@@ -54,7 +55,6 @@ SlurmdSpoolDir={root}/spool
 SlurmctldPidFile={root}/slurmctld.pid
 SlurmdPidFile={root}/slurmd.pid
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/affinity
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=1,sched_interval=1,bf_interval=1
