@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -66,10 +67,29 @@ def test_the_default_profile_is_for_one_workstation() -> None:
 
 
 def test_the_slurm_profile_leaves_site_matters_to_the_site() -> None:
-    keys = set(profile("slurm"))
-    assert keys == {"executor", "jobs", "retries", "latency-wait", "slurm-logdir"}
-    assert profile("slurm")["executor"] == "slurm"
-    assert profile("slurm")["slurm-logdir"].startswith("results/logs/")
+    settings = profile("slurm")
+    assert settings["executor"] == "slurm"
+    assert settings["slurm-logdir"].startswith("results/logs/")
+    assert not {"default-resources", "set-resources", "slurm-array-jobs", "slurm-partition-config"} & set(settings)
+
+
+SUBMITTED = {
+    name: text
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    for name, text in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S)
+    if "localrule: True" not in text
+}
+
+
+@pytest.mark.parametrize("name", SUBMITTED)
+def test_a_rule_asks_for_what_a_cluster_needs_to_know(name: str) -> None:
+    text = SUBMITTED[name]
+    assert "mem_mb=" in text
+    assert "runtime=" in text
+    assert "retries:" not in text  # would count again within each job of a cluster
+    threads = re.search(r"^    threads: (\w+)$", text, re.M)
+    if threads is not None:
+        assert f"cpus_per_task={threads[1]}," in text  # threads are capped at the cores of the login node
 
 
 def test_every_setting_says_why() -> None:
@@ -82,10 +102,10 @@ def test_every_setting_says_why() -> None:
 def test_the_options_written_as_comments_exist(workflow: Path) -> None:
     """What a site is told to uncomment is accepted once it is uncommented."""
     path = workflow / "slurm" / "profile.yaml"
-    advice = path.read_text().split("#\n", 1)[1]
-    uncommented = "".join(line.removeprefix("# ") for line in advice.splitlines(keepends=True))
-    assert set(yaml.safe_load(uncommented)) == {"slurm-status-command", "slurm-no-account", "default-resources"}
-    path.write_text(path.read_text().split("#\n", 1)[0] + uncommented)
+    settings, advice = path.read_text().split("# Sites differ.", 1)
+    uncommented = "".join(line.removeprefix("# ") for line in advice.split("#\n", 1)[1].splitlines(keepends=True))
+    assert set(yaml.safe_load(uncommented)) == {"default-resources", "set-resources"}
+    path.write_text(settings + uncommented)
     if shutil.which("which") is None:
         pytest.skip("the Slurm plugin needs the program `which`")
     assert "train" in snakemake(workflow, "-n", "--cores", "all", "--profile", "slurm")

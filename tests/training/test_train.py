@@ -333,7 +333,12 @@ def test_slurm_decides_the_threads(monkeypatch):
     assert thread_count(3) == 3
     assert thread_count(None) is None
     monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 5, 7, 8}, raising=False)
+    assert thread_count(3) == 5
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")  # where jobs are not bound to their cores
+    assert thread_count(3) == 4
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
     assert thread_count(3) == 5
 
 

@@ -26,6 +26,7 @@ class Workflow:
     def __init__(self, folder: Path, config: str = CONFIG, checkout: Path = ROOT) -> None:
         self.folder = folder
         self.checkout = checkout
+        self.settings: dict[str, str] = {}  # variables of the environment
         if not (folder / "config.yaml").exists():
             (folder / "config.yaml").write_text(config)
             for name in ("profiles", "slurm", "envs"):
@@ -41,7 +42,7 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200"}
+        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200", **self.settings}
 
     def run(
         self, *arguments: str, cores: int = 2, before: Callable[[], Any] | None = None
@@ -130,6 +131,19 @@ def workflow(tmp_path):
 def longer(tmp_path):
     """A fresh working directory at a length at which there is something to interrupt."""
     return Workflow(tmp_path, EPOCHS)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A fresh checkout, which is its own working directory."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("envs", "profiles", "slurm", "workflow"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
+    return Workflow(folder, checkout=folder)
 
 
 @pytest.fixture

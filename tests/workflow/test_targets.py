@@ -32,8 +32,20 @@ def test_all_clustering_tables_resolve(workflow):
     assert done["figure"] == 7
 
 
-def test_the_slurm_profile_resolves_without_slurm(workflow):
-    assert jobs(workflow.succeed("--dry-run", "--profile", "slurm"))["train"] > 0
+def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
+    output = workflow.succeed(
+        "conmix_table2", "--dry-run", "--profile", "slurm", "--config", "budget=paper", "seeds=[0]"
+    )
+    groups = re.findall(r"Group job (\S+)", output)
+    assert len(groups) == len(set(groups)) == 15
+    assert "evaluate_cifar10-ir10_conmix-1000-" in "".join(groups)
+    local = {"split", "merge", "table", "conmix_table2"}
+    rest = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)", output, re.M)
+    submitted = [(name, resources) for name, resources in rest if name not in local]
+    assert {name for name, _ in submitted} == {"store", "train"}
+    assert len(submitted) == 21 + jobs(output)["store"]
+    assert {"gpu=1" in resources for name, resources in submitted if name == "train"} == {True}
+    assert {"gpu=1" in resources for name, resources in submitted if name == "store"} == {False}
 
 
 def test_a_cell_whose_method_is_not_there_names_it_and_what_exists(workflow):

@@ -11,7 +11,7 @@ rule cluster:
     benchmark:
         "results/benchmarks/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
     group:
-        "evaluate"
+        evaluation_group
     conda:
         "../../envs/tables.yaml"
     threads: train_threads
@@ -19,7 +19,7 @@ rule cluster:
         gpu=0,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=rising(60),
     params:
         clusterer=clusterer_spec,
         classes=number_of_classes,
@@ -41,8 +41,8 @@ rule project:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        mem_mb=rising(8000),
+        runtime=rising(60),
     params:
         projection=projection_spec,
     shell:

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 ROOT = str(Path(str(workflow.current_basedir)).parent)
+SLURM_COMMANDS = str(Path(ROOT).parent / "slurm" / "bin")
 sys.path.insert(0, ROOT)
 # Jobs import the package from this checkout, with the interpreter that runs Snakemake unless an environment is activated.
+# The Slurm executor asks this checkout's stand-ins for the states of its jobs; their files say why.
 os.environ.update(
     PYTHONPATH=ROOT,
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    PATH=os.pathsep.join(dict.fromkeys([SLURM_COMMANDS, str(Path(sys.executable).parent), *os.get_exec_path()])),
 )
 
 from longtail.errors import LongtailError
@@ -93,6 +95,14 @@ def run_of(wildcards):
     return Run(wildcards.kind, wildcards.cut, wildcards.run, int(wildcards.seed))
 
 
+def rising(amount):
+    """Memory or minutes that grow with every attempt, up to three times the amount.
+
+    More would not help what has failed three times, and would outgrow every node where attempts are lost to preemption.
+    """
+    return lambda wildcards, attempt: amount * min(attempt, 3)
+
+
 def resources_of(cut):
     """Threads, memory and GPU that a dataset's training asks for."""
     dataset, _ = STUDY.dataset_of(cut)
@@ -162,15 +172,30 @@ def parent_option(wildcards, input):
 
 def train_minutes(wildcards, attempt):
     epochs = STUDY.phase(wildcards.cut, wildcards.phase).epochs
-    return attempt * (30 + round(epochs * resources_of(wildcards.cut)["minutes_per_epoch"]))
+    return rising(30 + round(epochs * resources_of(wildcards.cut)["minutes_per_epoch"]))(wildcards, attempt)
 
 
 def train_memory(wildcards, attempt):
-    return attempt * resources_of(wildcards.cut)["mem_mb"]
+    return rising(resources_of(wildcards.cut)["mem_mb"])(wildcards, attempt)
 
 
 def train_gpus(wildcards):
     return resources_of(wildcards.cut)["gpu"]
+
+
+OWN_CLUSTERERS = {method.clusterer for method in STUDY.catalog.methods.values()}
+
+
+def evaluation_group(wildcards):
+    """Name of the cluster's job in which a rule of the evaluation runs: what follows from one training is one job.
+
+    Clusterers that no method calls its own, which tables compare, are jobs of their own: a group asks for the sum of
+    what may run side by side, and four clusterers would ask for more cores and memory than many a node has.
+    """
+    run = next(getattr(wildcards, name) for name in ("run", "phase", "control") if hasattr(wildcards, name))
+    name = f"evaluate_{wildcards.cut}_{run}_seed{wildcards.seed}"
+    clusterer = getattr(wildcards, "clusterer", None)
+    return name if clusterer in {None, *OWN_CLUSTERERS} else f"{name}_{clusterer}"
 
 
 def number_of_classes(wildcards):

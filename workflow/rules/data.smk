@@ -15,8 +15,8 @@ rule store:
     resources:
         gpu=0,
         cpus_per_task=4,
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=rising(8000),
+        runtime=rising(120),
     params:
         spec=store_spec,
     shell:
@@ -33,12 +33,13 @@ rule split:
         "results/logs/split/{cut}-{split}.log",
     benchmark:
         "results/benchmarks/split/{cut}-{split}.jsonl"
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         spec=split_spec,
         labels=labels_by_part,

@@ -13,6 +13,8 @@ rule embed:
         "results/logs/embed/{cut}/{phase}-seed{seed}-{features}-{split}.log",
     benchmark:
         "results/benchmarks/embed/{cut}/{phase}-seed{seed}-{features}-{split}.jsonl"
+    group:
+        evaluation_group
     conda:
         "../../envs/torch.yaml"
     threads: train_threads
@@ -20,7 +22,7 @@ rule embed:
         gpu=train_gpus,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
-        runtime=lambda wildcards, attempt: 20 * attempt,
+        runtime=rising(20),
     params:
         images=images_by_part,
     shell:
@@ -39,12 +41,14 @@ rule embed_control:
         "results/logs/embed/{cut}/{control}-seed{seed}-{features}-{split}.log",
     benchmark:
         "results/benchmarks/embed/{cut}/{control}-seed{seed}-{features}-{split}.jsonl"
+    group:
+        evaluation_group
     conda:
         "../../envs/torch.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(4000),
+        runtime=rising(10),
     params:
         data=data_spec,
         images=images_by_part,

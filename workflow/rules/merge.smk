@@ -15,8 +15,8 @@ rule merge:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(2000),
+        runtime=rising(10),
     params:
         config=artefact_config,
     shell:
@@ -38,8 +38,8 @@ rule cell:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         config=canonical(config),
     shell:

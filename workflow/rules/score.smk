@@ -13,13 +13,13 @@ rule score_assignment:
     benchmark:
         "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
     group:
-        "evaluate"
+        evaluation_group
     conda:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(2000),
+        runtime=rising(10),
     params:
         scorer=lambda wildcards: canonical({"name": wildcards.clusterer}),
     shell:
@@ -39,13 +39,13 @@ rule score_embedding:
     benchmark:
         "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{scorer}.jsonl"
     group:
-        "evaluate"
+        evaluation_group
     conda:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         scorer=scorer_spec,
     shell:

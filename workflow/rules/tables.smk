@@ -23,8 +23,8 @@ rule table:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
+        mem_mb=rising(2000),
+        runtime=rising(10),
     params:
         config=table_config,
         folder=lambda wildcards, output: str(Path(output.html).parent),

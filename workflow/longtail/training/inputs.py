@@ -59,7 +59,8 @@ def stores(pairs: Sequence[str]) -> dict[str, Path]:
 
 
 def thread_count(asked: int | None) -> int | None:
-    """CPU threads to compute with: in a Slurm job those it was given, else what was asked for."""
+    """CPU threads to compute with: in a Slurm job those it was given, bound to them or not, else those asked for."""
     if "SLURM_JOB_ID" in os.environ and hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        bound = len(os.sched_getaffinity(0))
+        return min(bound, int(os.environ.get("SLURM_CPUS_PER_TASK", bound)))
     return asked
