@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RESULTS = "results"
+FOLDERS = [f"{RESULTS}/{name}" for name in ("datasets", "phases", "controls", "state", "logs", "benchmarks")]
 
 
 def images(image_set: str, part: str) -> str:
