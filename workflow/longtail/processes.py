@@ -39,27 +39,33 @@ def claim(folder: str | os.PathLike[str]) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
+        if not _lock(file):
+            file.seek(0)
+            holder = file.read().strip() or "an unknown process"
+            file.close()
+            raise LongtailError(
+                f"Another workflow is at work on {path.parent.resolve()}: {holder}. Let it finish, or stop it there "
+                f"with Ctrl-C or `kill`; what it has finished is kept. Or run this one in a folder of its own."
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, started in {Path.cwd()}\n")
+        file.flush()
     except OSError as error:
         raise LongtailError(
             f"Cannot write {folder}: {error.strerror or error}. Check the folder's permissions and the free space."
         ) from error
+    return file
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether the file could be locked, or lies on a file system without locks: then Snakemake's own has to do."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read().strip() or "an unknown process"
-        file.close()
-        raise LongtailError(
-            f"Another workflow is at work on {Path(folder).resolve()}: {holder}. Let it finish, or stop it there with "
-            f"Ctrl-C or `kill`; what it has finished is kept. Or run this one in a folder of its own."
-        ) from error
+    except BlockingIOError:
+        return False
     except OSError:
-        return file  # a file system without locks: Snakemake's own has to do
-    with contextlib.suppress(OSError):  # who holds the folder is said as a courtesy; a full disk is the jobs' to report
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, started in {Path.cwd()}\n")
-        file.flush()
-    return file
+        return True
+    return True
 
 
 def end_with(workflow: int, every: float = 1.0) -> None:
