@@ -147,6 +147,14 @@ def checkout(tmp_path):
 
 
 @pytest.fixture
+def elsewhere(longer, tmp_path_factory):
+    """Another working directory with the same results, by a link, of which Snakemake's own lock knows nothing."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "results").symlink_to(longer.folder / "results")
+    return Workflow(folder, EPOCHS)
+
+
+@pytest.fixture
 def own_checkout(tmp_path):
     """A fresh working directory at toy length, with a copy of the checkout whose catalogue may be changed."""
     checkout = tmp_path / "checkout"

@@ -8,6 +8,7 @@ import pickle
 import resource
 import shutil
 import subprocess
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -174,6 +175,20 @@ def test_a_source_of_a_misspelt_kind(workflow):
     assert_nothing_of(workflow, IMAGES, LABELS)
 
 
+def test_a_source_that_another_program_is_still_writing(workflow, digits):
+    encoded, labels = digits
+    parquet_source(workflow, encoded, labels)
+    path = workflow.folder / "digits.parquet"
+    whole = path.read_bytes()
+    truncate(path)
+    message = workflow.refusal(LABELS)
+    for word in ("digits.parquet", "not a readable Parquet file"):
+        assert word in message
+    assert_nothing_of(workflow, IMAGES, LABELS)
+    path.write_bytes(whole)
+    workflow.succeed(LABELS)
+
+
 def test_a_truncated_image_in_a_parquet_file(workflow, digits):
     encoded, labels = digits
     parquet_source(workflow, [*encoded[:1234], encoded[1234][:50], *encoded[1235:]], labels)
@@ -322,6 +337,15 @@ def test_a_file_where_the_results_should_be(workflow):
     assert (workflow.folder / "results").read_text() == "my results\n"
 
 
+@pytest.mark.parametrize("name", ["phases", "datasets", "smoke"])
+def test_a_file_where_a_folder_below_the_results_should_be(workflow, name):
+    (workflow.folder / "results").mkdir()
+    (workflow.folder / "results" / name).write_text("mine\n")
+    message = workflow.refusal(CELL)
+    assert f"{workflow.folder / 'results' / name} is a file" in message
+    assert [path.name for path in workflow.files()] == [name]
+
+
 def test_a_file_where_a_folder_of_results_should_be(trained, tmp_path, jobs):
     workflow = trained.copy(tmp_path)
     target, command = jobs["embed"]
@@ -348,6 +372,26 @@ def test_a_read_only_folder_of_results(trained, tmp_path, jobs, request):
     assert "permissions" in message
 
 
+def test_results_that_may_only_be_read_are_refused_before_any_job(workflow, request):
+    mounted(request, workflow.folder / "results", "-t", "tmpfs", "-o", "ro", "tmpfs")
+    message = workflow.refusal(CELL)
+    assert message.startswith("error: Cannot write results: Read-only file system.")
+    assert "permissions" in message
+
+
+def test_a_disk_that_is_full_is_refused_before_any_job_and_goes_on_when_there_is_space(workflow, request):
+    results = workflow.folder / "results"
+    mounted(request, results, "-t", "tmpfs", "-o", "size=4m", "tmpfs")
+    with pytest.raises(OSError, match="No space"), (results / "fill").open("wb", buffering=0) as file:  # noqa: PT012
+        while True:
+            file.write(bytes(4096))
+    message = workflow.refusal(SPLIT)
+    assert message.startswith("error: Cannot write results: No space left on device.")
+    assert "free space" in message
+    (results / "fill").unlink()
+    workflow.succeed(SPLIT)
+
+
 def test_a_disk_that_is_full_while_images_are_stored(workflow):
     message = workflow.refusal(CELL, before=limit_files_to(64 * 1024))
     for word in (IMAGES, "File too large", "free space"):
@@ -366,6 +410,20 @@ def test_a_disk_that_is_full_when_a_training_ends(trained, tmp_path):
     for word in (relative(workflow, folder / "checkpoint.pt"), "free space"):
         assert word in message
     assert_nothing_of(workflow, *(relative(workflow, folder / name) for name in names))
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_written(trained, tmp_path, request):
+    workflow = trained.copy(tmp_path)
+    folder = phase(workflow, "sdclr")
+    target = relative(workflow, folder / "checkpoint.pt")
+    command = workflow.job(target)
+    size = (folder / "checkpoint.pt").stat().st_size
+    mounted(request, folder, "-t", "tmpfs", "-o", f"size={size // 2}", "tmpfs")
+    done = workflow.by_hand(command)
+    assert done.returncode == 1
+    assert f"error: Cannot write {target}: No space left on device." in done.stderr
+    assert not (folder / "checkpoint.pt").exists()
+    assert not workflow.leftovers()
 
 
 def test_a_disk_that_is_really_full(trained, tmp_path, jobs, request):
@@ -426,3 +484,16 @@ def test_a_truncated_table_of_metrics(trained, tmp_path):
     for word in (relative(workflow, broken), "Delete it and run the workflow again"):
         assert word in message
     assert_nothing_of(workflow, CELL)
+
+
+def test_the_clock_of_the_machine_that_made_an_input_is_ahead(workflow):
+    workflow.succeed(LABELS)
+    later = time.time() + 3600
+    os.utime(workflow.folder / LABELS, (later, later))
+    message = workflow.refusal(SPLIT)
+    for word in (LABELS, "clocks", "NTP", f"touch {LABELS}"):
+        assert word in message
+    assert_nothing_of(workflow, SPLIT)
+    os.utime(workflow.folder / LABELS)
+    workflow.succeed(SPLIT)
+    assert "Nothing to be done" in workflow.succeed(SPLIT, "--dry-run")

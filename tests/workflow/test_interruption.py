@@ -206,6 +206,78 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path
     assert workflow.leftovers() == litter
 
 
+def test_jobs_do_not_outlive_a_workflow_that_is_killed(longer, straight):
+    workflow = longer
+    process = start_and_wait_for(workflow, "conmix")
+    training = training_of(process)
+    process.kill()
+    end_of(process)
+    assert not psutil.wait_procs([training], timeout=120)[1]
+    assert "has ended without its jobs" in log(workflow, "conmix")
+    (stopped,) = re.findall(r"goes on from epoch (\d+), step (\d+)", log(workflow, "conmix"))
+    assert not outputs_of(workflow, "conmix")
+    assert len(states(workflow)) == 1
+    workflow.succeed("--unlock")
+    workflow.succeed(CELL)
+    assert f"Going on from epoch {stopped[0]}, step {stopped[1]}." in log(workflow, "conmix")
+    assert_as_if_nothing_had_happened(workflow, straight, "sdclr", "conmix")
+    assert_same_metrics(workflow, straight)
+    assert not workflow.leftovers()
+
+
+def test_a_second_workflow_is_refused_and_the_first_finishes_its_job_when_it_is_terminated(longer, elsewhere, straight):
+    workflow = longer
+    process = start_and_wait_for(workflow, "sdclr")
+    training = training_of(process)
+    training.suspend()
+    output = workflow.fail(CELL)
+    assert "cannot be locked" in output
+    assert "Traceback" not in output
+
+    message = elsewhere.refusal(CELL)
+    for word in (str(workflow.folder / "results"), f"process {process.pid} on ", f"started in {workflow.folder}"):
+        assert word in message
+
+    process.terminate()
+    training.resume()
+    output = end_of(process)
+    assert "Will exit after finishing currently running jobs" in output
+    assert "Traceback" not in output
+    assert_as_if_nothing_had_happened(workflow, straight, "sdclr")
+    assert not log(workflow, "conmix")
+    warmup = (folder(workflow, "sdclr") / "checkpoint.pt").stat()
+    workflow.succeed(CELL)
+    again = (folder(workflow, "sdclr") / "checkpoint.pt").stat()
+    assert (again.st_ino, again.st_mtime_ns) == (warmup.st_ino, warmup.st_mtime_ns)
+    assert_same_metrics(workflow, straight)
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
+    workflow = straight.copy(tmp_path)
+    phase = folder(workflow, "conmix")
+    command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
+    shutil.rmtree(phase)
+    process = subprocess.Popen(
+        [*command, "--checkpoint-seconds", "0"],
+        cwd=workflow.folder,
+        env=workflow.job_environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until(lambda: any(int(epoch) >= 12 for epoch in re.findall(r"epoch(\d+)", str(states(workflow)))), process)
+    process.kill()
+    process.communicate()
+    before, newest = [path for path in workflow.files("state/**/*.pt") if not path.name.startswith(".")][-2:]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    (epoch, step) = re.findall(r"-epoch(\d+)-step(\d+)", before.name)[0]
+    ended = workflow.by_hand(command)
+    assert ended.returncode == 0
+    assert f"Passing over a saved state: {relative(workflow, newest)} is truncated" in ended.stderr
+    assert f"Going on from epoch {int(epoch)}, step {int(step)}." in ended.stderr
+    assert_as_if_nothing_had_happened(workflow, straight, "conmix")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_that_trains_nothing_cleans_up_when_it_is_stopped(workflow, number):
     source = {"kind": "imagefolder", "name": "a pipe in which nothing comes", "lists": {"train": "list"}}

@@ -14,6 +14,7 @@ import sys
 import types
 
 from longtail.errors import LongtailError, unknown
+from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
     "plan": ("longtail.reporting.plan", "what there is to do, what it takes and what is there"),
@@ -47,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         spare_pandas()
         parser = argparse.ArgumentParser(prog=f"python -m longtail {arguments[0]}", description=what)
         command.add_arguments(parser)
-        command.run(parser.parse_args(arguments[1:]))
+        options = parser.parse_args(arguments[1:])
+        wait_for_clock(arguments)
+        command.run(options)
     except LongtailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -91,6 +94,8 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
             signal.signal(number, stop)
+    if os.environ.get(WORKFLOW):
+        end_with(int(os.environ[WORKFLOW]))
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

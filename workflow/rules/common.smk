@@ -16,6 +16,7 @@ os.environ.update(
 )
 
 from longtail.errors import LongtailError
+from longtail.processes import WORKFLOW, claim
 from longtail.study import layout
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
@@ -48,10 +49,24 @@ try:
 except LongtailError as error:
     refuse(error)
 
-if Path(layout.RESULTS).exists() and not Path(layout.RESULTS).is_dir():
-    refuse(f"{Path(layout.RESULTS).absolute()} is a file, but results go into a folder of that name. Move it away.")
-
 VIEW = layout.view(STUDY.config.view)
+
+for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
+    if Path(folder).exists() and not Path(folder).is_dir():
+        refuse(f"{Path(folder).absolute()} is a file, but results go into a folder of that name. Move it away.")
+
+os.environ[WORKFLOW] = str(os.getpid())
+
+
+CLAIMED = []
+
+
+onstart:
+    if "--nolock" not in sys.argv:  # with which `status` looks at a study that is running
+        try:
+            CLAIMED.append(claim(layout.RESULTS))  # open as long as this process lives
+        except LongtailError as error:
+            refuse(error)
 
 
 def one_of(names):

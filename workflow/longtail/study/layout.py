@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = "results"
+FOLDERS = [f"{RESULTS}/{name}" for name in ("datasets", "phases", "controls", "state", "logs", "benchmarks")]
 
 
 def images(image_set: str, part: str) -> str:

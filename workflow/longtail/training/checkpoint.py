@@ -65,11 +65,12 @@ def write(path: Path, checkpoint: Mapping[str, Any]) -> None:
     Raises:
         LongtailError: when the folder cannot be written or the disk is full.
     """
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save(dict(checkpoint), temporary)
-        except RuntimeError as error:  # torch's archive writer reports a full disk as one
-            raise OSError(str(error).splitlines()[0]) from error
+            torch.save(dict(checkpoint), file)
+        except RuntimeError as error:  # torch's archive writer covers up what was wrong with the file
+            first = error.__context__
+            raise first if isinstance(first, OSError) else OSError(str(error).splitlines()[0]) from error
 
 
 def read(path: Path) -> dict[str, Any]:
