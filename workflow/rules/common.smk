@@ -33,7 +33,7 @@ def with_numbers(value):
         return [with_numbers(item) for item in value]
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return value
 
 
