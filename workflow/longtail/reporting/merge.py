@@ -1,37 +1,60 @@
-"""``python -m longtail merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet."""
+"""``python -m longtail merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet.
+
+The files lie where the study says. The rule does not name them on the command line, as other rules do: some hundred
+of them are longer than the 128 KiB that Linux allows for the one argument that a shell gets its command in.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from longtail.errors import LongtailError
-from longtail.files import read_json, read_provenance, read_table, write_table
+from longtail.files import read_json, read_with_provenance, write_tables
 from longtail.study.plan import Measurement, load_study
 
+CHUNK = 1000
+"""Cells that are in memory at a time."""
 
-def merge(measurements: Sequence[Measurement], paths: Sequence[str]) -> pa.Table:
-    """Concatenate metric files and give every line the keys of its cell.
+
+def merged(measurements: Sequence[Measurement], revisions: set[str]) -> Iterator[pa.Table]:
+    """The lines of metric files with the keys of their cells, for some cells after the other.
 
     Args:
-        measurements: the cells, in the order of ``paths``.
-        paths: the files, as the workflow hands them over (they may lie under a prefix).
+        measurements: the cells.
+        revisions: filled with those of the code that made the files.
 
     Raises:
-        LongtailError: if a file is missing or unreadable, or the numbers of files and cells differ.
+        LongtailError: if a file is missing, unreadable, or of other columns than the first.
     """
-    if len(measurements) != len(paths):
-        raise LongtailError(f"{len(paths)} metric files were given for {len(measurements)} cells.")
-    tables = []
-    for measurement, path in zip(measurements, paths, strict=True):
-        table = read_table(path)
-        for name, value in measurement.keys.items():
+    schema: pa.Schema | None = None
+    for start in range(0, len(measurements), CHUNK):
+        chunk = measurements[start : start + CHUNK]
+        tables = []
+        for measurement in chunk:
+            table, made_by = read_with_provenance(measurement.path)
+            schema = schema or table.schema.remove_metadata()
+            if not table.schema.equals(schema):
+                raise LongtailError(
+                    f"{measurement.path} has other columns than the files it is merged with: "
+                    f"{_columns(table.schema)} instead of {_columns(schema)}. Delete it and run the workflow again."
+                )
+            tables.append(table.replace_schema_metadata(None))
+            revisions.add(str(made_by.get("revision")))
+        lines = pa.concat_tables(tables)
+        cell_of_line = np.repeat(np.arange(len(chunk)), [len(table) for table in tables])
+        for name, value in chunk[0].keys.items():
             kind = pa.int64() if isinstance(value, int) else pa.string()
-            table = table.append_column(name, pa.array([value] * len(table), type=kind))
-        tables.append(table.replace_schema_metadata(None))
-    return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+            values = pa.array([measurement.keys[name] for measurement in chunk], kind)
+            lines = lines.append_column(name, values.take(pa.array(cell_of_line)))
+        yield lines
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--artefact", nargs=2, metavar=("PAPER", "NAME"), help="a table or figure")
     what.add_argument("--cell", nargs=3, metavar=("METHOD", "CUT", "SEED"), help="a single cell")
-    parser.add_argument("--metrics", nargs="*", default=[], help="the cells' files, in the order of the study")
     parser.add_argument("--out", required=True)
 
 
@@ -52,6 +74,6 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         method, cut, seed = arguments.cell
         measurements = study.cell_measurements(method, cut, int(seed))
-    origins = {path: read_provenance(path) for path in arguments.metrics}
-    merged = merge(measurements, arguments.metrics)
-    write_table(arguments.out, merged, revisions=sorted({str(origin.get("revision")) for origin in origins.values()}))
+    revisions: set[str] = set()
+    tables = merged(measurements, revisions) if measurements else [pa.table({})]
+    write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions)})
