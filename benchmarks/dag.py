@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import ROOT
+from benchmarks.process import Process, run_python
 from benchmarks.report import Row, growth, machine, median, parser, positive, report
 from longtail.study.plan import load_study
 
 NO_WORK = Path(__file__).with_name("no_work.py")
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that has ended well.
-
-    Attributes:
-        seconds: that passed.
-        cpu_seconds: of it and of its children.
-        peak_mb: most memory of the largest of them.
-        output: what it printed.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-    output: str
 
 
 class Checkout:
@@ -68,29 +47,9 @@ class Checkout:
         return self.run("-m", "snakemake", "--cores", str(self.cores), *arguments)
 
     def run(self, *arguments: str) -> Process:
-        """Run Python to the end.
-
-        Raises:
-            subprocess.CalledProcessError: if it fails, after printing what it said.
-        """
-        environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache")}
-        environment["PYTHONPATH"] = str(self.folder / "workflow")
-        command = [sys.executable, *arguments]
-        with tempfile.TemporaryFile("w+") as output:
-            began = time.perf_counter()
-            child = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
-            )
-            _, status, used = os.wait4(child.pid, 0)
-            seconds = time.perf_counter() - began
-            child.returncode = os.waitstatus_to_exitcode(status)
-            output.seek(0)
-            printed = output.read()
-        if child.returncode != 0:
-            print(printed[-4000:], file=sys.stderr)
-            raise subprocess.CalledProcessError(child.returncode, command)
-        unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
-        return Process(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / unit, printed)
+        """Run Python to the end."""
+        environment = {"XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": str(self.folder / "workflow")}
+        return run_python(self.folder, environment, *arguments)
 
 
 def main() -> None:

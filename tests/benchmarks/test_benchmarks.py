@@ -74,3 +74,9 @@ def test_dag(tmp_path: Path) -> None:
     tables = run("dag", tmp_path, "--target", "digits_figure2", "--cells", "3", "6", "--run-cells", "3")
     assert [(row["cells"], row["seeds"]) for row in tables["plan"]] == [(3, 1), (6, 2)]
     assert tables["plan"][0]["jobs"] == tables["run"][0]["jobs"]
+
+
+def test_merge(tmp_path: Path) -> None:
+    rows = run("merge", tmp_path, "--cells", "18", "36", "--repeats", "1")["merge"]
+    assert [(row["cells"], row["files"]) for row in rows] == [(18, 18), (36, 36)]
+    assert rows[0]["merged_mb"] < rows[1]["merged_mb"]

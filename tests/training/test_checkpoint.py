@@ -119,7 +119,8 @@ def write_states(folder, spec, steps):
     states = checkpoint.StateFolder(folder, spec)
     module = torch.nn.Linear(2, 2)
     for step in steps:
-        states.save({**checkpoint.contents(spec, module, {}, 0, step), "progress": {"step": step}})
+        progress = {"sums": {}, "seconds": 0.0, "history": []}
+        states.save({**checkpoint.contents(spec, module, {}, 0, step), "progress": progress})
     return states
 
 

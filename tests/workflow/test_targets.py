@@ -21,6 +21,14 @@ def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow
     assert done["table"] == done["merge"] == done["conmix_table2"] == 1
 
 
+def test_merging_does_not_name_its_files_on_the_command_line(workflow):
+    """A thousand would be longer than what Linux allows for a shell's command."""
+    output = workflow.succeed("digits_table1", "--dry-run", "--printshellcmds", "--config", "seeds=[0]")
+    (command,) = re.findall(r"(python -m longtail merge .*)$", output, re.M)
+    assert "--out results/smoke/metrics/digits/table1.parquet" in command
+    assert "metrics/kmeans.parquet" not in command
+
+
 def test_a_table_by_its_file(workflow):
     output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper", "seeds=[0]")
     assert jobs(output)["train"] == 21
@@ -74,9 +82,16 @@ def test_numbers_within_lists_and_mappings_of_the_command_line(workflow):
         (["--config", "protokol=paper"], "Did you mean 'protocol'"),
         (["results/smoke/cells/conmix/digits-h100-ir0/seed0.parquet"], "at least 1"),
         (["conmix_table22"], "conmix_table22"),
+        (["--config", "budget=../x"], "There is no budget '../x'"),
+        (["--config", "targets=[../x]"], "There is no target '../x'"),
+        (["--config", "data={../x: {kind: parquet, name: mine}}"], "'../x'"),
+        (["--config", f"seeds=[{'9' * 5000}]"], "seeds"),
+        (["results/../../x/cells/conmix/digits-h100-ir10/seed0.parquet"], "MissingRuleException"),
+        (["results/smoke/cells/conmix/../digits-h100-ir10/seed0.parquet"], "MissingRuleException"),
+        (["results/datasets/../../x/train/images.npy"], "MissingRuleException"),
     ],
 )
-def test_a_misspelling_ends_in_one_message(workflow, arguments, message):
+def test_a_misspelling_or_a_way_out_of_the_results_ends_in_one_message(workflow, arguments, message):
     output = workflow.fail(*arguments, "--dry-run")
     assert message in output
     assert "Traceback" not in output

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import json
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from longtail import __version__
@@ -107,6 +109,31 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, **facts: Any) -> 
         pq.write_table(described, temporary, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
+def write_tables(
+    path: str | os.PathLike[str], tables: Iterable[pa.Table], facts: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Write tables one after the other into one file, as :func:`write_table` does, of which only one is in memory.
+
+    Args:
+        path: the file.
+        tables: at least one, all of one schema.
+        facts: called when all tables are written, for what only then is known of their making.
+    """
+    remaining = iter(tables)
+    first = next(remaining)
+    schema = first.schema.remove_metadata()
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(
+            temporary, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+        ) as writer,
+    ):
+        for table in itertools.chain([first], remaining):
+            writer.write_table(table.replace_schema_metadata(None))
+        described = json.dumps(provenance(**facts()), sort_keys=True)
+        writer.add_key_value_metadata({PROVENANCE_KEY.decode(): described})
+
+
 def read_json(text: str, what: str) -> dict[str, Any]:
     """The JSON object that an option gives, or names as the file after an ``@``.
 
@@ -147,12 +174,16 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
-def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None, null: Sequence[str] = ()
+) -> pa.Table:
     """Read a Parquet file, or say what is wrong with it.
 
     Args:
         path: the file.
         columns: the columns needed; all when None.
+        null: columns of which only the lines are wanted that hold nothing in any of them; the others are never all in
+            memory.
 
     Raises:
         LongtailError: if the file is missing, truncated, damaged, no Parquet, or lacks one of ``columns``.
@@ -164,7 +195,16 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
             raise LongtailError(
                 f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, present))}."
             )
-        return file.read(columns=list(columns) if columns is not None else None)
+        wanted = list(columns) if columns is not None else None
+        if not set(null) & set(present):
+            return file.read(columns=wanted)
+        batches = [batch.filter(_empty(batch, null)) for batch in file.iter_batches(columns=wanted)]
+        return pa.Table.from_batches(batches, schema=None if batches else file.schema_arrow)
+
+
+def _empty(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
+    """Which lines of a batch hold nothing in the columns of these names."""
+    return functools.reduce(pc.and_, [batch.column(name).is_null() for name in names if name in batch.schema.names])
 
 
 def read_provenance(path: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -174,5 +214,23 @@ def read_provenance(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         LongtailError: if the file is missing or no Parquet.
     """
     with _opened(path) as file:
-        stored = (file.schema_arrow.metadata or {}).get(PROVENANCE_KEY)
-    return json.loads(stored) if stored else {}
+        return _provenance(file)
+
+
+def read_with_provenance(path: str | os.PathLike[str]) -> tuple[pa.Table, Mapping[str, Any]]:
+    """:func:`read_table` and :func:`read_provenance`, of a file that is opened once.
+
+    Raises:
+        LongtailError: if the file is missing, truncated, damaged or no Parquet.
+    """
+    with _opened(path) as file:
+        return file.read(), _provenance(file)
+
+
+def _provenance(file: pq.ParquetFile) -> Mapping[str, Any]:
+    stored = (file.metadata.metadata or {}).get(PROVENANCE_KEY)
+    try:
+        facts = json.loads(stored) if stored else {}
+    except ValueError as error:  # another program's, or damaged
+        raise OSError(f"its metadata is no JSON: {error}") from error
+    return facts if isinstance(facts, dict) else {}

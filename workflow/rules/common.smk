@@ -36,7 +36,7 @@ def with_values(value):
         return [with_values(item) for item in value]
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -1,4 +1,5 @@
-# All cells of one table or figure in one file; or one cell asked for directly.
+# All cells of one table or figure in one file; or one cell asked for directly. The command knows its inputs from the
+# study: ten thousand paths do not fit on a command line.
 
 
 rule merge:
@@ -21,7 +22,7 @@ rule merge:
         config=artefact_config,
     shell:
         "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
-        " --out {output} --metrics {input} > {log} 2>&1"
+        " --out {output} > {log} 2>&1"
 
 
 rule cell:
@@ -44,4 +45,4 @@ rule cell:
         config=canonical(config),
     shell:
         "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
-        " --out {output} --metrics {input} > {log} 2>&1"
+        " --out {output} > {log} 2>&1"

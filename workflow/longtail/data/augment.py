@@ -120,19 +120,22 @@ class Augmentation:
         self.ratio = _range(spec, "crop_ratio", (3 / 4, 4 / 3), 0.0, math.inf)
         self.crops = spec.get("crop_scale") is not None
         interpolation = spec.get("interpolation") or "bilinear"
-        if interpolation not in FILTERS:
+        if not isinstance(interpolation, str) or interpolation not in FILTERS:
             raise unknown("interpolation", interpolation, FILTERS)
         self.interpolation = interpolation
         self.flip = _probability("flip", spec.get("flip") or 0.0)
         self.grayscale = _probability("grayscale", spec.get("grayscale") or 0.0)
         jitter = spec.get("jitter") or {"probability": 0.0}
+        for name, inner in (("jitter", jitter), ("blur", spec.get("blur") or {})):
+            if not isinstance(inner, Mapping):
+                raise LongtailError(f"{name} of an augmentation is {inner!r}; it must be a mapping.")
         strengths = ["brightness", "contrast", "saturation", "hue"]
         check_keys("a colour jitter", jitter, ["probability", *strengths], required=["probability"])
         self.jitter = _Jitter(**jitter)
         _probability("jitter.probability", self.jitter.probability)
         for name in strengths:
             value, most = jitter.get(name, 0.0), 0.5 if name == "hue" else math.inf
-            if not 0 <= value <= most:
+            if not _is_number(value) or not 0 <= value <= most:
                 raise LongtailError(f"jitter.{name} of an augmentation is {value}; it must lie in [0, {most:g}].")
         self.blur = None
         if spec.get("blur"):
@@ -433,8 +436,12 @@ class Normalization:
         return (images - self.mean).div_(self.std)
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _probability(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
+    if not _is_number(value) or not 0 <= value <= 1:
         raise LongtailError(f"{name} of an augmentation is {value}; a probability lies in [0, 1].")
     return value
 
@@ -444,7 +451,8 @@ def _range(
 ) -> tuple[float, float]:
     """The pair of numbers ``spec[key]``, increasing, greater than ``above`` and at most ``most``."""
     value = spec.get(key) or default
-    if value is None or len(value) != 2 or not above < value[0] <= value[1] <= most:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(_is_number(end) for end in value)
+    if value is None or not pair or not above < value[0] <= value[1] <= most:
         raise LongtailError(
             f"{key} of an augmentation is {value}; it must be [low, high] with {above:g} < low <= high."
         )

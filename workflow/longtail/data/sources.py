@@ -8,6 +8,7 @@ Sec. 5.1.1 and its official code, LZX-001/ConMix). Decoding is apart from listin
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -18,12 +19,19 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
 from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
+
+BY_PART = ("files", "folders", "lists")
+"""Options of sources that give a path, or several, for each part."""
+
+LARGEST_SIDE = 16_384
+MOST_CLASSES = 1_000_000
 
 
 class Sample(NamedTuple):
@@ -72,14 +80,24 @@ class ImageSet:
         known = [field.name for field in fields(cls)]
         check_keys("the specification of an image set", spec, known, required=known)
         for key in ("classes", "image_size", "channels"):
-            if not is_count(spec[key]):
-                raise LongtailError(f"{key} of {spec['images']} is {spec[key]!r}; it must be a positive integer.")
+            if not is_count(spec[key], LARGEST_SIDE if key == "image_size" else MOST_CLASSES):
+                raise LongtailError(
+                    f"{key} of {spec['images']} is {spec[key]!r}; it must be a positive integer, and no huge one."
+                )
         if spec["channels"] not in (1, 3):
             raise LongtailError(f"channels of {spec['images']} is {spec['channels']}; images have 1 or 3 channels.")
+        if not isinstance(spec["images"], str):
+            raise LongtailError(f"images is {spec['images']!r}; it must be the name of the set.")
         if not isinstance(spec["parts"], dict) or not spec["parts"] or not all(map(is_count, spec["parts"].values())):
             raise LongtailError(f"parts of {spec['images']} must give a number of images per part: {spec['parts']!r}.")
         if not isinstance(spec["source"], dict):
             raise LongtailError(f"source of {spec['images']} must be a mapping with a kind: {spec['source']!r}.")
+        for key, value in spec["source"].items():
+            if not _fits(key, value):
+                raise LongtailError(
+                    f"{key!r} in the source of {spec['images']} is {value!r}; {', '.join(BY_PART)} give paths by part, "
+                    f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, and every other option is text."
+                )
         return cls(**spec)
 
     @property
@@ -208,11 +226,10 @@ class ParquetSource:
         files = self.files[part]
         for name in [files] if isinstance(files, str) else files:
             path = Path(self.root) / name
+            _require_file(path, self.obtain)
             try:
                 with pq.ParquetFile(path) as file:
                     yield from self._rows(path, file)
-            except FileNotFoundError as error:
-                raise LongtailError(f"{path} does not exist. {self.obtain}".rstrip()) from error
             except (OSError, pa.ArrowException) as error:
                 raise LongtailError(
                     f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
@@ -221,13 +238,14 @@ class ParquetSource:
     def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
         schema = file.schema_arrow
         for role, name in (("image", self.image), ("label", self.label)):
-            if name not in schema.names:
+            if schema.names.count(name) != 1:
                 raise LongtailError(
-                    f"{path} has no {role} column {name!r}; it has {', '.join(schema.names)}. "
+                    f"{path} has {schema.names.count(name) or 'no'} {role} column {name!r}; it has "
+                    f"{', '.join(schema.names)}. "
                     f"Name the right one as {role!r} in the source of these images."
                 )
         image_type = schema.field(self.image).type
-        if not pa.types.is_struct(image_type) or image_type.get_field_index("bytes") < 0:
+        if not pa.types.is_struct(image_type) or not _is_binary(image_type):
             raise LongtailError(
                 f"Column {self.image!r} of {path} is {image_type}; images must be struct<bytes: binary, path: string>."
             )
@@ -237,7 +255,7 @@ class ParquetSource:
             )
         row = 0
         for batch in file.iter_batches(batch_size=256, columns=[self.image, self.label]):
-            images = batch.column(self.image).field("bytes").to_pylist()
+            images = pc.struct_field(batch.column(self.image), "bytes").to_pylist()
             for data, label in zip(images, batch.column(self.label).to_pylist(), strict=True):
                 if data is None or label is None:
                     column = self.image if data is None else self.label
@@ -281,6 +299,7 @@ class ImageFolderSource:
     def _found(self, folder: Path) -> Iterator[Sample]:
         from torchvision.datasets import ImageFolder
 
+        _require_no_circle(folder)
         try:
             found = ImageFolder(str(folder)).samples
         except OSError as error:  # also for a folder without classes or a class without images
@@ -289,10 +308,9 @@ class ImageFolderSource:
             yield Sample(path, Path(path), label)
 
     def _listed(self, path: Path) -> Iterator[Sample]:
+        _require_file(path, self.obtain)
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError as error:
-            raise LongtailError(f"{path} does not exist. {self.obtain}".rstrip()) from error
         except (OSError, UnicodeDecodeError) as error:
             raise LongtailError(f"{path} is not a readable list of images: {error}.") from error
         for number, line in enumerate(lines, start=1):
@@ -305,12 +323,52 @@ class ImageFolderSource:
                 raise LongtailError(f"Line {number} of {path} is not 'path label': {line!r}.") from error
 
 
+def _require_file(path: Path, obtain: str) -> None:
+    """Nothing but a file is opened: reading a named pipe would wait for ever, and a device never end."""
+    try:
+        exists, is_file = path.exists(), path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise LongtailError(f"{path} cannot be read: {error.strerror}. {obtain}".rstrip()) from error
+    if not is_file:
+        raise LongtailError(f"{path} {'is no file' if exists else 'does not exist'}. {obtain}".rstrip())
+
+
+def _require_no_circle(folder: Path) -> None:
+    """Links may lead elsewhere, but not to a folder that they lie in: several such would never be walked to an end."""
+    for root, names, _ in os.walk(folder, followlinks=True):
+        for path in (Path(root, name) for name in names):
+            if path.is_symlink() and os.path.realpath(path) in map(os.path.realpath, path.parents):
+                raise LongtailError(f"The link {path} leads in a circle, back to a folder that it lies in. Remove it.")
+
+
+def _is_binary(image_type: pa.StructType) -> bool:
+    position = image_type.get_field_index("bytes")
+    return position >= 0 and any(
+        check(image_type.field(position).type)
+        for check in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    )
+
+
 SOURCES: Mapping[str, type[Source]] = {
     "sklearn": SklearnSource,
     "torchvision": TorchvisionSource,
     "parquet": ParquetSource,
     "imagefolder": ImageFolderSource,
 }
+
+
+def _fits(key: str, value: Any) -> bool:
+    """Whether an option of a source is of the right type; null stands for its default."""
+    if value is None:
+        return key not in ("root", "image", "label", "obtain", "dataset")
+    if key in ("resize", "crop"):
+        return is_count(value, LARGEST_SIDE)
+    if key not in BY_PART:
+        return isinstance(value, str)
+    if not isinstance(value, Mapping):
+        return False
+    lists = [[paths] if key != "files" or isinstance(paths, str) else paths for paths in value.values()]
+    return all(isinstance(paths, list) and all(isinstance(path, str) for path in paths) for paths in lists)
 
 
 def open_source(image_set: ImageSet) -> Source:
@@ -391,6 +449,8 @@ def decode(sample: Sample, image_set: ImageSet) -> np.ndarray:
 def _open(content: np.ndarray | bytes | Path) -> Image.Image:
     if isinstance(content, np.ndarray):
         return Image.fromarray(content)
+    if isinstance(content, Path) and content.exists() and not content.is_file():
+        raise OSError("it is no file")  # a named pipe would be waited for, for ever
     with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
         if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")  # Pillow itself only warns here
@@ -399,7 +459,9 @@ def _open(content: np.ndarray | bytes | Path) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Pillow clips 16-bit grey values at 255 when it converts; here they are scaled."""
+    """Pillow clips 16-bit grey values at 255 when it converts; here they are scaled. What floats mean is unknown."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; store it with 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)

@@ -18,6 +18,6 @@ def check_keys(what: str, mapping: Mapping[str, Any], known: Sequence[str], requ
         raise LongtailError(f"{what[0].upper()}{what[1:]} lacks {', '.join(missing)}: {dict(mapping)!r}.")
 
 
-def is_count(value: object) -> bool:
-    """Whether ``value`` is a positive integer (``True`` is not)."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def is_count(value: object, most: int = 2**31 - 1) -> bool:
+    """Whether ``value`` is a positive integer (``True`` is not) up to ``most``."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= most

@@ -75,6 +75,9 @@ class SplitSpec:
             raise LongtailError(f"pool of {name} is {spec['pool']!r}; it must list at least one part.")
         if spec["test"] is not None and not (spec["test"] and _names(spec["test"])):
             raise LongtailError(f"test of {name} is {spec['test']!r}; it must be null or list at least one part.")
+        shots = spec.get("shots")
+        if shots is not None and not (isinstance(shots, list) and all(type(number) is int for number in shots)):
+            raise LongtailError(f"shots of {name} is {shots!r}; it must be null or three counts of classes.")
         return cls(**spec)
 
     def parts(self, split: str) -> Sequence[str]:

@@ -21,6 +21,9 @@ CELL_KEYS = ("method", "settings", "dataset", "ratio", "split", "features", "sco
 METRIC_COLUMNS = ("trial", "metric", "class", "cluster", "parameter", "value", "unit", "seed", *CELL_KEYS)
 """The columns of a merged metrics file that reporting reads."""
 
+PART_COLUMNS = ("class", "cluster", "parameter")
+"""What a value belongs to that is not one of the whole cell; tables show those of whole cells only."""
+
 FRAME_TYPES = {
     "paper": "str",
     "table": "str",
@@ -66,7 +69,7 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
     """
     if metrics.empty:
         return {}
-    whole = metrics[metrics["class"].isna() & metrics["cluster"].isna() & metrics["parameter"].isna()]
+    whole = metrics[metrics[list(PART_COLUMNS)].isna().all(axis=1)]
     keys = [*CELL_KEYS, "metric"]
     twice = whole.duplicated([*keys, "seed", "trial"])
     if twice.any():

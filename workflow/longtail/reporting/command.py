@@ -26,13 +26,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out-dir", required=True, help="folder that the finished files go to")
 
 
-def read_metrics(path: str, columns: Sequence[str]) -> pd.DataFrame:
+def read_metrics(path: str, columns: Sequence[str], null: Sequence[str] = ()) -> pd.DataFrame:
     """Merged metrics; a file without any column, which is what merging no cell gives, becomes an empty frame.
+
+    Args:
+        path: the file.
+        columns: that it must have, if it has any.
+        null: columns of which only the lines are read that hold nothing in any of them.
 
     Raises:
         LongtailError: if the file is missing, unreadable, or lacks one of ``columns``.
     """
-    merged = read_table(path)
+    merged = read_table(path, null=null)
     missing = [name for name in columns if name not in merged.column_names]
     if missing and merged.column_names:
         raise LongtailError(f"{path} lacks the column {', '.join(map(repr, missing))}; merge it again.")

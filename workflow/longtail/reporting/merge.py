@@ -1,56 +1,61 @@
-"""``python -m longtail merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet."""
+"""``python -m longtail merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet.
+
+The files lie where the study says. The rule does not name them on the command line, as other rules do: some hundred
+of them are longer than the 128 KiB that Linux allows for the one argument that a shell gets its command in.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from longtail.errors import LongtailError
-from longtail.files import read_json, read_provenance, read_table, write_table
+from longtail.files import read_json, read_with_provenance, write_tables
 from longtail.study.plan import Measurement, load_study
 
-
-def computed(measurements: Sequence[Measurement], paths: Sequence[str]) -> list[Measurement]:
-    """The cells that are computed already, when ``paths`` are the files of these alone.
-
-    Args:
-        measurements: all cells, in the order of the study.
-        paths: the files that exist, in the same order (they may lie under a prefix).
-
-    Raises:
-        LongtailError: if a file belongs to no cell.
-    """
-    found: list[Measurement] = []
-    for measurement in measurements:
-        if len(found) < len(paths) and f"/{paths[len(found)]}".endswith(f"/{measurement.path}"):
-            found.append(measurement)
-    if len(found) < len(paths):
-        raise LongtailError(f"{paths[len(found)]} is no metric file of these cells, or stands out of their order.")
-    return found
+CHUNK = 1000
+"""Cells that are in memory at a time."""
 
 
-def merge(measurements: Sequence[Measurement], paths: Sequence[str]) -> pa.Table:
-    """Concatenate metric files and give every line the keys of its cell.
+def merged(measurements: Sequence[Measurement], revisions: set[str]) -> Iterator[pa.Table]:
+    """The lines of metric files with the keys of their cells, for some cells after the other.
 
     Args:
-        measurements: the cells, in the order of ``paths``.
-        paths: the files, as the workflow hands them over (they may lie under a prefix).
+        measurements: the cells.
+        revisions: filled with those of the code that made the files.
 
     Raises:
-        LongtailError: if a file is missing or unreadable, or the numbers of files and cells differ.
+        LongtailError: if a file is missing, unreadable, or of other columns than the first.
     """
-    if len(measurements) != len(paths):
-        raise LongtailError(f"{len(paths)} metric files were given for {len(measurements)} cells.")
-    tables = []
-    for measurement, path in zip(measurements, paths, strict=True):
-        table = read_table(path)
-        for name, value in measurement.keys.items():
+    schema: pa.Schema | None = None
+    for start in range(0, len(measurements), CHUNK):
+        chunk = measurements[start : start + CHUNK]
+        tables = []
+        for measurement in chunk:
+            table, made_by = read_with_provenance(measurement.path)
+            schema = schema or table.schema.remove_metadata()
+            if not table.schema.equals(schema):
+                raise LongtailError(
+                    f"{measurement.path} has other columns than the files it is merged with: "
+                    f"{_columns(table.schema)} instead of {_columns(schema)}. Delete it and run the workflow again."
+                )
+            tables.append(table.replace_schema_metadata(None))
+            revisions.add(str(made_by.get("revision")))
+        lines = pa.concat_tables(tables)
+        cell_of_line = np.repeat(np.arange(len(chunk)), [len(table) for table in tables])
+        for name, value in chunk[0].keys.items():
             kind = pa.int64() if isinstance(value, int) else pa.string()
-            table = table.append_column(name, pa.array([value] * len(table), type=kind))
-        tables.append(table.replace_schema_metadata(None))
-    return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+            values = pa.array([measurement.keys[name] for measurement in chunk], kind)
+            lines = lines.append_column(name, values.take(pa.array(cell_of_line)))
+        yield lines
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} ({field.type})" for field in schema)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--artefact", nargs=2, metavar=("PAPER", "NAME"), help="a table or figure")
     what.add_argument("--cell", nargs=3, metavar=("METHOD", "CUT", "SEED"), help="a single cell")
-    parser.add_argument("--metrics", nargs="*", default=[], help="the cells' files, in the order of the study")
     parser.add_argument("--out", required=True)
 
 
@@ -71,11 +75,8 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         method, cut, seed = arguments.cell
         measurements = study.cell_measurements(method, cut, int(seed))
-    found = computed(measurements, arguments.metrics) if study.config.partial else measurements
-    merged = merge(found, arguments.metrics)
-    write_table(
-        arguments.out,
-        merged,
-        revisions=sorted({str(read_provenance(path).get("revision")) for path in arguments.metrics}),
-        cells={"merged": len(found), "wanted": len(measurements)},
-    )
+    found = [cell for cell in measurements if Path(cell.path).exists()] if study.config.partial else measurements
+    revisions: set[str] = set()
+    tables = merged(found, revisions) if found else [pa.table({})]
+    cells = {"merged": len(found), "wanted": len(measurements)}
+    write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), "cells": cells})

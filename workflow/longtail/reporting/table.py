@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from longtail import files
 from longtail.reporting import formats
-from longtail.reporting.aggregate import METRIC_COLUMNS, tidy
+from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS, tidy
 from longtail.reporting.command import add_common_arguments, labelled, read_metrics
 from longtail.reporting.grid import arrange
 
@@ -90,5 +90,5 @@ def run(arguments: argparse.Namespace) -> None:
     from longtail.study.plan import load_study
 
     plan = load_study(files.read_json(arguments.config, "--config")).table(arguments.paper, arguments.table)
-    metrics = read_metrics(arguments.metrics, METRIC_COLUMNS)
+    metrics = read_metrics(arguments.metrics, METRIC_COLUMNS, null=PART_COLUMNS)
     render_table(labelled(plan, arguments.metrics), metrics).write(Path(arguments.out_dir), arguments.table)

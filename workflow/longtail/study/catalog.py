@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ def _published(path: Path) -> Mapping[PublishedKey, Published]:
                     std=float(line["std"]) if line["std"] else None,
                     note=line["note"],
                 )
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise LongtailError(f"{path} is not a table of published numbers: {error!r}.") from error
     return values
 
@@ -246,8 +247,7 @@ def load(root: Path = CATALOG) -> Catalog:
             _merge(entries, document.get(kind), kind[:-1], path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
-    planned = documents.read_yaml(root / "planned.yaml")
-    clustering = documents.read_yaml(root / "clusterers.yaml")
+    planned, clustering = _single(root, "planned"), _single(root, "clusterers")
     methods = {name: _method(name, entry, objectives) for name, entry in raw["methods"].items()}
     for method in methods.values():
         if method.clusterer not in clustering["clusterers"]:
@@ -259,7 +259,7 @@ def load(root: Path = CATALOG) -> Catalog:
         documents.validate(document, "paper", path)
         _merge(papers, {document["paper"]: document}, "paper", path)
 
-    return Catalog(
+    found = Catalog(
         root=root,
         datasets=datasets,
         objectives=objectives,
@@ -272,10 +272,34 @@ def load(root: Path = CATALOG) -> Catalog:
         clusterers=_named(clustering["clusterers"]),
         scorers=_named(clustering["scorers"]),
         projections=_named(clustering["projections"]),
-        metrics=documents.read_yaml(root / "metrics.yaml"),
-        augmentations=documents.read_yaml(root / "augmentations.yaml"),
-        budgets=documents.read_yaml(root / "budgets.yaml"),
+        metrics=_single(root, "metrics"),
+        augmentations=_single(root, "augmentations"),
+        budgets=_single(root, "budgets"),
     )
+    _check_selectors(found)
+    return found
+
+
+def _single(root: Path, name: str) -> Any:
+    """A file of the catalogue of which there is one."""
+    path = root / f"{name}.yaml"
+    document = documents.read_yaml(path)
+    documents.validate(document, name, path)
+    return document
+
+
+def _check_selectors(catalog: Catalog) -> None:
+    """What a setting says ``for`` a dataset that does not exist would never be read, and nobody would know."""
+    known = {name for dataset in catalog.datasets.values() for name in (dataset.name, dataset.images["name"])}
+    named = [(f"objective {o.name!r}", o.settings) for o in catalog.objectives.values()]
+    for method in catalog.methods.values():
+        for step in method.recipe:
+            named.append((f"recipe of method {method.name!r}", {"epochs": step["epochs"], **step.get("settings", {})}))
+    for where, settings in named:
+        for setting, entry in settings.items():
+            for selector in entry.get("for", {}):
+                if re.sub(r"-ir\d+$", "", selector) not in known:
+                    raise unknown(f"dataset ({where}, {setting!r}, for)", selector, known)
 
 
 def _named(entries: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:

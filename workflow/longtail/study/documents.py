@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import jsonschema
 import yaml
 
 from longtail.errors import LongtailError, unknown
+from longtail.study.plain import DEEPEST, require_plain
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 # The C loader reads the catalogue several times faster; both build plain data only.
@@ -37,6 +39,18 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def _require_shallow(text: str) -> None:
+    """The C loader would end in a segmentation fault for some thousands of brackets within each other."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} lists and mappings within each other")
+
+
 def read_yaml(path: Path) -> Any:
     """The plain data of a YAML file.
 
@@ -44,18 +58,34 @@ def read_yaml(path: Path) -> Any:
         LongtailError: if the file cannot be read, is no YAML, or repeats a key.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        _require_shallow(text)
+        return yaml.load(text, Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise LongtailError(f"Cannot read {path}: {error}.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise LongtailError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
 
 
+def _whole_match(_: Any, pattern: str, value: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
+    """The keyword ``pattern``, which otherwise admits a line break after the end."""
+    if isinstance(value, str) and not re.fullmatch(pattern, value):
+        yield jsonschema.ValidationError(f"{value!r} is not of the form {pattern}")
+
+
+_draft = jsonschema.Draft202012Validator
+_Validator = jsonschema.validators.extend(
+    _draft,
+    validators={"pattern": _whole_match},
+    # 10.0 would be written as such into names of files.
+    type_checker=_draft.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+
+
 @functools.cache
 def schema(name: str) -> Any:
     """A validator of ``schemas/<name>.schema.yaml``."""
-    document = read_yaml(SCHEMAS / f"{name}.schema.yaml")
-    return jsonschema.Draft202012Validator(document)
+    return _Validator(read_yaml(SCHEMAS / f"{name}.schema.yaml"))
 
 
 def _complaint(error: jsonschema.ValidationError) -> str:
@@ -80,8 +110,10 @@ def validate(document: Any, name: str, source: object) -> None:
         source: what to call the document in messages, e.g. its path.
 
     Raises:
-        LongtailError: naming the place and the way out for the most telling violation.
+        LongtailError: naming the place and the way out for the most telling violation, which may be that the document
+            is not plain data at all.
     """
+    require_plain(document, source)
     error = jsonschema.exceptions.best_match(schema(name).iter_errors(document))
     if error is not None:
         raise LongtailError(f"{source}: {_complaint(error)}")

@@ -227,12 +227,18 @@ def _stretches(
 
 
 def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
-    """Settings under a budget: lengths in epochs shrink with the training, batches have a ceiling."""
+    """Settings under a budget: lengths in epochs shrink with the training, batches have a ceiling.
+
+    What is no number is left as it is; the job that reads the settings says so.
+    """
+
+    def scales(name: str) -> bool:
+        return name.endswith("_epochs") and isinstance(values[name], int | float)
+
     shrunk = {
-        name: value * budget.epochs if name.endswith("_epochs") and budget.epochs != 1 else value
-        for name, value in values.items()
+        name: value * budget.epochs if budget.epochs != 1 and scales(name) else value for name, value in values.items()
     }
-    if budget.batch_size is not None and "batch_size" in shrunk:
+    if budget.batch_size is not None and isinstance(shrunk.get("batch_size"), int | float):
         shrunk["batch_size"] = min(shrunk["batch_size"], budget.batch_size)
     return shrunk
 

@@ -155,6 +155,11 @@ class Study:
         for name in config.data:
             if name not in image_sets:
                 raise unknown("image set (config: data)", name, image_sets)
+        for paper, spec in catalog.papers.items():
+            for asked in _asked_cells(spec):
+                lacking = [key for key in ("method", "dataset", "ratio") if key not in asked]
+                if lacking and "average_of" not in asked:
+                    raise LongtailError(f"{paper}: a cell lacks {', '.join(lacking)}; what it has is {dict(asked)}.")
         for target in config.targets:
             self.artefacts(target)
 
@@ -209,6 +214,8 @@ class Study:
         method = self.catalog.method(asked["method"])
         if scorer == "clusterer":
             scorer = asked.get("clusterer", method.clusterer)
+            if scorer not in self.catalog.clusterers:
+                raise unknown("clusterer", scorer, self.catalog.clusterers)
         dataset = self.catalog.dataset(asked["dataset"])
         if asked.get("split") == "test" and dataset.test is None:
             raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
@@ -274,7 +281,10 @@ class Study:
     def _metric(self, name: str) -> Mapping[str, Any]:
         if name not in self.catalog.metrics:
             raise unknown("metric", name, self.catalog.metrics)
-        return self.catalog.metrics[name]
+        metric = self.catalog.metrics[name]
+        if metric["scorer"] != "clusterer" and metric["scorer"] not in self.catalog.scorers:
+            raise unknown(f"scorer (metric {name!r})", metric["scorer"], [*self.catalog.scorers, "clusterer"])
+        return metric
 
     def _entries(
         self, spec: Mapping[str, Any], published: Mapping[Any, Published] | None, where: str
@@ -317,6 +327,8 @@ class Study:
         for scorer in spec.get("scorers", ()):
             if scorer != "clusterer" and scorer not in self.catalog.scorers:
                 raise unknown(f"scorer ({paper} {name})", scorer, [*self.catalog.scorers, "clusterer"])
+        if "projection" in spec and spec["projection"] not in self.catalog.projections:
+            raise unknown(f"projection ({paper} {name})", spec["projection"], self.catalog.projections)
         cells = []
         for asked in spec["cells"]:
             reason = self.missing(asked["method"], asked["dataset"])

@@ -32,7 +32,7 @@ def choices(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, An
 
 
 def _augmentation(name: str, objective: str, catalog: Catalog) -> Mapping[str, Any]:
-    if name not in catalog.augmentations:
+    if not isinstance(name, str) or name not in catalog.augmentations:
         raise unknown(f"augmentation (objective {objective!r})", name, catalog.augmentations)
     return catalog.augmentations[name]
 

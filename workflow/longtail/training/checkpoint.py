@@ -11,7 +11,7 @@ import contextlib
 import pickle
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,28 @@ KEYS = {
     "moments": dict,
 }
 KEPT = 2
+
+
+def _are_tensors(named: Any) -> bool:
+    return isinstance(named, dict) and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in named.items())
+
+
+def _is_lineage(spec: Mapping[str, Any]) -> bool:
+    lineage, keys = spec.get("lineage"), {"objective", "last_epoch", "settings"}
+    return (
+        isinstance(spec.get("data"), dict)
+        and isinstance(lineage, list)
+        and bool(lineage)
+        and all(isinstance(stretch, dict) and keys <= set(stretch) for stretch in lineage)
+    )
+
+
+_INSIDE: Mapping[str, Callable[[Any], bool]] = {
+    "objective": _are_tensors,
+    "moments": lambda moments: all(isinstance(name, str) and _are_tensors(kinds) for name, kinds in moments.items()),
+    "spec": _is_lineage,
+}
+"""What the parts of a checkpoint that are dictionaries must hold."""
 
 
 def contents(
@@ -82,6 +104,11 @@ def read(path: Path) -> dict[str, Any]:
     way_out = "Delete it and run the workflow again to train this phase anew."
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise LongtailError(
+                    f"{path} was not loaded, since its parts are compressed, which torch never does, and could be far "
+                    f"larger than the file. It does not come from this workflow."
+                )
             damaged = archive.testzip()
         if damaged is not None:
             raise LongtailError(f"{path} is damaged: its part {damaged} fails its checksum. {way_out}")
@@ -98,10 +125,10 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise LongtailError(f"{path} cannot be read as a checkpoint ({error}). {way_out}") from error
     wrong = [
-        key
-        for key, kind in KEYS.items()
-        if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(key), kind)
+        key for key, kind in KEYS.items() if not isinstance(checkpoint, dict) or type(checkpoint.get(key)) is not kind
     ]
+    if not wrong:
+        wrong = [key for key, is_right in _INSIDE.items() if not is_right(checkpoint[key])]
     if wrong:
         raise LongtailError(f"{path} is no checkpoint of this workflow: it has no usable {', '.join(wrong)}. {way_out}")
     if checkpoint["format"] != FORMAT:
@@ -218,6 +245,17 @@ def _first_mismatch(error: RuntimeError) -> str:
     return (lines[1] if len(lines) > 1 else lines[0]).strip()
 
 
+def _is_progress(progress: Any) -> bool:
+    """Whether it is what a job adds to a checkpoint: the sums of its epoch, its seconds and the epochs before."""
+    return (
+        isinstance(progress, dict)
+        and _are_tensors(progress.get("sums"))
+        and isinstance(progress.get("seconds"), float)
+        and isinstance(progress.get("history"), list)
+        and all(isinstance(epoch, dict) and {"epoch", "loss"} <= set(epoch) for epoch in progress["history"])
+    )
+
+
 class StateFolder:
     """The resumable states of one job, the two newest of them. Not an output: the job removes it when it is done."""
 
@@ -244,8 +282,12 @@ class StateFolder:
             try:
                 state = read(path)
                 require_phase(state, self.spec, path)
-                if not isinstance(state.get("progress"), dict):
-                    raise LongtailError(f"{path} is a finished checkpoint, not a state of a job.")
+                if not _is_progress(state.get("progress")):
+                    raise LongtailError(f"{path} does not say how far a job is; it may be a finished checkpoint.")
+                if not 0 <= state["epoch"] <= self.spec["lineage"][-1]["last_epoch"] or state["step"] < 0:
+                    raise LongtailError(
+                        f"{path} is at epoch {state['epoch']}, step {state['step']}, which there is not."
+                    )
             except LongtailError as error:
                 print(f"Passing over a saved state: {error}", file=sys.stderr)
                 path.unlink(missing_ok=True)

@@ -72,7 +72,11 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     asked = read_spec(f"@{arguments.spec}")
     trained = checkpoint.read(arguments.checkpoint)
     checkpoint.require_phase(trained, asked, arguments.checkpoint)
-    spec = trained["spec"]
+    # What is built is what was asked for: the checkpoint's own specification is data, and names no code to be run.
+    rows = trained["spec"]["data"].get("rows")
+    if type(rows) is not int or rows < 1:
+        raise LongtailError(f"{arguments.checkpoint} does not say how many rows it was trained on. Train it again.")
+    spec = {**asked, "data": {**asked["data"], "rows": rows}}
     objective = build(spec)
     checkpoint.load_same(objective, trained, arguments.checkpoint)
     if arguments.features not in objective.features:

@@ -9,8 +9,8 @@ from typing import Any
 
 from longtail.errors import LongtailError
 from longtail.files import read_json
+from longtail.training.spec import require_spec
 
-SPEC_KEYS = ("identity", "data", "backbone", "precision", "lineage", "seed")
 GPUS_HELP = "1: on a GPU, 0: on the CPU; a GPU if there is one when not given, in a Slurm job what that was given"
 
 
@@ -18,15 +18,10 @@ def read_spec(text: str) -> dict[str, Any]:
     """A phase's specification from JSON, or from the file after an ``@``.
 
     Raises:
-        LongtailError: if it cannot be read or lacks a part.
+        LongtailError: if it cannot be read, lacks a part or has one of the wrong type.
     """
     spec = read_json(text, "The specification")
-    missing = [key for key in SPEC_KEYS if key not in spec]
-    if missing or not spec["lineage"]:
-        raise LongtailError(
-            f"The specification lacks {', '.join(missing) or 'a lineage'}. "
-            f"A phase as data is described in ARCHITECTURE.md."
-        )
+    require_spec(spec)
     return spec
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -82,8 +83,11 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         value = getattr(settings, name)
         if value is not None and value < least:
             raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
-    if settings.betas is not None and len(settings.betas) != 2:
-        raise LongtailError(f"Objective {objective!r}: setting 'betas' is {settings.betas}, but must be two numbers.")
+    betas = settings.betas
+    if betas is not None and (len(betas) != 2 or not all(isinstance(beta, float) and 0 <= beta < 1 for beta in betas)):
+        raise LongtailError(
+            f"Objective {objective!r}: setting 'betas' is {settings.betas}, but must be two numbers in [0, 1)."
+        )
     return settings, rest
 
 
@@ -135,7 +139,7 @@ def _typed(value: Any, hint: Any, name: str, objective: str) -> Any:
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     for option in options:
         plain = typing.get_origin(option) or option
-        if plain is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if plain is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
         if plain is int and isinstance(value, int) and not isinstance(value, bool):
             return value

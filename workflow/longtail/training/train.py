@@ -145,7 +145,8 @@ def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) ->
         checkpoint.load_same(objective, trained, parent)
         return _run(spec, objective, device, trained["epoch"], trained["moments"])
     if stretch["start"] == "transfer":
-        source = build(trained["spec"])
+        # The classes that are built are those of our own lineage: the file's are data, and name no code to be run.
+        source = build({**trained["spec"], "lineage": spec["lineage"][:-1]})
         checkpoint.load_same(source, trained, parent)
         return _run(spec, build(spec, source), device, stretch["first_epoch"])
     before = trained["spec"]["lineage"][-1]["settings"]["optimizer"]
