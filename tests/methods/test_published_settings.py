@@ -73,6 +73,57 @@ MINICLUSTERING = {
     "batch_size": 512, "drop_last": False, "augmentation": AUG_M, "normalization": CIFAR10,
 }  # fmt: skip
 
+# Yunfan-Li/Contrastive-Clustering
+CC = {
+    "instance_temperature": 0.5, "cluster_temperature": 1.0, "projection_width": 128,
+    "optimizer": "adam", "learning_rate": 3e-4, "weight_decay": 0.0, "schedule": "constant",
+    "batch_size": 256, "drop_last": True, "augmentation": AUG_M,
+    "normalization": {"mean": [0.0] * 3, "std": [1.0] * 3},
+}  # fmt: skip
+# TTN-YKK/Clustering_friendly_representation_learning
+IDFD = {
+    "projection_width": 128, "instance_temperature": 1.0, "memory_momentum": 0.5, "feature_temperature": 2.0,
+    "feature_reduction": "mean",
+    "optimizer": "sgd", "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 5e-4,
+    "schedule": "steps", "milestones": [600 / 2000, 950 / 2000, 1300 / 2000, 1650 / 2000], "decay": 0.1,
+    "views": 1, "batch_size": 128, "drop_last": False,
+    "augmentation": {
+        **AUG_M, "crop_scale": [0.2, 1.0], "flip": 0.0, "jitter": {**JITTER, "probability": 1.0, "hue": 0.0},
+    },
+    "normalization": {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2470, 0.2435, 0.2616]},
+}  # fmt: skip
+# Li-Hyn/DMICC
+DMICC = {
+    "projection_width": 128, "instance_temperature": 1.0, "memory_momentum": 0.5, "feature_weight": 1e-5,
+    "instance_weight": 1e-6, "regularization": 10.0, "joint_of": "features",
+    "optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4,
+    "schedule": "steps", "decay": 0.5,
+    "milestones": [epoch / 5000 for epoch in (500, 950, 1350, 2050, 2350, 2750, 3350, 3750, 4250, 4550)],
+    "batch_size": 128, "drop_last": True, "augmentation": AUG_M, "normalization": IMAGENET,
+}  # fmt: skip
+# wvangansbeke/Unsupervised-Classification
+SCAN_STRONG = {"flip": 0.5, "operations": 4, "cutout": 16}
+SCAN_ADAM = {
+    "optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 1e-4, "schedule": "constant", "drop_last": True,
+    "augmentation": SCAN_STRONG, "normalization": CIFAR10,
+}  # fmt: skip
+SCAN = {
+    "scan-pretext": {
+        "temperature": 0.1, "projection_width": 128, "anchors": "first",
+        "optimizer": "sgd", "learning_rate": 0.4, "momentum": 0.9, "weight_decay": 1e-4,
+        "schedule": "floored_epoch_cosine", "final_learning_rate": 0.4e-3, "batch_size": 512, "drop_last": True,
+        "augmentation": {**AUG_M, "crop_scale": [0.2, 1.0]}, "normalization": CIFAR10,
+    },
+    "scan": {
+        **SCAN_ADAM, "features": "backbone", "neighbour_features": "projection", "neighbours": 20,
+        "entropy_weight": 5.0, "batch_size": 128,
+    },
+    "scan-self-labelling": {
+        **SCAN_ADAM, "features": "cluster_head", "confidence_threshold": 0.99, "batch_size": 1000,
+        "second_augmentation": {},
+    },
+}  # fmt: skip
+
 ON_CIFAR10: dict[str, dict[str, Any]] = {
     "simclr": FAMILY,
     "simclr-miniclustering": {**FAMILY, "augmentation": AUG_M, "normalization": CIFAR10},
@@ -84,6 +135,10 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "byol": BYOL,
     "byol-p": BYOL_P,
     "moco": MOCO,
+    "cc": CC,
+    "idfd": IDFD,
+    "dmicc": DMICC,
+    **SCAN,
     "miniclustering": MINICLUSTERING,
     "maxiclustering": {
         **MINICLUSTERING, "direction": "maxi", "mini_clusters": 100, "confidence_threshold": 0.9, "alpha": 1.0,
@@ -109,6 +164,19 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "normalization": IMAGENET,
     },
     ("moco", "cifar20"): {"normalization": CIFAR20},
+    ("cc", "stl10"): {
+        "augmentation": {
+            **AUG_M,
+            "jitter": {"probability": 0.8, "brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2},
+        },
+    },
+    ("cc", "cifar20"): {},
+    ("idfd", "cifar20"): {"normalization": CIFAR20},
+    ("idfd", "cifar10-full"): {},
+    ("dmicc", "stl10"): {},
+    ("scan", "cifar20"): {"batch_size": 512, "normalization": CIFAR20},
+    ("scan", "stl10"): {"augmentation": {**SCAN_STRONG, "cutout": 32}, "normalization": IMAGENET},
+    ("scan-self-labelling", "stl10"): {"augmentation": {**SCAN_STRONG, "cutout": 32}, "normalization": IMAGENET},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
 
@@ -148,6 +216,10 @@ RECIPES = {
     "byol": [("byol-p", 1000, 200)],
     "byol-encoder": [("byol", 800, 160)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
+    "cc": [("cc", 1000, 200)],
+    "idfd": [("idfd", 1000, 200)],
+    "dmicc": [("dmicc", 1000, 200)],
+    "scan": [("scan-pretext", 500, 160), ("scan", 50, 20), ("scan-self-labelling", 200, 20)],
     "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
     "maxiclustering": [("byol", 800, 160), ("maxiclustering", 200, 40)],
 }
@@ -170,6 +242,8 @@ READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
     **dict.fromkeys(["byol", "byol-encoder"], ("target_projection", "kmeans")),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
+    **dict.fromkeys(["cc", "scan"], ("cluster_head", "argmax")),
+    **dict.fromkeys(["idfd", "dmicc"], ("memory", "kmeans-euclidean")),
 }
 
 

@@ -34,7 +34,7 @@ def test_the_default_configuration_is_valid():
         ({"seeds": [-1]}, "seeds"),
         ({"seeds": [0, 0]}, "seeds"),
         ({"methods": ["simcl"]}, "There is no method 'simcl'. Did you mean 'simclr'"),
-        ({"methods": ["scan"]}, "not implemented yet"),
+        ({"methods": ["text-conmix"]}, "not implemented yet"),
         ({"datasets": ["cifar11"]}, "There is no dataset 'cifar11'. Did you mean"),
         ({"targets": []}, "targets"),
         ({"targets": ["conmix_table22"]}, "Did you mean 'conmix_table2'"),

@@ -100,6 +100,14 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         # ConMix in the cells of SimCLR and on the balanced subset, and three more tag numbers
         "conmix": 15 + 1 + 3,
         "conmix ablations": 5,
+        # CC: Tables 1 and 2, the 2 balanced sets
+        "cc": 6 + 2,
+        # IDFD: as CC, and ImageNet-LT
+        "idfd": 6 + 2 + 1,
+        # DMICC: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT; Table 6 embeds one of them
+        "dmicc": 6 + 1 + 1 + 1,
+        # SCAN: Tables 1 and 2 of MiniClustering, ratio 100, Tiny ImageNet; three trainings each
+        "scan": 3 * (6 + 1 + 1),
         # MiniClustering's encoder: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT, the 2 balanced sets
         "byol encoder": 6 + 1 + 1 + 1 + 2,
         "miniclustering": 6 + 1 + 1 + 1 + 2,

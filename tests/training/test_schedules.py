@@ -4,15 +4,18 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.training.schedules import SCHEDULES
 
 
-def rate(name, update, updates_per_epoch, clock, *, peak, warmup=None, final=None):
+def rate(name, update, updates_per_epoch, clock, *, peak, warmup=None, final=None, milestones=(), decay=1.0):
     schedule, _ = SCHEDULES[name]
-    settings = SimpleNamespace(learning_rate=peak, warmup_epochs=warmup, final_learning_rate=final)
+    settings = SimpleNamespace(
+        learning_rate=peak, warmup_epochs=warmup, final_learning_rate=final, milestones=milestones, decay=decay
+    )
     return schedule(update, updates_per_epoch, clock, settings)
 
 
@@ -57,6 +60,28 @@ def test_epoch_cosine_is_constant_within_an_epoch():
     assert rate("epoch_cosine", 12, 3, 4, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(3 * math.pi / 4)))
 
 
+def test_floored_epoch_cosine_is_that_of_scan():
+    """lr_end + (lr - lr_end) (1 + cos(pi e / E)) / 2 in epoch e, with lr_end a thousandth of lr."""
+    for epoch in (0, 1, 250, 499):
+        expected = 4e-4 + (0.4 - 4e-4) * (1 + math.cos(math.pi * epoch / 500)) / 2
+        for update in (39 * epoch + 1, 39 * epoch + 39):
+            assert rate("floored_epoch_cosine", update, 39, 500, peak=0.4, final=4e-4) == pytest.approx(expected)
+
+
+def test_steps_are_those_of_torch():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.05)
+    marks = [100, 190, 270, 410, 470, 550, 670, 750, 850, 910]
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, marks, gamma=0.5)
+    for epoch in range(1000):
+        expected = optimizer.param_groups[0]["lr"]
+        for update in (3 * epoch + 1, 3 * epoch + 3):
+            found = rate("steps", update, 3, 1000, peak=0.05, milestones=[m / 1000 for m in marks], decay=0.5)
+            assert found == pytest.approx(expected)
+        optimizer.step()
+        reference.step()
+
+
 @given(
     name=st.sampled_from(sorted(SCHEDULES)),
     per_epoch=st.integers(1, 200),
@@ -66,7 +91,7 @@ def test_epoch_cosine_is_constant_within_an_epoch():
 )
 def test_rates_lie_between_nothing_and_the_peak(name, per_epoch, clock, warmup, share):
     update = 1 + int(share * (clock * per_epoch - 1))
-    value = rate(name, update, per_epoch, clock, peak=0.3, warmup=warmup, final=1e-6)
+    value = rate(name, update, per_epoch, clock, peak=0.3, warmup=warmup, final=1e-6, milestones=(0.2, 0.7), decay=0.1)
     assert 0 <= value <= 0.3 * (1 + 1e-12)
     if name == "constant":
         assert value == 0.3

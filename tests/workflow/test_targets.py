@@ -15,9 +15,9 @@ def jobs(output: str) -> dict[str, int]:
 
 def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow):
     done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
-    # per dataset: SimCLR and SDCLR in two parts each, MoCo, BYOL, ConMix after SDCLR's first part
-    assert done["train"] == 3 * 7
-    assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 5
+    # per dataset: SimCLR and SDCLR in two parts each, MoCo, BYOL, ConMix after SDCLR's first part, CC, IDFD, DMICC
+    assert done["train"] == 3 * (2 * 2 + 6)
+    assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 8
     assert done["table"] == done["merge"] == done["conmix_table2"] == 1
 
 
@@ -31,7 +31,7 @@ def test_merging_does_not_name_its_files_on_the_command_line(workflow):
 
 def test_a_table_by_its_file(workflow):
     output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper", "seeds=[0]")
-    assert jobs(output)["train"] == 21
+    assert jobs(output)["train"] == 3 * (2 * 2 + 6)
 
 
 def test_all_clustering_tables_resolve(workflow):
@@ -57,8 +57,8 @@ def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
 
 
 def test_a_cell_whose_method_is_not_there_names_it_and_what_exists(workflow):
-    output = workflow.fail("results/smoke/cells/scan/cifar10-h100-ir10/seed0.parquet", "--dry-run")
-    assert "'scan'" in output
+    output = workflow.fail("results/smoke/cells/text-conmix/cifar10-h100-ir10/seed0.parquet", "--dry-run")
+    assert "'text-conmix'" in output
     assert "not implemented yet" in output
     assert "conmix" in output
     assert "Traceback" not in output

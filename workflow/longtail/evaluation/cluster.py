@@ -77,6 +77,12 @@ def _spherical_kmeans(vectors: np.ndarray, classes: int, *, inits: int, trial_se
     return [result.labels for result in spherical_kmeans_trials(vectors, classes, trial_seeds, inits)]
 
 
+def _euclidean_kmeans(vectors: np.ndarray, classes: int, *, inits: int, trial_seeds: Sequence[int]) -> list[np.ndarray]:
+    from longtail.clusterers.euclidean import euclidean_kmeans
+
+    return [euclidean_kmeans(vectors, classes, seed=seed, inits=inits) for seed in trial_seeds]
+
+
 def _gaussian_mixture(
     vectors: np.ndarray,
     classes: int,
@@ -115,6 +121,7 @@ def _argmax(logits: np.ndarray, classes: int) -> list[np.ndarray]:
 
 ALGORITHMS: dict[str, Callable[..., list[np.ndarray]]] = {
     "spherical_kmeans": _spherical_kmeans,
+    "euclidean_kmeans": _euclidean_kmeans,
     "gaussian_mixture": _gaussian_mixture,
     "agglomerative": _agglomerative,
     "argmax": _argmax,

@@ -67,6 +67,16 @@ class Objective(nn.Module):
     features: ClassVar[tuple[str, ...]] = ()
     """The names that :meth:`encoder` accepts."""
 
+    def shown(self, rows: Tensor, views: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """The rows whose images each view of a step shows: ``rows`` for all, unless the objective pairs images.
+
+        Args:
+            rows: of the step, (B,) int64.
+            views: how many views there are.
+            generator: the only source of random draws, on the device of ``rows``.
+        """
+        return (rows,) * views
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one step: ``"loss"`` is minimised, the others are parts worth a line in the history.
 
@@ -93,3 +103,10 @@ class Objective(nn.Module):
         Its ``width`` is d. Outputs are not normalised.
         """
         raise NotImplementedError
+
+    def stored(self, features: str) -> Tensor | None:
+        """The features that the objective holds itself for the training split, (N, d) in its order, such as a memory.
+
+        None where :meth:`encoder` gives them from images.
+        """
+        return None

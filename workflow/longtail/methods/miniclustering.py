@@ -25,6 +25,7 @@ from longtail.methods.longtail_losses import (
     effective_number_weights,
     equalized_cross_entropy,
 )
+from longtail.models.headed import Head, HeadedEncoder
 
 
 def contingency(target_labels: Tensor, mini_labels: Tensor, targets: int, minis: int) -> Tensor:
@@ -129,29 +130,6 @@ def similarity_loss(target_logits: Tensor, mini_logits: Tensor, similarity: str)
         return predictions @ predictions.T
 
     return functional.mse_loss(matrix(target_logits), matrix(mini_logits))
-
-
-class Head(nn.Linear):
-    """A linear layer in full precision: bfloat16 cannot resolve the logits of weights a hundred long."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(B, d) to (B, clusters)."""
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
-
-
-class HeadedEncoder(nn.Module):
-    """Images to the pair (embedding, logits)."""
-
-    def __init__(self, embedder: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.embedder = embedder
-        self.head = head
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) to (B, d) and (B, clusters)."""
-        embedding = self.embedder(images)
-        return embedding, self.head(embedding)
 
 
 class MiniClustering(Objective):

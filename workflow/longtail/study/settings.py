@@ -40,12 +40,20 @@ def _augmentation(name: str, objective: str, catalog: Catalog) -> Mapping[str, A
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
-def _normalization(name: str, objective: str, dataset: Dataset) -> Mapping[str, Any]:
-    """``own``: the image set's statistics; ``imagenet``: ImageNet's, which need three channels."""
+def _normalization(name: str | Mapping[str, Any], objective: str, dataset: Dataset) -> Mapping[str, Any]:
+    """``own``: the image set's statistics; ``imagenet``: ImageNet's, which need three channels.
+
+    ``none`` leaves pixels in [0, 1]. A mapping with ``mean`` and ``std`` stands for itself.
+    """
+    if isinstance(name, Mapping):
+        return name
     if name == "own":
         return dataset.images["normalization"]
+    if name == "none":
+        channels = dataset.images["channels"]
+        return {"mean": [0.0] * channels, "std": [1.0] * channels}
     if name != "imagenet":
-        raise unknown(f"normalization (objective {objective!r})", name, ["own", "imagenet"])
+        raise unknown(f"normalization (objective {objective!r})", name, ["own", "imagenet", "none"])
     if dataset.images["channels"] != 3:
         raise LongtailError(
             f"The objective {objective!r} normalises with ImageNet's statistics, but {dataset.name!r} has "
@@ -83,8 +91,9 @@ def resolved(
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)
         values[name] = value
-    if "augmentation" in values:
-        values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
+    for name in ("augmentation", "second_augmentation"):
+        if name in values:
+            values[name] = _augmentation(values[name], objective, catalog)
     if "normalization" in values:
         values["normalization"] = _normalization(values["normalization"], objective, dataset)
     return values

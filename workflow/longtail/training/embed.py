@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from longtail.errors import LongtailError, unknown
-from longtail.files import read_json
+from longtail.files import read_json, read_provenance
 from longtail.training.controls import CONTROLS, embed_control
 from longtail.training.embeddings import write_embeddings
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
@@ -84,12 +84,18 @@ def embed_phase(arguments: argparse.Namespace) -> None:
             f"kind of features of {spec['lineage'][-1]['objective']!r}", arguments.features, objective.features
         )
     device = prepare_device(thread_count(arguments.threads), arguments.gpus)
-    encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
     split = ResidentSplit(arguments.split, stores(arguments.images), device)
-    settings, _ = split_settings(spec["lineage"][-1])
-    images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
-    with room_for(f"the activations of {ROWS} images", str(device)):
-        embedding, *heads = (output.cpu().numpy() for output in images.encode_all(encoder))
+    stored = objective.stored(arguments.features)
+    if stored is not None:
+        require_training_split(arguments.split, len(split), spec["data"]["rows"], arguments.features)
+        outputs: tuple[torch.Tensor, ...] = (stored,)
+    else:
+        encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
+        settings, _ = split_settings(spec["lineage"][-1])
+        images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
+        with room_for(f"the activations of {ROWS} images", str(device)):
+            outputs = images.encode_all(encoder)
+    embedding, *heads = (output.cpu().numpy() for output in outputs)
     write_embeddings(
         arguments.out,
         split.labels.cpu().numpy(),
@@ -99,3 +105,23 @@ def embed_phase(arguments: argparse.Namespace) -> None:
         seed=spec["seed"],
         features=arguments.features,
     )
+
+
+def require_training_split(path: Path, rows: int, trained: int, features: str) -> None:
+    """Check that features which a training has stored are asked for on the split that it was trained on.
+
+    Args:
+        path: of the split.
+        rows: images in it.
+        trained: images of the training.
+        features: for the message.
+
+    Raises:
+        LongtailError: if they are not.
+    """
+    name = read_provenance(path).get("split", "train")
+    if name != "train" or rows != trained:
+        raise LongtailError(
+            f"{features!r} holds the {trained} images that were trained on and no others, but {path} is the {name} "
+            f"split of {rows}. Embed it by other features, such as 'projection'."
+        )

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.data.augment import Augmentation
 from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
+from longtail.data.strong_augment import new_augmentation
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.encode import SplitImages
@@ -66,6 +66,20 @@ def updates_per_epoch(rows: int, settings: TrainingSettings, objective: str) -> 
     return rows // settings.batch_size
 
 
+def view_augmentations(settings: TrainingSettings, size: int) -> list[Callable[[Tensor, torch.Generator], Tensor]]:
+    """What makes each view of a step: ``augmentation`` all of them, or all but view 2 where that has a list of its own.
+
+    Both are built for views of ``size`` pixels.
+    """
+    mean = settings.normalization["mean"]
+    first = new_augmentation(settings.augmentation, size, mean)
+    second = settings.second_augmentation
+    made: list[Callable[[Tensor, torch.Generator], Tensor]] = [first] * settings.views
+    if second is not None:
+        made[1] = new_augmentation(second, size, mean)
+    return made
+
+
 def train(
     run: Run,
     spec: Mapping[str, Any],
@@ -100,7 +114,7 @@ def train(
     steps = updates_per_epoch(len(split), settings, stretch["objective"])
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
     schedule, _ = SCHEDULES[settings.schedule]
-    augment = Augmentation(settings.augmentation, spec["data"]["image_size"])
+    augmentations = view_augmentations(settings, spec["data"]["image_size"])
     images = SplitImages(split, spec["data"], settings.normalization, dtype)
     progress = Progress(stretch["objective"], epochs=last, steps=steps, remaining=(last - run.epoch) * steps - run.step)
     saved = time.monotonic()
@@ -118,7 +132,11 @@ def train(
         for step in range(run.step, steps):
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
-            views = tuple(images.normalize(augment(raw, draws)) for _ in range(settings.views))
+            shown = objective.shown(rows, settings.views, draws)
+            views = tuple(
+                images.normalize(augment(raw if these is rows else split.batch(these), draws))
+                for these, augment in zip(shown, augmentations, strict=True)
+            )
             batch = Batch(views, rows, generator(device, seed, "loss", run.epoch, step))
 
             update = run.epoch * steps + step + 1

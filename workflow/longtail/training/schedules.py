@@ -27,6 +27,14 @@ class ScheduleSettings(Protocol):
     def final_learning_rate(self) -> float | None:
         """The rate at the end of the clock."""
 
+    @property
+    def milestones(self) -> tuple[float, ...] | None:
+        """Shares of the clock at which the rate falls."""
+
+    @property
+    def decay(self) -> float | None:
+        """The factor by which it falls."""
+
 
 Schedule = Callable[[int, int, int, ScheduleSettings], float]
 
@@ -74,6 +82,26 @@ def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: Sche
     return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * epoch / clock))
 
 
+def floored_epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """:func:`epoch_cosine` down to ``final_learning_rate`` instead of 0 (wvangansbeke/Unsupervised-Classification)."""
+    assert settings.final_learning_rate is not None
+    epoch = (update - 1) // updates_per_epoch
+    final = settings.final_learning_rate
+    return final + 0.5 * (settings.learning_rate - final) * (1 + math.cos(math.pi * epoch / clock))
+
+
+def steps(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """The learning rate times ``decay`` for every milestone that is reached, as torch's MultiStepLR.
+
+    Milestones are shares of the clock, so that they move with its length.
+    """
+    assert settings.milestones is not None
+    assert settings.decay is not None
+    epoch = (update - 1) // updates_per_epoch
+    reached = sum(epoch + 1e-6 >= share * clock for share in settings.milestones)  # 0.55 * 1000 is above 550
+    return settings.learning_rate * settings.decay**reached
+
+
 def constant(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
     """The learning rate as it is."""
     return settings.learning_rate
@@ -84,6 +112,8 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
     "byol_warmup_cosine": (byol_warmup_cosine, ("warmup_epochs",)),
     "propos_cosine": (propos_cosine, ("warmup_epochs",)),
     "epoch_cosine": (epoch_cosine, ()),
+    "floored_epoch_cosine": (floored_epoch_cosine, ("final_learning_rate",)),
+    "steps": (steps, ("milestones", "decay")),
     "constant": (constant, ()),
 }
 """By name: the function, and the settings it reads besides ``learning_rate``."""

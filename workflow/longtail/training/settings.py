@@ -36,8 +36,11 @@ class TrainingSettings:
         momentum: of SGD.
         betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
         warmup_epochs: of the schedules that have a warm-up.
-        final_learning_rate: where ``warmup_cosine`` ends.
+        final_learning_rate: where ``warmup_cosine`` and ``floored_epoch_cosine`` end.
+        milestones: of ``steps``, as shares of the clock.
+        decay: factor of ``steps`` on the learning rate at each milestone.
         views: augmented versions of each image.
+        second_augmentation: of view 2, where that has a list of its own.
     """
 
     optimizer: str
@@ -52,7 +55,10 @@ class TrainingSettings:
     betas: tuple[float, ...] | None = None
     warmup_epochs: float | None = None
     final_learning_rate: float | None = None
+    milestones: tuple[float, ...] | None = None
+    decay: float | None = None
     views: int = 2
+    second_augmentation: Mapping[str, Any] | None = None
 
 
 def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
@@ -83,6 +89,8 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         value = getattr(settings, name)
         if value is not None and value < least:
             raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
+    if settings.second_augmentation is not None and settings.views < 2:
+        raise LongtailError(f"Objective {objective!r} has a second_augmentation, but only one view. Remove it.")
     betas = settings.betas
     if betas is not None and (len(betas) != 2 or not all(isinstance(beta, float) and 0 <= beta < 1 for beta in betas)):
         raise LongtailError(
