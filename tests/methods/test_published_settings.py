@@ -57,6 +57,11 @@ BYOL_P = {
     **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "before_forward",
     "learning_rate": 0.1, "schedule": "propos_cosine", "warmup_epochs": 50, "batch_size": 512,
 }  # fmt: skip
+PROPOS = {
+    **BYOL_P, "target_schedule": "constant", "noise": 1e-3, "temperature": 0.5, "prototype_weight": 0.1,
+    "prototype_start_epochs": 50, "absent_classes": "minus_ten", "views_together": False, "balanced_sampling": False,
+    "kmeans_seed": 0,
+}  # fmt: skip
 # facebookresearch/moco, CIFAR-10 demo
 MOCO = {
     "temperature": 0.1, "projection_width": 128, "queue_size": 4096, "target_momentum": 0.99, "batchnorm_splits": 8,
@@ -83,6 +88,7 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "mixup-manifold": {**FAMILY, "alpha": 2.0},
     "byol": BYOL,
     "byol-p": BYOL_P,
+    "propos": PROPOS,
     "moco": MOCO,
     "miniclustering": MINICLUSTERING,
     "maxiclustering": {
@@ -108,6 +114,11 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "augmentation": AUG_IMAGENET,
         "normalization": IMAGENET,
     },
+    ("propos", "cifar20"): {
+        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "views_together": True,
+        "balanced_sampling": True, "normalization": CIFAR20,
+    },
+    ("propos", "stl10"): {"normalization": IMAGENET},
     ("moco", "cifar20"): {"normalization": CIFAR20},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
@@ -147,6 +158,7 @@ RECIPES = {
     "moco-800": [("moco", 800, 800)],
     "byol": [("byol-p", 1000, 200)],
     "byol-encoder": [("byol", 800, 160)],
+    "propos": [("propos", 1000, 1000)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
     "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
     "maxiclustering": [("byol", 800, 160), ("maxiclustering", 200, 40)],
@@ -168,7 +180,7 @@ def test_recipes(method: str) -> None:
 # what is embedded, and what clusters it
 READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
-    **dict.fromkeys(["byol", "byol-encoder"], ("target_projection", "kmeans")),
+    **dict.fromkeys(["byol", "byol-encoder", "propos"], ("target_projection", "kmeans")),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
 }
 

@@ -94,6 +94,8 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         "moco": 6,
         # BYOL of ConMix: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT
         "byol": 6 + 1 + 1 + 1,
+        # Tables 1 and 2, ratio 100, Tiny ImageNet, the 2 balanced sets
+        "propos": 6 + 1 + 1 + 2,
         # the warm-up is needed wherever SDCLR or ConMix stands: as SimCLR's cells, and ConMix-B of Table 6
         "sdclr warm-up": 15 + 1,
         "sdclr": 6 + 1 + 1 + 2 + 1,

@@ -84,6 +84,13 @@ class Objective(nn.Module):
     def start_epoch(self, epoch: int, images: Images) -> None:
         """Called before the first step of each epoch; ``epoch`` counts from 0 on the phase's clock."""
 
+    def sampling_weights(self) -> Tensor | None:
+        """How often an epoch draws each row, relative to the others, (N,); None if it visits each row once.
+
+        Called after :meth:`start_epoch`, and again when an epoch is resumed.
+        """
+        return None
+
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates so far."""
 
