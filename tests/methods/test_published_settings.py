@@ -62,6 +62,12 @@ PROPOS = {
     "prototype_start_epochs": 50, "absent_classes": "minus_ten", "views_together": False, "balanced_sampling": False,
     "kmeans_seed": 0,
 }  # fmt: skip
+# cly234/DeepClustering-ConNR
+CONR = {
+    **BYOL_P, "learning_rate_scale": 0.1, "predictor_learning_rate_scale": 0.1, "context_size": 10,
+    "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
+    "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
+}  # fmt: skip
 # facebookresearch/moco, CIFAR-10 demo
 MOCO = {
     "temperature": 0.1, "projection_width": 128, "queue_size": 4096, "target_momentum": 0.99, "batchnorm_splits": 8,
@@ -89,6 +95,7 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "byol": BYOL,
     "byol-p": BYOL_P,
     "propos": PROPOS,
+    "conr": CONR,
     "moco": MOCO,
     "miniclustering": MINICLUSTERING,
     "maxiclustering": {
@@ -119,6 +126,11 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "balanced_sampling": True, "normalization": CIFAR20,
     },
     ("propos", "stl10"): {"normalization": IMAGENET},
+    ("conr", "cifar20"): {"batch_size": 256, "learning_rate": 0.05, "normalization": CIFAR20},
+    ("conr", "imagenet_lt"): {
+        "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "kept_ramp_epochs": 10,
+        "augmentation": {**AUG_IMAGENET, "crop_scale": [0.45, 1.0]}, "normalization": IMAGENET,
+    },
     ("moco", "cifar20"): {"normalization": CIFAR20},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
@@ -159,6 +171,7 @@ RECIPES = {
     "byol": [("byol-p", 1000, 200)],
     "byol-encoder": [("byol", 800, 160)],
     "propos": [("propos", 1000, 1000)],
+    "conr": [("byol-p", 800, 160), ("conr", 200, 40)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
     "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
     "maxiclustering": [("byol", 800, 160), ("maxiclustering", 200, 40)],
@@ -180,7 +193,7 @@ def test_recipes(method: str) -> None:
 # what is embedded, and what clusters it
 READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
-    **dict.fromkeys(["byol", "byol-encoder", "propos"], ("target_projection", "kmeans")),
+    **dict.fromkeys(["byol", "byol-encoder", "propos", "conr"], ("target_projection", "kmeans")),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
 }
 

@@ -92,8 +92,11 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         # 1, 2, 20, 50 of Table 10; each in two parts, because a SimCLR warm-up of ConMix leaves after epoch 200
         "simclr": 2 * (6 + 1 + 1 + 2 + 1 + 4),
         "moco": 6,
-        # BYOL of ConMix: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT
-        "byol": 6 + 1 + 1 + 1,
+        # BYOL of ConMix: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT; in two parts, because CoNR leaves after
+        # epoch 800
+        "byol": 2 * (6 + 1 + 1 + 1),
+        # CoNR: where BYOL stands
+        "conr": 6 + 1 + 1 + 1,
         # Tables 1 and 2, ratio 100, Tiny ImageNet, the 2 balanced sets
         "propos": 6 + 1 + 1 + 2,
         # the warm-up is needed wherever SDCLR or ConMix stands: as SimCLR's cells, and ConMix-B of Table 6

@@ -13,6 +13,7 @@ from longtail.training import loop
 CATALOG = catalogue.load()
 UPDATES = 2  # per epoch: 40 rows in batches of 16, of which the incomplete one is left out
 LINEAGES = {
+    "conr": [("byol-p", 1, {}), ("conr", 5, {"kept_ramp_epochs": 3, "context_size": 4})],
     "propos": [("propos", 4, {"prototype_start_epochs": 1})],
     "propos, balanced": [
         ("propos", 4, {"prototype_start_epochs": 1, "balanced_sampling": True, "views_together": True})

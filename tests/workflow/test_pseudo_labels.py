@@ -6,7 +6,7 @@ import math
 
 import pyarrow.parquet as pq
 
-METHODS = ["propos"]
+METHODS = ["propos", "conr"]
 
 
 def test_every_method_ends_in_metrics(workflow):
