@@ -75,7 +75,10 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Optimiser groups: ``params`` and ``learning_rate_scale``, the factor on the scheduled learning rate."""
+        """Optimiser groups: ``params``, and how fast they learn.
+
+        That is ``learning_rate_scale``, a factor on the scheduled learning rate, or ``learning_rate``, which stays.
+        """
         return [{"params": [p for p in self.parameters() if p.requires_grad], "learning_rate_scale": 1.0}]
 
     def prepare(self, images: Images) -> None:

@@ -83,8 +83,9 @@ def resolved(
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)
         values[name] = value
-    if "augmentation" in values:
-        values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
+    for name in ("augmentation", "second_augmentation"):
+        if name in values:
+            values[name] = _augmentation(values[name], objective, catalog)
     if "normalization" in values:
         values["normalization"] = _normalization(values["normalization"], objective, dataset)
     return values

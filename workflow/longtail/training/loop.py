@@ -100,7 +100,8 @@ def train(
     steps = updates_per_epoch(len(split), settings, stretch["objective"])
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
     schedule, _ = SCHEDULES[settings.schedule]
-    augment = Augmentation(settings.augmentation, spec["data"]["image_size"])
+    lists = [settings.augmentation, *[settings.second_augmentation or settings.augmentation] * (settings.views - 1)]
+    augmentations = [Augmentation(each, spec["data"]["image_size"]) for each in lists]
     images = SplitImages(split, spec["data"], settings.normalization, dtype)
     progress = Progress(stretch["objective"], epochs=last, steps=steps, remaining=(last - run.epoch) * steps - run.step)
     saved = time.monotonic()
@@ -118,7 +119,7 @@ def train(
         for step in range(run.step, steps):
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
-            views = tuple(images.normalize(augment(raw, draws)) for _ in range(settings.views))
+            views = tuple(images.normalize(augment(raw, draws)) for augment in augmentations)
             batch = Batch(views, rows, generator(device, seed, "loss", run.epoch, step))
 
             update = run.epoch * steps + step + 1

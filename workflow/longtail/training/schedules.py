@@ -74,6 +74,22 @@ def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: Sche
     return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * epoch / clock))
 
 
+def secu_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """SeCu (idstcv/SeCu): 0 in the first epoch, linear up to epoch E_w, then a cosine to 0 at the end of the clock.
+
+    With i = s - 1: lr (i - n_b) / ((E_w - 1) n_b), at least that of i - n_b = 1, in epochs 1 to E_w - 1 counted from 0.
+    """
+    assert settings.warmup_epochs is not None
+    done, warmup = update - 1, settings.warmup_epochs * updates_per_epoch
+    epoch = done // updates_per_epoch
+    if epoch == 0:
+        return 0.0
+    if epoch < settings.warmup_epochs:
+        return settings.learning_rate * max(1, done - updates_per_epoch) / (warmup - updates_per_epoch)
+    share = (done - warmup) / (clock * updates_per_epoch - warmup)
+    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * share))
+
+
 def constant(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
     """The learning rate as it is."""
     return settings.learning_rate
@@ -84,6 +100,7 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
     "byol_warmup_cosine": (byol_warmup_cosine, ("warmup_epochs",)),
     "propos_cosine": (propos_cosine, ("warmup_epochs",)),
     "epoch_cosine": (epoch_cosine, ()),
+    "secu_cosine": (secu_cosine, ("warmup_epochs",)),
     "constant": (constant, ()),
 }
 """By name: the function, and the settings it reads besides ``learning_rate``."""
