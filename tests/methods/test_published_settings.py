@@ -68,6 +68,23 @@ CONR = {
     "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
     "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
 }  # fmt: skip
+# idstcv/SeCu
+BLURRED = {
+    **AUG_M, "crop_scale": [0.3, 1.0], "jitter": {**JITTER, "saturation": 0.2},
+    "blur": {"probability": 1.0, "kernel": 23, "sigma": [0.1, 2.0]},
+}  # fmt: skip
+SOLARIZED = {**BLURRED, "blur": {**BLURRED["blur"], "probability": 0.1}, "solarize": 0.2}
+SECU = {
+    "projection_width": 128, "heads": 10, "representation_temperature": 0.05, "centre_temperature": 0.05,
+    "label_weight": 0.2, "dual_learning_rate": 0.1, "size_ratio": 0.9, "centre_learning_rate": 1.2,
+    "optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "secu_cosine",
+    "warmup_epochs": 11, "batch_size": 128, "drop_last": False, "augmentation": BLURRED,
+    "second_augmentation": SOLARIZED, "normalization": CIFAR10,
+}  # fmt: skip
+WIDE = {
+    "centre_learning_rate": 0.8, "augmentation": {**BLURRED, "crop_scale": [0.2, 1.0]},
+    "second_augmentation": {**SOLARIZED, "crop_scale": [0.2, 1.0]},
+}  # fmt: skip
 # facebookresearch/moco, CIFAR-10 demo
 MOCO = {
     "temperature": 0.1, "projection_width": 128, "queue_size": 4096, "target_momentum": 0.99, "batchnorm_splits": 8,
@@ -96,6 +113,7 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "byol-p": BYOL_P,
     "propos": PROPOS,
     "conr": CONR,
+    "secu": SECU,
     "moco": MOCO,
     "miniclustering": MINICLUSTERING,
     "maxiclustering": {
@@ -131,6 +149,9 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "kept_ramp_epochs": 10,
         "augmentation": {**AUG_IMAGENET, "crop_scale": [0.45, 1.0]}, "normalization": IMAGENET,
     },
+    ("secu", "cifar20"): {**WIDE, "normalization": CIFAR20},
+    ("secu", "stl10"): {**WIDE, "centre_temperature": 1.0, "normalization": IMAGENET},
+    ("secu", "tiny_imagenet"): {**WIDE, "normalization": IMAGENET},
     ("moco", "cifar20"): {"normalization": CIFAR20},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
@@ -171,6 +192,8 @@ RECIPES = {
     "byol": [("byol-p", 1000, 200)],
     "byol-encoder": [("byol", 800, 160)],
     "propos": [("propos", 1000, 1000)],
+    "conmix-propos": [("sdclr", 100, 100), ("conmix", 400, 400), ("propos", 500, 500)],
+    "secu": [("secu", 401, 401)],
     "conr": [("byol-p", 800, 160), ("conr", 200, 40)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
     "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
@@ -193,8 +216,9 @@ def test_recipes(method: str) -> None:
 # what is embedded, and what clusters it
 READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
-    **dict.fromkeys(["byol", "byol-encoder", "propos", "conr"], ("target_projection", "kmeans")),
+    **dict.fromkeys(["byol", "byol-encoder", "propos", "conmix-propos", "conr"], ("target_projection", "kmeans")),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
+    "secu": ("cluster_head", "argmax"),
 }
 
 

@@ -13,8 +13,10 @@ from longtail.training import loop
 CATALOG = catalogue.load()
 UPDATES = 2  # per epoch: 40 rows in batches of 16, of which the incomplete one is left out
 LINEAGES = {
+    "secu": [("secu", 4, {"warmup_epochs": 2, "heads": 3})],
     "conr": [("byol-p", 1, {}), ("conr", 5, {"kept_ramp_epochs": 3, "context_size": 4})],
     "propos": [("propos", 4, {"prototype_start_epochs": 1})],
+    "conmix, then propos": [("conmix", 1, {}), ("propos", 3, {"prototype_start_epochs": 1})],
     "propos, balanced": [
         ("propos", 4, {"prototype_start_epochs": 1, "balanced_sampling": True, "views_together": True})
     ],
@@ -22,15 +24,16 @@ LINEAGES = {
 
 
 def lineage(tools, name):
-    """The stretches of ``LINEAGES[name]`` on one clock, with the settings for digits and small networks."""
+    """The stretches of ``LINEAGES[name]``, with the settings for digits and small networks."""
     stretches, first = [], 0
     end = LINEAGES[name][-1][1]
     for position, (objective, last, changes) in enumerate(LINEAGES[name]):
+        first = 0 if "then" in name else first
         entry = CATALOG.objectives[objective]
         values = resolved(objective, entry.settings, {}, CATALOG.dataset("digits"), 10, "official", CATALOG)
         values |= {"batch_size": 16, "drop_last": True, **changes}
         values |= {"hidden_width": 8, "projection_width": 8} if "hidden_width" in values else {}
-        start = "continue" if position else "fresh"
+        start = "fresh" if position == 0 else "transfer" if "then" in name else "continue"
         stretch = tools.stretch(objective, start=start, first=first, last=last, clock=end)
         stretches.append({**stretch, "implementation": entry.implementation, "settings": values})
         first = last
