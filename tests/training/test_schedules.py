@@ -89,3 +89,11 @@ def test_secu_cosine_of_a_toy_length_is_defined():
     rates = [rate("secu_cosine", update, 4, 2, peak=0.2, warmup=0.05) for update in range(1, 9)]
     assert rates[:4] == [0.0] * 4
     assert all(0 < value < 0.2 for value in rates[4:])
+
+
+def test_lfss_cosine_is_byols_with_a_floor():
+    for update in (1, 399, 400, 5000, 40000):
+        byol = rate("byol_warmup_cosine", update, 40, 1000, peak=0.05, warmup=10)
+        assert rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.0) == pytest.approx(byol)
+        floored = rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.025)
+        assert floored == pytest.approx(byol if update / 40 + 1 < 10 else 0.025 + byol / 2)

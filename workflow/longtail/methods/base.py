@@ -44,8 +44,11 @@ class Batch:
 class Images(Protocol):
     """The training split without augmentation, for objectives that look at all of it between epochs."""
 
-    def encode(self, encoder: nn.Module) -> Tensor:
-        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient."""
+    def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
+
+        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
+        """
         ...
 
 

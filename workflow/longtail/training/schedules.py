@@ -61,11 +61,18 @@ def propos_cosine(update: int, updates_per_epoch: int, clock: int, settings: Sch
     return _stretched_cosine(update / updates_per_epoch, clock, settings)
 
 
-def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings) -> float:
+def lfss_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """LFSS (LZX-001/LFSS): :func:`byol_warmup_cosine` towards ``final_learning_rate`` instead of 0."""
+    assert settings.final_learning_rate is not None
+    return _stretched_cosine(update / updates_per_epoch + 1, clock, settings, settings.final_learning_rate)
+
+
+def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings, final: float = 0.0) -> float:
     assert settings.warmup_epochs is not None
     if epoch < settings.warmup_epochs:
         return settings.learning_rate * epoch / settings.warmup_epochs
-    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * (epoch - settings.warmup_epochs) / clock))
+    share = (epoch - settings.warmup_epochs) / clock
+    return final + 0.5 * (settings.learning_rate - final) * (1 + math.cos(math.pi * share))
 
 
 def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
@@ -100,6 +107,7 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
     "byol_warmup_cosine": (byol_warmup_cosine, ("warmup_epochs",)),
     "propos_cosine": (propos_cosine, ("warmup_epochs",)),
     "epoch_cosine": (epoch_cosine, ()),
+    "lfss_cosine": (lfss_cosine, ("warmup_epochs", "final_learning_rate")),
     "secu_cosine": (secu_cosine, ("warmup_epochs",)),
     "constant": (constant, ()),
 }
