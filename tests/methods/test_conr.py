@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Context
@@ -199,6 +200,15 @@ def test_it_builds_the_networks_of_byol():
     own = dict(objective().named_parameters())
     assert own.keys() == dict(byol.named_parameters()).keys()
     assert all(torch.equal(own[name], parameter) for name, parameter in byol.named_parameters())
+
+
+def test_a_step_never_asks_for_a_value():
+    own = objective()
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
+        own.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
+        own.after_step(0.5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("kept_at_start", 1.2), ("kept_ramp_epochs", 0), ("neighbours", 0)])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Context
@@ -197,6 +198,15 @@ def test_the_pseudo_labels_are_part_of_the_checkpoint():
     restored.load_state_dict(propos.state_dict())
     first, second = propos.loss(a_batch(9)), restored.loss(a_batch(9))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_step_never_asks_for_a_value():
+    own = objective()
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
+        own.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
+        own.after_step(0.5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("noise", -1.0), ("absent_classes", "kept")])

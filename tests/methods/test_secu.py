@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Context
@@ -180,6 +181,15 @@ def test_the_centres_keep_their_learning_rate():
     assert encoder["learning_rate_scale"] == 1.0
     assert centres["learning_rate"] == 1.2
     assert len(centres["params"]) == 1
+
+
+def test_a_step_never_asks_for_a_value():
+    own = objective()
+    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
+        own.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
+        own.after_step(0.5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("heads", 0), ("centre_temperature", 0.0), ("size_ratio", 1.0)])
