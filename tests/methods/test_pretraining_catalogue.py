@@ -17,7 +17,7 @@ METHODS = [
     "moco", "byol", "byol-encoder", "moco-800", "miniclustering", "maxiclustering", "miniclustering-moco",
     "miniclustering-simclr", "self-labelling", "miniclustering-no-threshold", "miniclustering-only-lr",
     "miniclustering-no-lr", "miniclustering-no-lm", "miniclustering-no-ls", "miniclustering-cb-softmax",
-    "miniclustering-balms", "miniclustering-eql", "propos", "conr", "conmix-propos", "secu",
+    "miniclustering-balms", "miniclustering-eql", "propos", "conr", "conmix-propos", "secu", "lfss",
 ]  # fmt: skip
 
 

@@ -68,6 +68,13 @@ CONR = {
     "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
     "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
 }  # fmt: skip
+# LZX-001/LFSS
+LFSS = {
+    **BYOL, "projection_width": 256, "noise": 1e-3, "temperature": 0.5, "stability_weight": 0.1,
+    "prototype_start_epochs": 200, "unstable_share": 0.1, "stability_between": "equals",
+    "pseudo_label_statistics": "batch", "kmeans_seed": 0, "schedule": "lfss_cosine", "final_learning_rate": 0.025,
+    "drop_last": False,
+}  # fmt: skip
 # idstcv/SeCu
 BLURRED = {
     **AUG_M, "crop_scale": [0.3, 1.0], "jitter": {**JITTER, "saturation": 0.2},
@@ -114,6 +121,7 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "propos": PROPOS,
     "conr": CONR,
     "secu": SECU,
+    "lfss": LFSS,
     "moco": MOCO,
     "miniclustering": MINICLUSTERING,
     "maxiclustering": {
@@ -152,6 +160,8 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
     ("secu", "cifar20"): {**WIDE, "normalization": CIFAR20},
     ("secu", "stl10"): {**WIDE, "centre_temperature": 1.0, "normalization": IMAGENET},
     ("secu", "tiny_imagenet"): {**WIDE, "normalization": IMAGENET},
+    ("lfss", "cifar20"): {"normalization": CIFAR20},
+    ("lfss", "stl10"): {"normalization": IMAGENET},
     ("moco", "cifar20"): {"normalization": CIFAR20},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
@@ -194,6 +204,7 @@ RECIPES = {
     "propos": [("propos", 1000, 1000)],
     "conmix-propos": [("sdclr", 100, 100), ("conmix", 400, 400), ("propos", 500, 500)],
     "secu": [("secu", 401, 401)],
+    "lfss": [("lfss", 1000, 1000)],
     "conr": [("byol-p", 800, 160), ("conr", 200, 40)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
     "miniclustering": [("byol", 800, 160), ("miniclustering", 200, 40)],
@@ -216,7 +227,9 @@ def test_recipes(method: str) -> None:
 # what is embedded, and what clusters it
 READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
-    **dict.fromkeys(["byol", "byol-encoder", "propos", "conmix-propos", "conr"], ("target_projection", "kmeans")),
+    **dict.fromkeys(
+        ["byol", "byol-encoder", "propos", "conmix-propos", "conr", "lfss"], ("target_projection", "kmeans")
+    ),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
     "secu": ("cluster_head", "argmax"),
 }

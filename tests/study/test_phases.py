@@ -134,8 +134,9 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         "hyperparameters": 2 * (5 + 4 + 4 + 4),
         # Tables 1 and 2 of MiniClustering, ratio 100, Tiny ImageNet
         "secu": 6 + 1 + 1,
-        # four more seeds of (warm-up, ConMix, encoder, MiniClustering, SeCu) on two datasets
-        "Table 9": 4 * 5 * 2,
+        "lfss": 6 + 1 + 1,
+        # four more seeds of (warm-up, ConMix, encoder, MiniClustering, SeCu, LFSS) on two datasets
+        "Table 9": 4 * 6 * 2,
     }
     assert len(phases) == sum(per_method.values()), sorted(phases)
 

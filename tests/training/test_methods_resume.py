@@ -13,6 +13,10 @@ from longtail.training import loop
 CATALOG = catalogue.load()
 UPDATES = 2  # per epoch: 40 rows in batches of 16, of which the incomplete one is left out
 LINEAGES = {
+    "lfss": [("lfss", 4, {"prototype_start_epochs": 1})],
+    "lfss, as its paper": [
+        ("lfss", 4, {"prototype_start_epochs": 1, "stability_between": "epochs", "pseudo_label_statistics": "running"})
+    ],
     "secu": [("secu", 4, {"warmup_epochs": 2, "heads": 3})],
     "conr": [("byol-p", 1, {}), ("conr", 5, {"kept_ramp_epochs": 3, "context_size": 4})],
     "propos": [("propos", 4, {"prototype_start_epochs": 1})],

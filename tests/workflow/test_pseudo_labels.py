@@ -6,7 +6,7 @@ import math
 
 import pyarrow.parquet as pq
 
-METHODS = ["propos", "conr", "conmix-propos", "secu"]
+METHODS = ["propos", "conr", "conmix-propos", "secu", "lfss"]
 
 
 def test_every_method_ends_in_metrics(workflow):
