@@ -285,6 +285,17 @@ def test_a_blur_must_fit_the_image():
         augment(photos(2, 8), generator())
 
 
+def test_solarisation_inverts_what_is_bright():
+    images = photos(20)
+    augment = Augmentation({"solarize": 0.5})
+    drawn = augment.draw(len(images), 32, 32, generator())
+    assert 0 < drawn.solarize.sum() < len(images)
+    views = augment.apply(images, drawn)
+    for image, view, solarized in zip(images, views, drawn.solarize, strict=True):
+        expected = reference.solarize(image, 128) if solarized else image
+        torch.testing.assert_close(view, expected / 255, atol=1e-6, rtol=0)
+
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 

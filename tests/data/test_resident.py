@@ -76,6 +76,16 @@ def test_an_epoch_visits_every_row_in_an_order_of_its_own():
     assert not torch.equal(order, epoch_order(2, 3, 1000))
 
 
+def test_weighted_rows_are_drawn_in_proportion():
+    weights = torch.tensor([1.0, 0.0, 3.0] * 1000)
+    order = epoch_order(0, 0, 3000, weights)
+    counts = torch.bincount(order % 3, minlength=3)
+    assert counts[1] == 0
+    assert 2.6 < counts[2] / counts[0] < 3.4
+    assert torch.equal(order, epoch_order(0, 0, 3000, weights))
+    assert not torch.equal(order, epoch_order(0, 1, 3000, weights))
+
+
 def test_seeds_are_fixed_and_depend_on_every_part():
     assert derived_seed(0, "order", 0) == 1014162656242027106  # printf '[0, "order", 0]' | sha256sum
     parts = [(0, "order", 0), (1, "order", 0), (0, "order", 1), (0, "augment", 0), (0, "order"), (0, "order", "0")]

@@ -57,6 +57,41 @@ BYOL_P = {
     **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "before_forward",
     "learning_rate": 0.1, "schedule": "propos_cosine", "warmup_epochs": 50, "batch_size": 512,
 }  # fmt: skip
+PROPOS = {
+    **BYOL_P, "target_schedule": "constant", "noise": 1e-3, "temperature": 0.5, "prototype_weight": 0.1,
+    "prototype_start_epochs": 50, "absent_classes": "minus_ten", "views_together": False, "balanced_sampling": False,
+    "kmeans_seed": 0,
+}  # fmt: skip
+# cly234/DeepClustering-ConNR
+CONR = {
+    **BYOL_P, "learning_rate_scale": 0.1, "predictor_learning_rate_scale": 0.1, "context_size": 10,
+    "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
+    "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
+}  # fmt: skip
+# LZX-001/LFSS
+LFSS = {
+    **BYOL, "projection_width": 256, "noise": 1e-3, "temperature": 0.5, "stability_weight": 0.1,
+    "prototype_start_epochs": 200, "unstable_share": 0.1, "stability_between": "equals",
+    "pseudo_label_statistics": "batch", "kmeans_seed": 0, "schedule": "lfss_cosine", "final_learning_rate": 0.025,
+    "drop_last": False,
+}  # fmt: skip
+# idstcv/SeCu
+BLURRED = {
+    **AUG_M, "crop_scale": [0.3, 1.0], "jitter": {**JITTER, "saturation": 0.2},
+    "blur": {"probability": 1.0, "kernel": 23, "sigma": [0.1, 2.0]},
+}  # fmt: skip
+SOLARIZED = {**BLURRED, "blur": {**BLURRED["blur"], "probability": 0.1}, "solarize": 0.2}
+SECU = {
+    "projection_width": 128, "heads": 10, "representation_temperature": 0.05, "centre_temperature": 0.05,
+    "label_weight": 0.2, "dual_learning_rate": 0.1, "size_ratio": 0.9, "centre_learning_rate": 1.2,
+    "optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "secu_cosine",
+    "warmup_epochs": 11, "batch_size": 128, "drop_last": False, "augmentation": BLURRED,
+    "second_augmentation": SOLARIZED, "normalization": CIFAR10,
+}  # fmt: skip
+WIDE = {
+    "centre_learning_rate": 0.8, "augmentation": {**BLURRED, "crop_scale": [0.2, 1.0]},
+    "second_augmentation": {**SOLARIZED, "crop_scale": [0.2, 1.0]},
+}  # fmt: skip
 # facebookresearch/moco, CIFAR-10 demo
 MOCO = {
     "temperature": 0.1, "projection_width": 128, "queue_size": 4096, "target_momentum": 0.99, "batchnorm_splits": 8,
@@ -134,6 +169,10 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
     "mixup-manifold": {**FAMILY, "alpha": 2.0},
     "byol": BYOL,
     "byol-p": BYOL_P,
+    "propos": PROPOS,
+    "conr": CONR,
+    "secu": SECU,
+    "lfss": LFSS,
     "moco": MOCO,
     "cc": CC,
     "idfd": IDFD,
@@ -163,6 +202,21 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "augmentation": AUG_IMAGENET,
         "normalization": IMAGENET,
     },
+    ("propos", "cifar20"): {
+        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "views_together": True,
+        "balanced_sampling": True, "normalization": CIFAR20,
+    },
+    ("propos", "stl10"): {"normalization": IMAGENET},
+    ("conr", "cifar20"): {"batch_size": 256, "learning_rate": 0.05, "normalization": CIFAR20},
+    ("conr", "imagenet_lt"): {
+        "batch_size": 256, "learning_rate": 0.05, "warmup_epochs": 10, "kept_ramp_epochs": 10,
+        "augmentation": {**AUG_IMAGENET, "crop_scale": [0.45, 1.0]}, "normalization": IMAGENET,
+    },
+    ("secu", "cifar20"): {**WIDE, "normalization": CIFAR20},
+    ("secu", "stl10"): {**WIDE, "centre_temperature": 1.0, "normalization": IMAGENET},
+    ("secu", "tiny_imagenet"): {**WIDE, "normalization": IMAGENET},
+    ("lfss", "cifar20"): {"normalization": CIFAR20},
+    ("lfss", "stl10"): {"normalization": IMAGENET},
     ("moco", "cifar20"): {"normalization": CIFAR20},
     ("cc", "stl10"): {
         "augmentation": {
@@ -215,6 +269,11 @@ RECIPES = {
     "moco-800": [("moco", 800, 800)],
     "byol": [("byol-p", 1000, 200)],
     "byol-encoder": [("byol", 800, 160)],
+    "propos": [("propos", 1000, 1000)],
+    "conmix-propos": [("sdclr", 100, 100), ("conmix", 400, 400), ("propos", 500, 500)],
+    "secu": [("secu", 401, 401)],
+    "lfss": [("lfss", 1000, 1000)],
+    "conr": [("byol-p", 800, 160), ("conr", 200, 40)],
     "simclr-800": [("simclr-miniclustering", 800, 160)],
     "cc": [("cc", 1000, 200)],
     "idfd": [("idfd", 1000, 200)],
@@ -240,10 +299,13 @@ def test_recipes(method: str) -> None:
 # what is embedded, and what clusters it
 READOUT = {
     **dict.fromkeys(["simclr", "sdclr", "conmix", "moco", "simclr-800", "moco-800"], ("projection", "kmeans")),
-    **dict.fromkeys(["byol", "byol-encoder"], ("target_projection", "kmeans")),
+    **dict.fromkeys(
+        ["byol", "byol-encoder", "propos", "conmix-propos", "conr", "lfss"], ("target_projection", "kmeans")
+    ),
     **dict.fromkeys(["miniclustering", "maxiclustering", "self-labelling"], ("target_head", "argmax")),
     **dict.fromkeys(["cc", "scan"], ("cluster_head", "argmax")),
     **dict.fromkeys(["idfd", "dmicc"], ("memory", "kmeans-euclidean")),
+    "secu": ("cluster_head", "argmax"),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from longtail.errors import LongtailError
-from longtail.models.dual_batchnorm import DualBatchNorm1d, DualBatchNorm2d, branch, projection_head
+from longtail.models.dual_batchnorm import DualBatchNorm1d, DualBatchNorm2d, branch, dense_branch, projection_head
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(DualBatchNorm1d, (6, 3)), (DualBatchNorm2d, (6, 3, 4, 4))])
@@ -55,3 +55,16 @@ def test_head_is_the_one_of_the_official_code() -> None:
     ]
     assert isinstance(head[-1], DualBatchNorm1d)
     assert head(torch.randn(5, 16)).shape == (5, 8)
+
+
+def test_the_dense_branch_alone() -> None:
+    torch.manual_seed(0)
+    head = projection_head(4, 2)
+    with branch(head, "pruned"):
+        head(torch.randn(5, 4))
+    alone = dense_branch(head)
+    assert not any(isinstance(module, DualBatchNorm1d) for module in alone.modules())
+    x = torch.randn(5, 4)
+    assert torch.equal(alone(x), head(x))
+    assert not {id(p) for p in alone.parameters()} & {id(p) for p in head.parameters()}
+    assert isinstance(head[1], DualBatchNorm1d)

@@ -49,6 +49,23 @@ def test_conmix_starts_from_the_first_200_epochs_of_sdclr():
     assert sdclr.epochs == conmix.epochs == 800
 
 
+def test_conmix_b_is_conmix_on_as_many_images_without_a_tail():
+    cells = [e.cell for e in study().table("conmix", "table6").entries if e.row == "ConMix-B"]
+    assert {(c["method"], c["dataset"], c["ratio"], c["split"]) for c in cells} == {("conmix", "cifar10-b", 1, "test")}
+    balanced, tailed = final("conmix", "cifar10-b-ir1"), final("conmix")
+    assert balanced.lineage == tailed.lineage
+    assert json.loads(balanced.data)["head_class_rows"] * 10 == pytest.approx(20431, abs=9)
+
+
+def test_propos_begins_a_clock_of_its_own_after_conmix():
+    assert [(s.objective, s.start, s.last_epoch, s.clock) for s in final("conmix-propos").lineage] == [
+        ("sdclr", "fresh", 100, 500),
+        ("conmix", "continue", 500, 500),
+        ("propos", "transfer", 500, 500),
+    ]
+    assert final("conmix-propos").lineage[-1].settings == final("propos").lineage[-1].settings
+
+
 def test_the_tag_study_shares_one_warm_up():
     variants = [final("conmix", settings=canonical({"conmix": {"tags": tags}})) for tags in (50, 100, 200, 500)]
     assert len({phase.identity for phase in variants}) == 4
@@ -92,8 +109,15 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         # 1, 2, 20, 50 of Table 10; each in two parts, because a SimCLR warm-up of ConMix leaves after epoch 200
         "simclr": 2 * (6 + 1 + 1 + 2 + 1 + 4),
         "moco": 6,
-        # BYOL of ConMix: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT
-        "byol": 6 + 1 + 1 + 1,
+        # BYOL of ConMix: Tables 1 and 2, ratio 100, Tiny ImageNet, ImageNet-LT; in two parts, because CoNR leaves after
+        # epoch 800
+        "byol": 2 * (6 + 1 + 1 + 1),
+        # CoNR: where BYOL stands
+        "conr": 6 + 1 + 1 + 1,
+        # Tables 1 and 2, ratio 100, Tiny ImageNet, the 2 balanced sets
+        "propos": 6 + 1 + 1 + 2,
+        # warm-up, ConMix and ProPos on both datasets, balanced and with a tail; on clocks that nothing else has
+        "ConMix+ProPos": 3 * 4,
         # the warm-up is needed wherever SDCLR or ConMix stands: as SimCLR's cells, and ConMix-B of Table 6
         "sdclr warm-up": 15 + 1,
         "sdclr": 6 + 1 + 1 + 2 + 1,
@@ -116,8 +140,11 @@ def test_the_clustering_papers_need_as_many_phases_as_the_sharing_rules_say():
         "other losses": 3 * 2,
         # Figure 5 of MiniClustering: grids of 6, 5, 5 and 5 values on two datasets, less the default in each
         "hyperparameters": 2 * (5 + 4 + 4 + 4),
-        # four more seeds of (warm-up, ConMix, encoder, MiniClustering) on two datasets
-        "Table 9": 4 * 4 * 2,
+        # Tables 1 and 2 of MiniClustering, ratio 100, Tiny ImageNet
+        "secu": 6 + 1 + 1,
+        "lfss": 6 + 1 + 1,
+        # four more seeds of (warm-up, ConMix, encoder, MiniClustering, SeCu, LFSS) on two datasets
+        "Table 9": 4 * 6 * 2,
     }
     assert len(phases) == sum(per_method.values()), sorted(phases)
 

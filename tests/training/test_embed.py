@@ -13,7 +13,9 @@ import torch
 
 from longtail.__main__ import main
 from longtail.data.augment import Normalization
+from longtail.data.resident import ResidentSplit
 from longtail.files import read_provenance
+from longtail.training import encode
 from longtail.training.build import build
 from longtail.training.encode import evaluating
 
@@ -124,6 +126,24 @@ def test_modes_are_restored_part_by_part():
 
 def control(desk, name, *options, seed=0, out="embeddings.parquet"):
     return embed(desk, "--control", name, "--data", json.dumps(DATA), "--seed", seed, *options, features=name, out=out)
+
+
+def test_rows_may_pass_in_another_order_and_come_back_in_theirs(desk, monkeypatch):
+    monkeypatch.setattr(encode, "ROWS", 16)
+    split = ResidentSplit(desk.split, {"train": desk.store}, torch.device("cpu"))
+    data = {"image_size": 6, "test_transform": {"resize": None, "crop": None}}
+    images = encode.SplitImages(split, data, {"mean": [0.5], "std": [0.25]}, torch.float32)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    flat = torch.nn.Flatten()
+    assert torch.equal(images.encode(flat), images.encode(flat, order))
+
+    class LessItsBatch(torch.nn.Flatten):
+        def forward(self, x):
+            return super().forward(x) - super().forward(x).mean(0)
+
+    found, pixels = images.encode(LessItsBatch(), order), images.encode(flat)
+    for rows in order.split(16):
+        torch.testing.assert_close(found[rows], pixels[rows] - pixels[rows].mean(0))
 
 
 def test_pixels(desk):

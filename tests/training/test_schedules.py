@@ -99,3 +99,26 @@ def test_rates_lie_between_nothing_and_the_peak(name, per_epoch, clock, warmup, 
 
 def test_a_budget_too_short_for_its_warmup_still_has_rates():
     assert rate("warmup_cosine", 1, 1, 1, peak=0.5, warmup=1, final=0.0) == 0.5
+
+
+def test_secu_cosine_rests_warms_up_and_falls():
+    settings = {"peak": 0.2, "warmup": 11}
+    rates = [rate("secu_cosine", update, 4, 21, **settings) for update in range(1, 85)]
+    assert rates[:4] == [0.0] * 4
+    assert rates[4] == rates[5] == pytest.approx(0.2 / 40)
+    assert rates[4:44] == pytest.approx([0.2 * max(1, i) / 40 for i in range(40)])
+    assert rates[44:] == pytest.approx([0.1 * (1 + math.cos(math.pi * i / 40)) for i in range(40)])
+
+
+def test_secu_cosine_of_a_toy_length_is_defined():
+    rates = [rate("secu_cosine", update, 4, 2, peak=0.2, warmup=0.05) for update in range(1, 9)]
+    assert rates[:4] == [0.0] * 4
+    assert all(0 < value < 0.2 for value in rates[4:])
+
+
+def test_lfss_cosine_is_byols_with_a_floor():
+    for update in (1, 399, 400, 5000, 40000):
+        byol = rate("byol_warmup_cosine", update, 40, 1000, peak=0.05, warmup=10)
+        assert rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.0) == pytest.approx(byol)
+        floored = rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.025)
+        assert floored == pytest.approx(byol if update / 40 + 1 < 10 else 0.025 + byol / 2)

@@ -46,6 +46,32 @@ def test_views_and_epochs_are_drawn_apart(desk, tools, seen):
     assert not torch.equal(*draws)
 
 
+def test_the_second_view_may_have_a_list_of_its_own(desk, tools, seen):
+    assert desk.train(tools.spec(tools.stretch(last=1, augmentation={}, second_augmentation={"solarize": 1.0}))) == 0
+    for batch, _ in seen:
+        first, second = (view * 0.25 + 0.5 for view in batch.views)
+        bright = first >= 128 / 255 - 1e-6
+        torch.testing.assert_close(second, torch.where(bright, 1 - first, first), atol=1e-6, rtol=0)
+
+
+def test_a_group_may_have_a_learning_rate_of_its_own(desk, tools, monkeypatch):
+    def parameter_groups(self):
+        return [
+            {"params": list(self.body.parameters()), "learning_rate_scale": 0.0},
+            {"params": list(self.head.parameters()), "learning_rate": 0.5},
+        ]
+
+    monkeypatch.setattr(toys.Toy, "parameter_groups", parameter_groups)
+    spec = tools.spec(tools.stretch(schedule="constant", warmup_epochs=None, final_learning_rate=None))
+    run = train.start(with_rows(spec, 40, desk.split), None, torch.device("cpu"))
+    assert [group.rate(0.1) for group in run.optimizer.groups] == [0.0, 0.5]
+    before = {name: parameter.clone() for name, parameter in run.objective.named_parameters()}
+    assert desk.train(spec) == 0
+    after = desk.checkpoint()["objective"]
+    assert torch.equal(before["body.0.weight"], after["body.0.weight"])
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
 def test_steps_are_taken_in_train_mode(desk, tools, seen, monkeypatch):
     monkeypatch.setattr(toys.Toy, "start_epoch", lambda self, epoch, images: self.eval())
     assert desk.train(tools.spec(tools.stretch(last=2))) == 0

@@ -15,9 +15,10 @@ def jobs(output: str) -> dict[str, int]:
 
 def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow):
     done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
-    # per dataset: SimCLR and SDCLR in two parts each, MoCo, BYOL, ConMix after SDCLR's first part, CC, IDFD, DMICC
-    assert done["train"] == 3 * (2 * 2 + 6)
-    assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 8
+    # per dataset: SimCLR, SDCLR and BYOL in two parts each, MoCo, ProPos, CC, IDFD, DMICC, ConMix after SDCLR's first part,
+    # CoNR after BYOL's
+    assert done["train"] == 3 * (3 * 2 + 7)
+    assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 10
     assert done["table"] == done["merge"] == done["conmix_table2"] == 1
 
 
@@ -31,7 +32,7 @@ def test_merging_does_not_name_its_files_on_the_command_line(workflow):
 
 def test_a_table_by_its_file(workflow):
     output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper", "seeds=[0]")
-    assert jobs(output)["train"] == 3 * (2 * 2 + 6)
+    assert jobs(output)["train"] == 3 * (3 * 2 + 7)
 
 
 def test_all_clustering_tables_resolve(workflow):

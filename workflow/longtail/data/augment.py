@@ -2,9 +2,9 @@
 
 The lists are those of the official codes (AUG-C: VITA-Group/SDCLR and LZX-001/ConMix; AUG-M: LZX-001/MiniClustering):
 random resized crop, horizontal flip, colour jitter, random greyscale, and where the catalogue asks for it Gaussian
-blur. Those codes use torchvision's per-image transforms on Pillow images; here a whole batch is transformed at once,
-each image with parameters of its own. :meth:`Augmentation.draw` takes the random numbers, :meth:`Augmentation.apply`
-is deterministic.
+blur and solarisation. Those codes use torchvision's per-image transforms on Pillow images; here a whole batch is
+transformed at once, each image with parameters of its own. :meth:`Augmentation.draw` takes the random numbers,
+:meth:`Augmentation.apply` is deterministic.
 
 * **Resampling.** Pillow's filters (antialiased; bicubic with a = -0.5; kernels cut off and renormalised at the border
   of the crop) are separable and linear, so crop, resize and flip of an image are one small matrix per axis, and a batch
@@ -36,6 +36,7 @@ from longtail.data.spec import check_keys
 from longtail.errors import LongtailError, unknown
 
 ATTEMPTS = 10  # boxes tried before the central one is taken, as in torchvision's RandomResizedCrop
+BRIGHT = 128 / 255  # what Pillow's solarize inverts
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, Pillow's grey
 
 
@@ -67,6 +68,7 @@ class Parameters:
         hue: shift in turns, in [-0.5, 0.5]; 0 where the image is not jittered.
         grayscale: whether the colours are dropped, bool.
         sigma: standard deviation of the blur in pixels; 0 where the image is not blurred.
+        solarize: whether bright values are inverted, bool.
     """
 
     top: Tensor
@@ -80,6 +82,7 @@ class Parameters:
     hue: Tensor
     grayscale: Tensor
     sigma: Tensor
+    solarize: Tensor
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Augmentation:
         spec: the list as in the catalogue: ``crop_scale`` and ``crop_ratio`` (ranges of area share and aspect ratio),
             ``interpolation`` (``bilinear`` or ``bicubic``), ``flip`` (probability), ``jitter`` (``probability``,
             ``brightness``, ``contrast``, ``saturation``, ``hue``), ``grayscale`` (probability), ``blur`` (``kernel`` in
-            pixels, ``sigma`` range, ``probability``). What is absent or null is not done.
+            pixels, ``sigma`` range, ``probability``), ``solarize`` (probability). What is absent or null is not done.
         size: height and width of the views; None for those of the images.
 
     Raises:
@@ -113,7 +116,7 @@ class Augmentation:
     """
 
     def __init__(self, spec: Mapping[str, Any], size: int | None = None) -> None:
-        known = ["crop_scale", "crop_ratio", "interpolation", "flip", "jitter", "grayscale", "blur"]
+        known = ["crop_scale", "crop_ratio", "interpolation", "flip", "jitter", "grayscale", "blur", "solarize"]
         check_keys("an augmentation", spec, known, required=[])
         self.size = size
         self.scale = _range(spec, "crop_scale", (1.0, 1.0), 0.0, 1.0)
@@ -125,6 +128,7 @@ class Augmentation:
         self.interpolation = interpolation
         self.flip = _probability("flip", spec.get("flip") or 0.0)
         self.grayscale = _probability("grayscale", spec.get("grayscale") or 0.0)
+        self.solarize = _probability("solarize", spec.get("solarize") or 0.0)
         jitter = spec.get("jitter") or {"probability": 0.0}
         for name, inner in (("jitter", jitter), ("blur", spec.get("blur") or {})):
             if not isinstance(inner, Mapping):
@@ -166,7 +170,7 @@ class Augmentation:
         """Parameters for ``batch`` images of ``height`` x ``width``.
 
         The distributions are those of torchvision's RandomResizedCrop, RandomHorizontalFlip, RandomApply(ColorJitter),
-        RandomGrayscale and GaussianBlur. All numbers of a batch come from one call of the generator.
+        RandomGrayscale, GaussianBlur and RandomSolarize. All numbers of a batch come from one call of the generator.
         """
         u = torch.rand(batch, 2 * ATTEMPTS + 16, generator=generator, device=generator.device)
         areas, aspects, rest = u[:, :ATTEMPTS], u[:, ATTEMPTS : 2 * ATTEMPTS], u[:, 2 * ATTEMPTS :].unbind(1)
@@ -196,6 +200,7 @@ class Augmentation:
             hue=jittered * self.jitter.hue * (2 * rest[11] - 1),
             grayscale=rest[12] < self.grayscale,
             sigma=sigma,
+            solarize=rest[15] < self.solarize,
         )
 
     def _box(
@@ -234,6 +239,8 @@ class Augmentation:
         x = self._jitter_grey(x, drawn) if x.shape[1] == 1 else self._jitter_colour(x, drawn)
         if self.blur:
             x = _blur(x, drawn.sigma, self.blur.kernel)
+        if self.solarize:
+            x = torch.where(drawn.solarize[:, None, None, None] & (x >= BRIGHT), 1 - x, x)
         return x
 
     def _crop(self, images: Tensor, drawn: Parameters) -> Tensor:

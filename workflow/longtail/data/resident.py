@@ -103,6 +103,16 @@ def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(derived_seed(*parts))
 
 
-def epoch_order(seed: int, epoch: int, rows: int) -> Tensor:
-    """The order in which an epoch visits the rows, (rows,) int64 on the CPU: the same on every device."""
-    return torch.randperm(rows, generator=generator("cpu", seed, "order", epoch))
+def epoch_order(seed: int, epoch: int, rows: int, weights: Tensor | None = None) -> Tensor:
+    """The order in which an epoch visits the rows, (rows,) int64 on the CPU: the same on every device.
+
+    Args:
+        seed: of the phase.
+        epoch: of the clock.
+        rows: number of rows N.
+        weights: (N,), if rows are to be drawn with replacement, in proportion to them.
+    """
+    draws = generator("cpu", seed, "order", epoch)
+    if weights is None:
+        return torch.randperm(rows, generator=draws)
+    return torch.multinomial(weights.double().cpu(), rows, replacement=True, generator=draws)

@@ -44,8 +44,11 @@ class Batch:
 class Images(Protocol):
     """The training split without augmentation, for objectives that look at all of it between epochs."""
 
-    def encode(self, encoder: nn.Module) -> Tensor:
-        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient."""
+    def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
+
+        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
+        """
         ...
 
 
@@ -85,7 +88,10 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Optimiser groups: ``params`` and ``learning_rate_scale``, the factor on the scheduled learning rate."""
+        """Optimiser groups: ``params``, and how fast they learn.
+
+        That is ``learning_rate_scale``, a factor on the scheduled learning rate, or ``learning_rate``, which stays.
+        """
         return [{"params": [p for p in self.parameters() if p.requires_grad], "learning_rate_scale": 1.0}]
 
     def prepare(self, images: Images) -> None:
@@ -93,6 +99,13 @@ class Objective(nn.Module):
 
     def start_epoch(self, epoch: int, images: Images) -> None:
         """Called before the first step of each epoch; ``epoch`` counts from 0 on the phase's clock."""
+
+    def sampling_weights(self) -> Tensor | None:
+        """How often an epoch draws each row, relative to the others, (N,); None if it visits each row once.
+
+        Called after :meth:`start_epoch`, and again when an epoch is resumed.
+        """
+        return None
 
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates so far."""

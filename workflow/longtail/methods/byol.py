@@ -82,10 +82,8 @@ class BYOL(Objective):
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError("BYOL starts from a new network; it cannot take over the encoder of another objective.")
         self.settings = settings
-        backbone: Any = context.new_backbone()
+        backbone = self._initial_backbone(context, parent)
         self.backbone = backbone
         self.projector = projector(backbone.width, settings.hidden_width, settings.projection_width)
         self.predictor = predictor(settings.projection_width, settings.hidden_width)
@@ -93,6 +91,11 @@ class BYOL(Objective):
         self.target_projector = momentum_copy(self.projector)
         # part of the checkpoint because a forward pass does not know how far the training is
         self.register_buffer("rate", torch.tensor(self._rate_at(0.0)))
+
+    def _initial_backbone(self, context: Context, parent: Objective | None) -> Any:
+        if parent is not None:
+            raise LongtailError("BYOL starts from a new network; it cannot take over the encoder of another objective.")
+        return context.new_backbone()
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Each view predicts the target's projection of the other; the mean of both directions."""

@@ -6,6 +6,7 @@ branches see different activations, so every batch normalisation keeps parameter
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
@@ -62,6 +63,16 @@ def branch(network: nn.Module, name: str) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.branch = "dense"
+
+
+def dense_branch(network: nn.Module) -> nn.Module:
+    """A copy of ``network`` that keeps, of every :class:`DualBatchNorm`, the dense set only."""
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, DualBatchNorm):
+                setattr(module, name, child.dense)
+    return copied
 
 
 def projection_head(width: int, projection_width: int) -> nn.Sequential:

@@ -38,16 +38,27 @@ class SplitImages:
         """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
         return self.normalization(images).contiguous(memory_format=torch.channels_last)
 
-    def encode(self, encoder: nn.Module) -> Tensor:
-        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient."""
-        return self.encode_all(encoder)[0]
+    def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
+
+        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
+        """
+        if order is None:
+            return self.encode_all(encoder)[0]
+        order = order.to(self.split.device)
+        outputs = self.encode_all(encoder, order)[0]
+        return torch.empty_like(outputs).index_copy_(0, order, outputs)
 
     @torch.no_grad()
-    def encode_all(self, encoder: nn.Module) -> tuple[Tensor, ...]:
-        """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair."""
+    def encode_all(self, encoder: nn.Module, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair.
+
+        Of ``rows`` only and in their order, where they are given.
+        """
         outputs = []
+        every = torch.arange(len(self.split), device=self.split.device) if rows is None else rows
         with evaluating(encoder):
-            for rows in torch.arange(len(self.split), device=self.split.device).split(ROWS):
+            for rows in every.split(ROWS):
                 views = self.normalize(unaugmented(self.split.batch(rows), self.transform, self.size))
                 with autocast(self.dtype, self.split.device):
                     output = encoder(views)

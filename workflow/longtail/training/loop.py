@@ -127,7 +127,7 @@ def train(
                 objective.prepare(images)
             objective.start_epoch(run.epoch, images)
         objective.train()
-        order = epoch_order(seed, run.epoch, len(split)).to(device)
+        order = epoch_order(seed, run.epoch, len(split), objective.sampling_weights()).to(device)
 
         for step in range(run.step, steps):
             rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]

@@ -24,10 +24,15 @@ EPSILON = 1e-8  # of Adam; torch's default, which all the papers' codes leave al
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters by name, and the factor on the learning rate of the schedule."""
+    """Parameters by name, and the factor on the learning rate of the schedule, or a learning rate of their own."""
 
     parameters: Mapping[str, Tensor]
-    learning_rate_scale: float
+    learning_rate_scale: float = 1.0
+    learning_rate: float | None = None
+
+    def rate(self, scheduled: float) -> float:
+        """The learning rate of the group when the schedule's is ``scheduled``."""
+        return scheduled * self.learning_rate_scale if self.learning_rate is None else self.learning_rate
 
 
 class Optimizer:
@@ -48,7 +53,10 @@ class Optimizer:
     def __init__(self, objective: Objective, settings: TrainingSettings) -> None:
         names = {parameter: name for name, parameter in objective.named_parameters()}
         self.groups = [
-            Group({names[parameter]: parameter for parameter in group["params"]}, group["learning_rate_scale"])
+            Group(
+                {names[parameter]: parameter for parameter in group["params"]},
+                **{key: value for key, value in group.items() if key != "params"},
+            )
             for group in objective.parameter_groups()
         ]
         self.settings = settings
@@ -65,7 +73,7 @@ class Optimizer:
         """Update every parameter that has a gradient.
 
         Args:
-            learning_rate: of the schedule, before the scale of a group.
+            learning_rate: of the schedule, which a group may scale or leave aside.
             skipped: a float32 scalar on the device; if 1, weights and moments stay as they are. The kernels look at
                 it, so that the host need not wait.
         """
@@ -73,7 +81,7 @@ class Optimizer:
         for group in self.groups:
             reached = {name: p for name, p in group.parameters.items() if p.grad is not None}
             if reached:
-                update(reached, learning_rate * group.learning_rate_scale, skipped)
+                update(reached, group.rate(learning_rate), skipped)
 
     def load_moments(self, moments: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over the moments of an optimiser of the same kind over parameters of the same names.

@@ -69,11 +69,18 @@ def propos_cosine(update: int, updates_per_epoch: int, clock: int, settings: Sch
     return _stretched_cosine(update / updates_per_epoch, clock, settings)
 
 
-def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings) -> float:
+def lfss_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """LFSS (LZX-001/LFSS): :func:`byol_warmup_cosine` towards ``final_learning_rate`` instead of 0."""
+    assert settings.final_learning_rate is not None
+    return _stretched_cosine(update / updates_per_epoch + 1, clock, settings, settings.final_learning_rate)
+
+
+def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings, final: float = 0.0) -> float:
     assert settings.warmup_epochs is not None
     if epoch < settings.warmup_epochs:
         return settings.learning_rate * epoch / settings.warmup_epochs
-    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * (epoch - settings.warmup_epochs) / clock))
+    share = (epoch - settings.warmup_epochs) / clock
+    return final + 0.5 * (settings.learning_rate - final) * (1 + math.cos(math.pi * share))
 
 
 def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
@@ -102,6 +109,22 @@ def steps(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSet
     return settings.learning_rate * settings.decay**reached
 
 
+def secu_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+    """SeCu (idstcv/SeCu): 0 in the first epoch, linear up to epoch E_w, then a cosine to 0 at the end of the clock.
+
+    With i = s - 1: lr (i - n_b) / ((E_w - 1) n_b), at least that of i - n_b = 1, in epochs 1 to E_w - 1 counted from 0.
+    """
+    assert settings.warmup_epochs is not None
+    done, warmup = update - 1, settings.warmup_epochs * updates_per_epoch
+    epoch = done // updates_per_epoch
+    if epoch == 0:
+        return 0.0
+    if epoch < settings.warmup_epochs:
+        return settings.learning_rate * max(1, done - updates_per_epoch) / (warmup - updates_per_epoch)
+    share = (done - warmup) / (clock * updates_per_epoch - warmup)
+    return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * share))
+
+
 def constant(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
     """The learning rate as it is."""
     return settings.learning_rate
@@ -114,6 +137,8 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
     "epoch_cosine": (epoch_cosine, ()),
     "floored_epoch_cosine": (floored_epoch_cosine, ("final_learning_rate",)),
     "steps": (steps, ("milestones", "decay")),
+    "lfss_cosine": (lfss_cosine, ("warmup_epochs", "final_learning_rate")),
+    "secu_cosine": (secu_cosine, ("warmup_epochs",)),
     "constant": (constant, ()),
 }
 """By name: the function, and the settings it reads besides ``learning_rate``."""

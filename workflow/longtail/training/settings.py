@@ -32,6 +32,7 @@ class TrainingSettings:
         batch_size: images per update (each is seen in ``views`` views).
         drop_last: whether an incomplete last batch of an epoch is left out.
         augmentation: what :class:`longtail.data.augment.Augmentation` takes.
+        second_augmentation: likewise, of all views but the first; the same list when absent.
         normalization: ``mean`` and ``std`` per channel, on the scale [0, 1].
         momentum: of SGD.
         betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
