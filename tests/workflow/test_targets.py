@@ -15,8 +15,8 @@ def jobs(output: str) -> dict[str, int]:
 
 def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow):
     done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
-    # per dataset: SimCLR, SDCLR and BYOL in two parts each, MoCo, ProPos, CC, IDFD, DMICC, ConMix after SDCLR's first part,
-    # CoNR after BYOL's
+    # per dataset: SimCLR, SDCLR and BYOL in two parts each, MoCo, ProPos, CC, IDFD, DMICC, ConMix after SDCLR's first
+    # part, CoNR after BYOL's
     assert done["train"] == 3 * (3 * 2 + 7)
     assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 10
     assert done["table"] == done["merge"] == done["conmix_table2"] == 1

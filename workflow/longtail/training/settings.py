@@ -41,7 +41,6 @@ class TrainingSettings:
         milestones: of ``steps``, as shares of the clock.
         decay: factor of ``steps`` on the learning rate at each milestone.
         views: augmented versions of each image.
-        second_augmentation: of view 2, where that has a list of its own.
     """
 
     optimizer: str
