@@ -73,6 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
         measurements = study.measurements(*arguments.artefact)
     else:
         method, cut, seed = arguments.cell
+        if not seed.isdecimal():
+            raise LongtailError(f"A training seed is a whole number from 0 on, not {seed!r}.")
         measurements = study.cell_measurements(method, cut, int(seed))
     revisions: set[str] = set()
     tables = merged(measurements, revisions) if measurements else [pa.table({})]
