@@ -37,6 +37,7 @@ def conmix(workflow):
     return folder / "seed0"
 
 
+@pytest.mark.slow  # minutes, and it depends on when a signal comes
 def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened(cluster, submit, untrained, straight):
     def attempts():
         """The jobs in which ConMix was trained so far."""
