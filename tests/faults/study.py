@@ -88,9 +88,15 @@ class Study:
 
     def __init__(self, folder: Path, checkout: Path) -> None:
         self.folder, self.checkout = folder, checkout
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(CONFIG)
-        (folder / "profiles").symlink_to(ROOT / "profiles")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / "config.yaml").write_text(CONFIG)
+            (folder / "profiles").symlink_to(ROOT / "profiles")
+
+    def copy(self, folder: Path) -> Study:
+        """The same state of affairs in another folder, down to the times of all files."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Study(folder, self.checkout)
 
     @property
     def environment(self) -> dict[str, str]:
