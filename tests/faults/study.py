@@ -60,6 +60,7 @@ class Job:
         rule: its name.
         inputs: the files it reads.
         outputs: the files it makes.
+        benchmark: the file in which Snakemake notes what it took; it counts as an output of an earlier time.
         command: what its shell runs.
         cpu_seconds: it took without a fault, as Snakemake sampled them.
     """
@@ -67,6 +68,7 @@ class Job:
     rule: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    benchmark: str
     command: str
     cpu_seconds: float
 
@@ -207,8 +209,14 @@ def finished(output: str) -> list[str]:
 
 def _job(study: Study, facts: Mapping[str, str]) -> Job:
     sampled = json.loads((study.folder / facts["benchmark"]).read_text())["cpu_time"]
-    inputs = tuple(facts.get("input", "").split(", "))
-    return Job(facts["rule"], inputs, tuple(facts["output"].split(", ")), facts["command"], max(sampled, 0.2))
+    return Job(
+        facts["rule"],
+        tuple(facts.get("input", "").split(", ")),
+        tuple(facts["output"].split(", ")),
+        facts["benchmark"],
+        facts["command"],
+        max(sampled, 0.2),
+    )
 
 
 def digest(path: Path) -> str:
