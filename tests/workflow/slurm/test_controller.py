@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pyarrow.parquet as pq
-import pytest
 
 CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 
 
-@pytest.mark.slow
 def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, straight, tmp_path):
     workflow = straight.copy(tmp_path)
     (phase,) = (workflow.folder / "results/phases/digits-ir10").glob("conmix-*/seed0")
