@@ -134,7 +134,17 @@ def execute(checkout: Checkout, arguments: argparse.Namespace, seeds: int, cells
         found["start_ms"].append(1000 * start.seconds)
         found["start_cpu_ms"].append(1000 * start.cpu_seconds)
         found["peak_mb"].append(whole.peak_mb)
+        found["files"].append(files(checkout.folder / "results")[0])
+        metadata = files(checkout.folder / ".snakemake")
+        found["metadata_files"].append(metadata[0])
+        found["metadata_mb"].append(metadata[1])
     return line(arguments, seeds, cells, found, smaller, "cpu_seconds")
+
+
+def files(folder: Path) -> tuple[int, float]:
+    """How many files lie below a folder, and the room that they take on the disk in MB, by blocks and not by bytes."""
+    found = [path.lstat() for path in folder.rglob("*") if path.is_file()]
+    return len(found), sum(512 * status.st_blocks for status in found) / 1e6
 
 
 def line(

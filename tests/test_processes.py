@@ -85,14 +85,17 @@ time.sleep(float(sys.argv[2]))
 """
 
 
-def test_a_job_ends_with_its_workflow() -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["gone", "zombie"])
+def test_a_job_ends_with_its_workflow(noticed: bool) -> None:
     workflow = python("import time; time.sleep(600)")
     job = python(WATCH, str(workflow.pid), "600")
     assert line_of(job) == "watching\n"
     assert job.poll() is None
     workflow.kill()
-    workflow.communicate(timeout=60)
+    if noticed:
+        workflow.communicate(timeout=60)
     _, errors = job.communicate(timeout=60)
+    workflow.communicate(timeout=60)
     assert job.returncode == -signal.SIGTERM
     assert f"process {workflow.pid}) has ended without its jobs" in errors
 

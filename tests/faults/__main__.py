@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.kills import Kill, Patient, draw
-from tests.faults.study import Job, Study, reference
+from tests.faults.study import reference
 
-PER_STUDY = 40
+PER_STUDY = 10  # kills of one copy of the finished study, which then runs to its end
 
 
 def main() -> int:
@@ -45,12 +45,12 @@ def inflict(folder: Path, count: int, seed: int) -> list[Kill]:
     for within in ("job", "workflow"):
         chosen = [kill for kill in kills if kill.within == within]
         for begin in range(0, len(chosen), PER_STUDY):
-            patient = Patient(Study(folder / f"{within}{begin}", study.checkout), jobs, expected)
-            harmless += live(patient, within, chosen[begin : begin + PER_STUDY], jobs)
+            patient = Patient(study.copy(folder / f"{within}{begin}"), jobs, expected)
+            harmless += live(patient, within, chosen[begin : begin + PER_STUDY])
     return harmless
 
 
-def live(patient: Patient, within: str, kills: Sequence[Kill], jobs: Sequence[Job]) -> list[Kill]:
+def live(patient: Patient, within: str, kills: Sequence[Kill]) -> list[Kill]:
     """Let one study suffer its kills in the order of its jobs, then run to its end.
 
     Returns:

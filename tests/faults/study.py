@@ -60,6 +60,7 @@ class Job:
         rule: its name.
         inputs: the files it reads.
         outputs: the files it makes.
+        benchmark: the file in which Snakemake notes what it took; it counts as an output of an earlier time.
         command: what its shell runs.
         cpu_seconds: it took without a fault, as Snakemake sampled them.
     """
@@ -67,6 +68,7 @@ class Job:
     rule: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    benchmark: str
     command: str
     cpu_seconds: float
 
@@ -88,9 +90,15 @@ class Study:
 
     def __init__(self, folder: Path, checkout: Path) -> None:
         self.folder, self.checkout = folder, checkout
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(CONFIG)
-        (folder / "profiles").symlink_to(ROOT / "profiles")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / "config.yaml").write_text(CONFIG)
+            (folder / "profiles").symlink_to(ROOT / "profiles")
+
+    def copy(self, folder: Path) -> Study:
+        """The same state of affairs in another folder, down to the times of all files."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Study(folder, self.checkout)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -201,8 +209,14 @@ def finished(output: str) -> list[str]:
 
 def _job(study: Study, facts: Mapping[str, str]) -> Job:
     sampled = json.loads((study.folder / facts["benchmark"]).read_text())["cpu_time"]
-    inputs = tuple(facts.get("input", "").split(", "))
-    return Job(facts["rule"], inputs, tuple(facts["output"].split(", ")), facts["command"], max(sampled, 0.2))
+    return Job(
+        facts["rule"],
+        tuple(facts.get("input", "").split(", ")),
+        tuple(facts["output"].split(", ")),
+        facts["benchmark"],
+        facts["command"],
+        max(sampled, 0.2),
+    )
 
 
 def digest(path: Path) -> str:

@@ -156,7 +156,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             found.add((node.module or "").partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"longtail", "benchmarks", "__future__"}
+    return found - set(sys.stdlib_module_names) - {"longtail", "benchmarks", "tests", "__future__"}
 
 
 @pytest.mark.parametrize(

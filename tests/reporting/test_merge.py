@@ -114,3 +114,10 @@ def test_a_damaged_file_is_merged_or_named(
     finally:
         metrics[7].write_bytes(whole)
         capsys.readouterr()
+
+
+@pytest.mark.parametrize("seed", ["x", "-1", "1.0", "", "../1"])
+def test_a_seed_that_is_none_is_named(capsys: pytest.CaptureFixture[str], seed: str) -> None:
+    arguments = ["--config", json.dumps(CONFIG), f"--out={seed}.parquet", "--cell", "conmix", "digits-ir10"]
+    assert main(["merge", *arguments, seed]) == 1
+    assert "A training seed is" in capsys.readouterr().err

@@ -175,3 +175,10 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, tools, monkeypatch
     with pytest.raises(LongtailError, match="free space"):
         checkpoint.write(tmp_path / "out" / "checkpoint.pt", {})
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_newest_state_is_the_furthest_whatever_the_clocks_said(tmp_path, tools):
+    states = write_states(tmp_path / "state", tools.spec(), [2, 3])
+    for path, time in zip(sorted((tmp_path / "state").iterdir()), (4000, 1000), strict=True):
+        os.utime(path, (time, time))
+    assert states.newest()["step"] == 3

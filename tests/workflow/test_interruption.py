@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 PACE = ["images_per_second", "seconds"]
@@ -210,7 +211,10 @@ def test_jobs_do_not_outlive_a_workflow_that_is_killed(longer, straight):
     workflow = longer
     process = start_and_wait_for(workflow, "conmix")
     training = training_of(process)
+    training.suspend()  # or it might be done before it looks for its workflow again
     process.kill()
+    time.sleep(2)
+    training.resume()
     end_of(process)
     assert not psutil.wait_procs([training], timeout=120)[1]
     assert "has ended without its jobs" in log(workflow, "conmix")
@@ -280,10 +284,14 @@ def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_that_trains_nothing_cleans_up_when_it_is_stopped(workflow, number):
-    source = {"kind": "imagefolder", "name": "a pipe in which nothing comes", "lists": {"train": "list"}}
+    images = workflow.folder / "images" / "a class"
+    images.mkdir(parents=True)
+    Image.new("L", (2000, 2000)).save(images / "0.png")  # takes some time to decode, 1,797 times
+    for image in range(1, 1797):
+        os.link(images / "0.png", images / f"{image}.png")
+    source = {"kind": "imagefolder", "name": "large images", "folders": {"train": "images"}}
     config = {"targets": ["digits"], "budget": "smoke", "data_root": ".", "data": {"digits": source}}
     (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
-    os.mkfifo(workflow.folder / "list")
     command = workflow.job("results/datasets/digits/train/images.npy")
     process = subprocess.Popen(
         command, cwd=workflow.folder, env=workflow.job_environment, stderr=subprocess.PIPE, text=True

@@ -94,7 +94,12 @@ def _lives(process: int) -> bool:
         os.kill(process, 0)
     except OSError:  # gone, or its number is another user's by now
         return False
-    return True
+    try:
+        stat = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:  # no such thing outside Linux
+        return True
+    # One that has ended keeps its number until its parent takes note, who may be waiting for what our shell prints.
+    return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
 
 
 def wait_for_clock(arguments: Iterable[str], patience: float = PATIENCE) -> None:

@@ -202,7 +202,7 @@ OWN_CLUSTERERS = {method.clusterer for method in STUDY.catalog.methods.values()}
 
 
 def evaluation_group(wildcards):
-    """Name of the cluster's job in which a rule of the evaluation runs: what follows from one training is one job.
+    """Name of the job on a cluster for one step of the evaluation: what follows from one training is one job.
 
     Clusterers that no method calls its own, which tables compare, are jobs of their own: a group asks for the sum of
     what may run side by side, and four clusterers would ask for more cores and memory than many a node has.

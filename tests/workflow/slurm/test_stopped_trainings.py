@@ -17,15 +17,38 @@ def numbers(pattern, text):
     return tuple(map(int, found))
 
 
+HELD = """\
+import time
+def hold(signals):
+    while Path({hold!r}).exists() and signals.received is None:
+        time.sleep(0.05)
+"""
+
+
 @pytest.fixture
-def untrained(straight, checkout):
+def hold(tmp_path):
+    """While this file is there, a training waits after each save for a signal: it cannot end before one comes."""
+    file = tmp_path / "hold"
+    file.touch()
+    yield file
+    file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def untrained(straight, checkout, hold):
     """The uninterrupted run without ConMix's training and what follows from it, in a checkout that always saves."""
     workflow = straight.copy(checkout.folder.parent / "work")
     workflow.checkout = checkout.folder
     loop = checkout.folder / "workflow/longtail/training/train.py"
     text = loop.read_text()
-    assert text.count("default=300.0") == 1
-    loop.write_text(text.replace("default=300.0", "default=0.0"))  # seconds between the periodic saves
+    for before, after in {
+        "default=300.0": "default=0.0",  # seconds between the periodic saves
+        "folder.save(saved_state(spec, now))": "(folder.save(saved_state(spec, now)), hold(signals))",
+        "STOPPED = 75\n": f"{HELD.format(hold=str(hold))}\nSTOPPED = 75\n",
+    }.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    loop.write_text(text)
     shutil.rmtree(conmix(workflow))
     for path in [workflow.folder / CELL, *workflow.files("logs/train/digits-ir10/conmix-*.log")]:
         path.unlink()
@@ -37,7 +60,9 @@ def conmix(workflow):
     return folder / "seed0"
 
 
-def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened(cluster, submit, untrained, straight):
+def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened(
+    cluster, submit, untrained, hold, straight
+):
     def attempts():
         """The jobs in which ConMix was trained so far."""
         return [job for job in cluster.jobs() if job.comment.startswith("rule_train_wildcards_digits-ir10_conmix-")]
@@ -84,6 +109,7 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
     run.wait_until(lambda: attempts()[3].restarts == 1)
     assert "Stopped by" not in log()
     cluster.command("scontrol", "update", "NodeName=localhost", "State=RESUME")
+    hold.unlink()
     output = run.succeed()
 
     assert went_on() > terminated

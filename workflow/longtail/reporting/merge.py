@@ -74,6 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
         measurements = study.measurements(*arguments.artefact)
     else:
         method, cut, seed = arguments.cell
+        if not seed.isdecimal():
+            raise LongtailError(f"A training seed is a whole number from 0 on, not {seed!r}.")
         measurements = study.cell_measurements(method, cut, int(seed))
     found = [cell for cell in measurements if Path(cell.path).exists()] if study.config.partial else measurements
     revisions: set[str] = set()
