@@ -4,7 +4,10 @@ import errno
 import functools
 import os
 import stat
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,8 +83,41 @@ def test_whatever_fails_leaves_the_target_and_no_temporary(
     assert old is None or target.read_bytes() == old
 
 
+def test_a_signal_on_any_line_leaves_no_temporary(tmp_path: Path) -> None:
+    """As the job's own handler, which raises ``SystemExit`` wherever the interpreter happens to be."""
+    target = tmp_path / "metrics.parquet"
+
+    def write(until: int | None) -> int:
+        reached = 0
+
+        def trace(frame: types.FrameType, event: str, _: object) -> Any:
+            nonlocal reached
+            if event == "line" and frame.f_code is replacing.__wrapped__.__code__:
+                reached += 1
+                if reached == until:
+                    raise SystemExit(143)
+            return trace
+
+        sys.settrace(trace)
+        try:
+            with replacing(target) as temporary:
+                temporary.write_text("new")
+        finally:
+            sys.settrace(None)
+        return reached
+
+    lines = write(None)
+    assert lines > 5
+    for line in range(1, lines + 1):
+        target.unlink(missing_ok=True)
+        with pytest.raises(SystemExit):
+            write(line)
+        assert names(tmp_path) in ([], ["metrics.parquet"])
+        assert not target.exists() or target.read_text() == "new"
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("function", ["mkstemp", "fsync", "replace"])
+@pytest.mark.parametrize("function", ["open", "fsync", "replace"])
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
     target = tmp_path / "metrics.parquet"
     target.write_text("old")
@@ -89,8 +125,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    module = "tempfile" if function == "mkstemp" else "os"
-    monkeypatch.setattr(f"longtail.files.{module}.{function}", fail)
+    monkeypatch.setattr(os, function, fail)
     with pytest.raises(LongtailError) as caught, replacing(target) as temporary:
         temporary.write_text("new")
     monkeypatch.undo()

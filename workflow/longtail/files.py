@@ -8,10 +8,10 @@ import itertools
 import json
 import os
 import platform
+import secrets
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,31 +37,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         LongtailError: when the folder cannot be written or the disk is full.
     """
     target = Path(path)
+    # Named before it is made, and made where it is sure to be removed: a signal may end the job between any two lines.
+    temporary = target.with_name(f".{target.stem}-{secrets.token_hex(4)}.tmp{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".tmp{target.suffix}", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise LongtailError(
-            f"Cannot write {target}: {error.strerror or error}. Check the folder's permissions and the free space."
-        ) from error
-    temporary = Path(name)
-    try:
+        temporary.touch(exist_ok=False)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; results are for the group
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
     except OSError as error:
-        if error.filename is not None and str(error.filename) != name:
+        if error.filename is not None and Path(error.filename) not in {temporary, *target.parents}:
             raise  # another file of the block's failed, this one is not to blame
         raise LongtailError(
             f"Cannot write {target}: {error.strerror or error}. Check the folder's permissions and the free space."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may not be one
+            temporary.unlink()
 
 
 @functools.cache

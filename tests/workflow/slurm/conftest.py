@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
@@ -185,7 +186,15 @@ class Cluster:
             self.wait_until(lambda: not self.command("squeue", "--noheader").strip())
         for name in [*self.daemons][::-1]:
             self.stop(name)
+        self.kill_what_is_left()
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def kill_what_is_left(self) -> None:
+        """Kill processes of jobs that lost their parent, which Slurm finds by control groups only, and not here."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if f"{self.root}/bin" in process.environ().get("PATH", "") and "SLURM_JOB_ID" in process.environ():
+                    process.kill()
 
     def command(self, *arguments: str) -> str:
         """What a command of Slurm prints; nothing when it fails."""
