@@ -18,8 +18,8 @@ from longtail.study.plan import Study
 BACKBONES = {"resnet18": (11_200_000, 512), "resnet50": (23_500_000, 2048), "resnet_small": (80_000, 64)}
 """Parameters, and width of the features. Rounded: they bound sizes of files that nobody has seen yet."""
 
-CHECKPOINT_WEIGHTS = 6
-"""No checkpoint is larger than this many times its backbone's weights: two networks, two moments of one, the heads."""
+CHECKPOINT_WEIGHTS = 8
+"""No checkpoint is larger than this many times its backbone: up to three networks, two moments of one, heads."""
 
 NOT_KNOWN = "not known: none has finished, and the catalogue names no minutes_per_epoch"
 
