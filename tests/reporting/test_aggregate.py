@@ -147,7 +147,9 @@ def test_an_average_is_not_shown_unless_all_of_it_is_there(second_has: list[floa
     assert shown["status"] == "missing"
     assert shown[["reproduced", "difference"]].isna().all()
     assert shown["reason"] == (
-        "the computed value is not a finite number" if second_has else "not all values that it averages are computed yet"
+        "the computed value is not a finite number"
+        if second_has
+        else "not all values that it averages are computed yet"
     )
 
 

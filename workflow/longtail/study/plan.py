@@ -594,7 +594,9 @@ def _members(
     others = [other for other in spec["columns"] if "average_of" not in other]
     for group in column["average_of"]:
         if group not in {other.get("group") for other in others}:
-            raise unknown(f"group of columns ({where}, average_of)", group, {other.get("group", "") for other in others})
+            raise unknown(
+                f"group of columns ({where}, average_of)", group, {other.get("group", "") for other in others}
+            )
     return tuple({**other, **row} for other in others if other.get("group") in column["average_of"])
 
 
