@@ -369,14 +369,18 @@ def _class_of(kind: str) -> type[Source]:
         if not module.startswith("longtail."):
             raise ImportError("sources are modules of longtail")
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise LongtailError(
             f"The kind of source {kind!r} cannot be found: {error}. It is one of {', '.join(SOURCES)}, or module and "
             "class of a source, like 'longtail.data.sources:ParquetSource'."
         ) from error
-    if not (is_dataclass(found) and isinstance(found, type) and hasattr(found, "samples")):
+    if not _is_source(found):
         raise LongtailError(f"{kind!r} is no source: it must be a dataclass with a method `samples(part)`.")
     return found
+
+
+def _is_source(found: object) -> bool:
+    return isinstance(found, type) and is_dataclass(found) and hasattr(found, "samples")
 
 
 def _fits(key: str, value: Any) -> bool:

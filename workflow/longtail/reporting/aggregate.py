@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -101,16 +102,17 @@ def _found(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) ->
     there = [part for part in parts if part is not None]
     if len(there) < len(parts):
         return None
-    common = pd.concat(there, axis=1, join="inner", keys=range(len(there))).swaplevel(axis=1)
-    if common.empty:
+    seeds = functools.reduce(lambda some, more: some.intersection(more), (part.index for part in there))
+    if seeds.empty:
         return None
     return pd.DataFrame(
         {
-            "mean": common["mean"].mean(axis=1, skipna=False),
+            "mean": np.mean([part.loc[seeds, "mean"] for part in there], axis=0),
             "std": math.nan,  # trials of different cells do not belong together
-            "trials": common["trials"].max(axis=1),
-            "unit": common["unit"].iloc[:, 0],
-        }
+            "trials": np.max([part.loc[seeds, "trials"] for part in there], axis=0),
+            "unit": there[0].loc[seeds, "unit"],
+        },
+        index=seeds,
     )
 
 

@@ -291,7 +291,7 @@ def steps(phase: Phase) -> list[Phase]:
 
 
 def pretrained_with(phase: Phase, seed: int) -> Phase:
-    """The phase with all that comes before its first transfer trained with one seed, whichever the rest is trained with.
+    """The phase with all that comes before its first transfer trained with one seed, whatever the rest has.
 
     A phase without a transfer has no pre-training in this sense, and stays as it is.
     """

@@ -592,11 +592,10 @@ def _members(
     if "average_of" not in column:
         return ({**column, **row},)
     others = [other for other in spec["columns"] if "average_of" not in other]
+    groups = {other.get("group", "") for other in others}
     for group in column["average_of"]:
-        if group not in {other.get("group") for other in others}:
-            raise unknown(
-                f"group of columns ({where}, average_of)", group, {other.get("group", "") for other in others}
-            )
+        if group not in groups:
+            raise unknown(f"group of columns ({where}, average_of)", group, groups)
     return tuple({**other, **row} for other in others if other.get("group") in column["average_of"])
 
 
