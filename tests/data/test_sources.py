@@ -309,6 +309,29 @@ def test_options_of_a_source_are_checked(image_set, source, message):
         list(samples(image_set(source), "train"))
 
 
+def test_a_source_may_be_a_class_in_a_file_of_its_own(tmp_path, image_set, encoded):
+    write_parquet(tmp_path / "a.parquet", [encoded(0)] * 3, pa.array([1, 0, 1]))
+    source = {"kind": "longtail.data.sources:ParquetSource", "root": str(tmp_path), "files": {"train": "a.parquet"}}
+    assert [sample.label for sample in samples(image_set(source), "train")] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("longtail.data.sources:Parquet", "has no attribute 'Parquet'"),
+        ("longtail.data.nowhere:Source", "No module named"),
+        ("longtail.data.sources:", "cannot be found"),
+        ("longtail..data:Source", "cannot be found"),
+        ("os:system", "modules of longtail"),
+        ("longtail.data.sources:decode", "is no source"),
+        ("longtail.data.sources:ImageSet", "is no source"),
+    ],
+)
+def test_a_class_that_is_no_source_is_refused(image_set, kind, message):
+    with pytest.raises(LongtailError, match=message):
+        list(samples(image_set({"kind": kind}), "train"))
+
+
 def test_parts_that_the_catalogue_does_not_know_are_refused(image_set):
     with pytest.raises(LongtailError, match="no part of tiny 'test'"):
         list(samples(image_set({"kind": "sklearn"}), "test"))

@@ -1,13 +1,16 @@
-"""What CONTRIBUTING.md tells people to write works when it is written."""
+"""What CONTRIBUTING.md tells people to write works when it is written: its code blocks, in a fresh checkout."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from longtail.study.plan import load_study
@@ -18,14 +21,21 @@ FILES = {
     name: text.strip() + "\n"
     for name, text in re.findall(r"^```(?:python|yaml|csv)\n# (\S+)\n(.*?)^```", PAGE, re.M | re.S)
 }
+METHOD = ["workflow/longtail/methods/cosine_toy.py", "workflow/catalog/methods/cosine_toy.yaml"]
+DATASET = ["workflow/longtail/data/stripes.py", "workflow/catalog/datasets/stripes.yaml"]
+TABLE = ["workflow/catalog/papers/toy.yaml", "workflow/catalog/papers/toy/table1.csv"]
+TEST = "tests/methods/test_cosine_toy.py"
+COMMANDS = re.findall(r"^snakemake (.+?)(?: +#.*)?$", PAGE, re.M)
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of package, catalogue and schemas with the files of the page added."""
+    """A fresh checkout with the files of the page, none of which takes the place of another."""
     folder = tmp_path_factory.mktemp("contributed")
-    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("envs", "profiles", "slurm", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in FILES.items():
         assert not (ROOT / name).exists(), f"{name} exists; the walk-through should add something new"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -33,59 +43,74 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run(checkout: Path, *command: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=checkout,
+        env={**os.environ, "XDG_CACHE_HOME": str(checkout / "cache"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
+    return ended.stdout + ended.stderr
+
+
 def test_the_page_has_the_files_it_speaks_of() -> None:
-    assert list(FILES) == [
-        "workflow/longtail/methods/cosine_toy.py",
-        "workflow/catalog/methods/cosine_toy.yaml",
-        "tests/methods/test_cosine_toy.py",
-        "workflow/catalog/datasets/toy.yaml",
-        "workflow/catalog/papers/toy.yaml",
-        "workflow/catalog/papers/toy/table1.csv",
-    ]
+    assert set(FILES) == {*METHOD, *DATASET, *TABLE, TEST}
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if "cosine_toy" in name])
-def test_a_method_takes_less_than_forty_lines_a_file(name: str) -> None:
+@pytest.mark.parametrize("name", [*METHOD, *DATASET])
+def test_a_method_or_dataset_is_two_files_of_less_than_forty_lines(name: str) -> None:
     assert len(FILES[name].splitlines()) < 40
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".py")])
 def test_the_code_is_in_the_style_of_the_project(checkout: Path, name: str) -> None:
-    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        ended = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, name], cwd=checkout, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+    run(checkout, "ruff", "check", "--no-cache", name)
+    run(checkout, "ruff", "format", "--check", "--no-cache", name)
 
 
 def test_the_method_passes_its_test(checkout: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/methods/test_cosine_toy.py"],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "1 passed" in ended.stdout
+    assert "1 passed" in run(checkout, "pytest", "-q", "-p", "no:cacheprovider", TEST)
 
 
-def test_method_dataset_and_table_become_cells(checkout: Path) -> None:
-    config = {"targets": ["toy_table1"]}
-    study = load_study(config, checkout / "workflow" / "catalog")
+def test_method_dataset_and_table_are_in_the_study(checkout: Path) -> None:
+    study = load_study({"targets": ["toy_table1"]}, checkout / "workflow" / "catalog")
     before = load_study({"targets": ["digits"]})
 
     trained = {Path(one.path).parts[3].rsplit("-", 2)[0] for one in study.measurements("toy", "table1")}
     assert trained == {"cosine-toy", "simclr"}
     assert len(study.measurements("toy", "table1")) == 2 * 2
     assert study.cell_measurements("cosine-toy", "digits-ir10", 0)
-    (cell,) = study.cell_measurements("cosine-toy", "toy-ir20", 1)
-    assert "/toy-ir20/cosine-toy-1000-" in cell.path
+    assert study.cell_measurements("conmix", "stripes-ir20", 1)
     printed = study.catalog.published("toy", "table1.csv")
     assert [(one.value, one.std) for one in printed.values()] == [(40.0, None), (30.0, None), (50.0, 1.5), (None, None)]
 
     others = before.cell_measurements("simclr", "digits-ir10", 0)
     assert study.cell_measurements("simclr", "digits-ir10", 0) == others
+
+
+def test_the_table_comes_out_of_the_pages_own_command(checkout: Path) -> None:
+    (command,) = [shlex.split(command) for command in COMMANDS if "budget=smoke" in command]
+    run(checkout, "snakemake", *command, "seeds=[0]")
+    folder = checkout / "results/smoke/tables/toy"
+    frame = pd.read_parquet(folder / "table1.parquet").set_index(["row", "metric"])
+    assert set(frame.index) == {(row, metric) for row in ("Cosine toy", "SimCLR") for metric in ("ACC", "NMI")}
+    assert set(frame["status"]) == {"reproduced"}
+    assert frame["reproduced"].between(0, 100).all()
+    assert (frame["reproduced"].xs("ACC", level="metric") >= 20).all()  # five clusters on five classes
+    assert frame.loc[("Cosine toy", "ACC"), "published"] == 40
+    page = (folder / "table1.md").read_text()
+    assert "budget smoke" in page
+    assert "Stripes images: drawn." in page
+    assert re.search(r"Cosine toy \| +40\.0 \| [0-9.]+", page.replace("\\|", "|")), page
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "budget=smoke" not in command])
+def test_the_other_commands_of_the_walk_through_resolve(checkout: Path, command: str) -> None:
+    assert "Job stats" in run(checkout, "snakemake", *shlex.split(command), "--dry-run")
 
 
 def test_the_commands_of_the_page_exist() -> None:

@@ -42,6 +42,7 @@ def entry(row: str, metric: str = "ACC", **changes: Any) -> SimpleNamespace:
         "note": "",
         "cell": cell(row.lower()),
         "missing": None,
+        "members": (),
     }
     fields.update(changes)
     if isinstance(fields["published"], str):

@@ -119,6 +119,49 @@ def test_fewer_seeds_than_asked_for_are_reported() -> None:
     assert shown["status"].item() == "reproduced"
 
 
+def average_plan() -> tuple[SimpleNamespace, list[SimpleNamespace]]:
+    first, second = entry("ConMix"), entry("ConMix", dataset="CIFAR-20", cell=cell("conmix", dataset="cifar20"))
+    both = entry("ConMix", group="Average", ratio=None, published="47.0", cell=None, members=(first.cell, second.cell))
+    return plan(first, second, both, seeds=(0, 1)), [first, second]
+
+
+def test_an_average_is_over_its_members_seed_by_seed() -> None:
+    shown_plan, (first, second) = average_plan()
+    runs = [[50.0, 52.0], [53.0]], [[40.0], [43.0, 47.0]]
+    data = metrics(*(lines(each.cell, "ACC", values) for each, values in zip((first, second), runs, strict=True)))
+    shown = tidy(shown_plan, data).iloc[2]
+    per_seed = [(51 + 40) / 2, (53 + 45) / 2]
+    assert shown["reproduced"] == pytest.approx(statistics.fmean(per_seed))
+    assert shown["reproduced_std"] == pytest.approx(statistics.stdev(per_seed))
+    assert shown["difference"] == pytest.approx(statistics.fmean(per_seed) - 47)
+    assert (shown["status"], shown["reason"], shown["seeds"]) == ("reproduced", "", 2)
+    assert math.isnan(shown["trial_std"])
+    assert math.isnan(shown["ratio"])
+
+
+@pytest.mark.parametrize("second_has", [[], [math.nan]])
+def test_an_average_is_not_shown_unless_all_of_it_is_there(second_has: list[float]) -> None:
+    shown_plan, (first, second) = average_plan()
+    there = [lines(second.cell, "ACC", [second_has])] if second_has else []
+    shown = tidy(shown_plan, metrics(lines(first.cell, "ACC", [[50.0]]), *there)).iloc[2]
+    assert shown["status"] == "missing"
+    assert shown[["reproduced", "difference"]].isna().all()
+    assert shown["reason"] == (
+        "the computed value is not a finite number"
+        if second_has
+        else "not all values that it averages are computed yet"
+    )
+
+
+def test_an_average_is_over_the_seeds_that_all_its_members_have() -> None:
+    shown_plan, (first, second) = average_plan()
+    fewer = lines(second.cell, "ACC", [[10.0], [40.0]])[1:]
+    shown = tidy(shown_plan, metrics(lines(first.cell, "ACC", [[50.0], [60.0]]), fewer)).iloc[2]
+    assert (shown["reproduced"], shown["seeds"], shown["reason"]) == (50.0, 1, "1 of 2 training seeds")
+    apart = metrics(lines(first.cell, "ACC", [[50.0]]), fewer)
+    assert tidy(shown_plan, apart).iloc[2]["status"] == "missing"
+
+
 def test_without_any_metrics_the_frame_has_its_columns_and_types() -> None:
     for empty in (pd.DataFrame(), metrics()):
         shown = tidy(plan(entry("CC", published="40.6", missing="no")), empty)

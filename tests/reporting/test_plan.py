@@ -54,20 +54,20 @@ def test_what_a_table_takes() -> None:
     text, (alone, together) = plan("conmix_table2")
     assert "# Plan: conmix_table2" in text
     assert "the papers' own budget, official protocol; the seeds of each table" in text
-    assert "- Cells: 15, of which 0 are there and 15 are missing." in text
-    assert "- Phases: 21 distinct ones, of which 21 have to be trained." in text
-    assert "- Sharing: 24 trainings if every method trained all of its own; 3 are saved" in text
+    assert "- Cells: 30, of which 0 are there and 30 are missing." in text
+    assert "- Phases: 39 distinct ones, of which 39 have to be trained." in text
+    assert "- Sharing: 45 trainings if every method trained all of its own; 6 are saved" in text
     assert {
         key: alone[key] for key in ("values", "cells", "cells_missing", "phases", "phases_left", "phases_apart")
     } == {
-        "values": 60,
-        "cells": 15,
-        "cells_missing": 15,
-        "phases": 21,
-        "phases_left": 21,
-        "phases_apart": 24,
+        "values": 120,
+        "cells": 30,
+        "cells_missing": 30,
+        "phases": 39,
+        "phases_left": 39,
+        "phases_apart": 45,
     }
-    assert row(text, "conmix_table2")[1:7] == ["60", "15", "15", "21", "21", "24"]
+    assert row(text, "conmix_table2")[1:7] == ["120", "30", "30", "39", "39", "45"]
     assert {**alone, "target": "all"} == together
     assert alone["jobs_left"] == sum(alone[f"{rule}_left"] for rule in RULES) == int(row(text, "all")[-1])
 

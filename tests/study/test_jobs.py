@@ -150,14 +150,14 @@ def test_tables_lie_in_their_view():
 
 def test_the_counts_of_a_table():
     work = single(works(jobs("conmix_table2"), nothing), "conmix_table2")
-    # five methods on three datasets, four metrics each; CC, IDFD, ... are printed only
-    assert len(work.cells) == len(work.cells_missing) == 15
-    assert work.coverage == {"missing": 60, "barred": 60}
-    # per dataset SimCLR and SDCLR in two parts each, MoCo, BYOL, and ConMix after the first part of SDCLR
-    assert len(work.trainings) == len(work.trainings_left) == 3 * 7
-    assert len(work.apart) == 3 * 8
+    # ten methods on three datasets, four metrics each
+    assert len(work.cells) == len(work.cells_missing) == 30
+    assert work.coverage == {"missing": 120}
+    # per dataset SimCLR, SDCLR and BYOL in two parts each, ConMix and CoNR after the first part of one, five others
+    assert len(work.trainings) == len(work.trainings_left) == 3 * 13
+    assert len(work.apart) == 3 * 15
     assert set(work.missing) == set(work.left) == set(work.jobs)
-    assert work.by_rule["score_assignment"] == 15
+    assert work.by_rule["score_assignment"] == 30
     assert work.by_rule["merge"] == work.by_rule["table"] == 1
 
 
@@ -189,7 +189,7 @@ def test_what_is_there_is_not_left():
     work = single(works(of, some.__contains__), "conmix_table2")
     assert len(work.cells) - len(work.cells_missing) == len(some) == 4
     # four metrics: of ConMix on the last dataset with both seeds, on the two others with one
-    assert work.coverage == {"whole": 4, "some": 8, "missing": 48, "barred": 60}
+    assert work.coverage == {"whole": 4, "some": 8, "missing": 108}
     trained = {job for cell in work.cells_missing for job in behind([cell]) if job.rule == "train"}
     assert trained == {job for job in work.missing if job.rule == "train"}
     # Splits are missing, too: whatever was made from them is made again.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.study.jobs import Jobs
 from longtail.study.phases import Phase, canonical
 from longtail.study.plan import Cell, load_study
 
@@ -93,6 +94,39 @@ def test_both_protocols_share_what_they_do_not_decide():
     assert final("conmix", of=paper).identity == final("conmix").identity
     assert final("byol-encoder", of=paper).identity == final("byol-encoder").identity
     assert final("miniclustering", of=paper).identity != final("miniclustering").identity
+
+
+def test_all_seeds_may_start_from_one_pre_training():
+    own, shared = study(), study(pretraining_seed="0")
+    assert shared.config.view == "pretraining-seed0"
+    assert "pre-training of seed 0" in shared.table("miniclustering", "table9").label
+
+    def trainings(of):
+        jobs = Jobs(of)
+        return {job.run for m in of.measurements("miniclustering", "table9") for job in jobs.lineage(m.run)}
+
+    encoders = {run for run in trainings(own) if run.name.startswith("byol-800")}
+    assert len(encoders) == 2 * 5
+    assert {run for run in trainings(shared) if run.name.startswith("byol-800")} == {r for r in encoders if r.seed == 0}
+    # What has no transfer, and the seed that pre-trained, are the same trainings under both policies.
+    methods = ("secu", "lfss", "sdclr", "conmix", "byol-800")
+    for run in trainings(shared):
+        assert (run in trainings(own)) == (run.seed == 0 or run.name.startswith(methods))
+    assert len(trainings(shared)) == len(trainings(own)) - 2 * 4
+
+
+def test_only_the_first_transfer_is_from_another_seed():
+    of = study(pretraining_seed="0")
+    cut = "cifar10-ir10"
+    scan = of.run(Cell("scan", "{}", "cifar10", 10, "train", "cluster_head", "argmax"), 3)
+    assert scan.name != final("scan").name
+    refined = of.parent_run(scan)
+    pretext = of.parent_run(refined)
+    assert [run.seed for run in (scan, refined, pretext)] == [3, 3, 0]
+    assert of.parent_run(pretext) is None
+    spec = of.phase(cut, scan.name).spec(3)
+    assert [stretch.get("parent_seed") for stretch in spec["lineage"]] == [None, 0, None]
+    assert pretext.name in {phase.name for phase in study().lineage(cut, final("scan").name)}
 
 
 def test_identity_does_not_depend_on_how_the_work_is_cut():

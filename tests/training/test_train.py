@@ -313,6 +313,21 @@ def test_a_parent_of_another_seed(desk, tools, capsys):
     assert "its seed is 1" in capsys.readouterr().err
 
 
+def test_a_transfer_may_name_the_seed_of_what_it_starts_from(desk, tools, capsys):
+    before = tools.stretch(last=2, clock=2)
+    transfer = {**tools.stretch("moved", start="transfer", last=4), "parent_seed": 1}
+    for seed in (0, 1):
+        assert desk.train(tools.spec(before, seed=seed), f"first{seed}") == 0
+    assert desk.train(tools.spec(before, transfer), "next", parent="first1") == 0
+    assert desk.checkpoint("next")["seed"] == 0
+    assert desk.train(tools.spec(before, transfer), "other", parent="first0") == 1
+    assert "its seed is 0, this phase has 1" in capsys.readouterr().err
+    later = {**transfer, "last_epoch": 3}
+    assert desk.train(tools.spec(before, later), "half", parent="first1") == 0
+    assert desk.train(tools.spec(before, transfer), "rest", parent="half") == 0
+    tools.assert_same_training(desk.checkpoint("next"), desk.checkpoint("rest"))
+
+
 def test_the_split_must_have_the_rows_of_the_specification(desk, tools, capsys):
     spec = tools.spec()
     spec["data"]["rows"] = 41

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -165,7 +166,13 @@ def own_checkout(tmp_path):
     return Workflow(tmp_path / "work", checkout=checkout)
 
 
-def run_once(tmp_path_factory: pytest.TempPathFactory, name: str, *targets: str, config: str = CONFIG) -> Workflow:
+def run_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    *targets: str,
+    config: str = CONFIG,
+    run: Callable[..., Any] = Workflow.succeed,
+) -> Workflow:
     """A finished run that all test processes share (pytest -n). Copy it before you change its files."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
@@ -173,9 +180,15 @@ def run_once(tmp_path_factory: pytest.TempPathFactory, name: str, *targets: str,
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            Workflow(folder, config).succeed(*targets)
+            run(Workflow(folder, config), *targets)
             (folder / "done").touch()
     return Workflow(folder)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """What makes a finished run that all test processes share."""
+    return functools.partial(run_once, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

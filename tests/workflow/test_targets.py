@@ -6,6 +6,10 @@ import re
 
 import pytest
 
+from longtail.study.counting import works
+from longtail.study.jobs import Jobs
+from longtail.study.plan import load_study
+
 
 def jobs(output: str) -> dict[str, int]:
     """Jobs per rule of a dry run."""
@@ -35,10 +39,15 @@ def test_a_table_by_its_file(workflow):
     assert jobs(output)["train"] == 3 * (3 * 2 + 7)
 
 
-def test_all_clustering_tables_resolve(workflow):
+def test_all_tables_and_figures_of_the_clustering_papers_resolve(workflow):
+    study = load_study({"targets": ["conmix", "miniclustering"]})
+    kinds = [kind for paper in ("conmix", "miniclustering") for _, kind, _ in study.artefacts(paper)]
     done = jobs(workflow.succeed("conmix", "miniclustering", "--dry-run", "--config", "budget=paper"))
-    assert done["table"] >= 18
-    assert done["figure"] == 7
+    assert done["table"] == kinds.count("tables") >= 10 + 11
+    assert done["figure"] == kinds.count("figures") >= 2 + 5
+    assert done["merge"] == len(kinds)
+    planned = Jobs(study)
+    assert done["train"] == len(works(planned, exists=lambda path: False)[-1].trainings)
 
 
 def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
@@ -46,13 +55,13 @@ def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
         "conmix_table2", "--dry-run", "--profile", "slurm", "--config", "budget=paper", "seeds=[0]"
     )
     groups = re.findall(r"Group job (\S+)", output)
-    assert len(groups) == len(set(groups)) == 15
+    assert len(groups) == len(set(groups)) == 3 * 10
     assert "evaluate_cifar10-ir10_conmix-1000-" in "".join(groups)
     local = {"split", "merge", "table", "conmix_table2"}
     rest = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)", output, re.M)
     submitted = [(name, resources) for name, resources in rest if name not in local]
     assert {name for name, _ in submitted} == {"store", "train"}
-    assert len(submitted) == 21 + jobs(output)["store"]
+    assert len(submitted) == 3 * (3 * 2 + 7) + jobs(output)["store"]
     assert {"gpu=1" in resources for name, resources in submitted if name == "train"} == {True}
     assert {"gpu=1" in resources for name, resources in submitted if name == "store"} == {False}
 

@@ -40,7 +40,7 @@ def with_values(value):
         return value
 
 
-for key in {"seeds", "budget", "partial"} & set(config):
+for key in {"seeds", "pretraining_seed", "budget", "partial"} & set(config):
     config[key] = with_values(config[key])
 
 try:
@@ -172,8 +172,8 @@ def data_spec(wildcards):
 
 @friendly
 def parent_checkpoint(wildcards):
-    parent = STUDY.parent(wildcards.cut, wildcards.phase)
-    return [] if parent is None else Run("phases", wildcards.cut, parent.name, int(wildcards.seed)).checkpoint
+    parent = STUDY.parent_run(Run("phases", wildcards.cut, wildcards.phase, int(wildcards.seed)))
+    return [] if parent is None else parent.checkpoint
 
 
 @friendly

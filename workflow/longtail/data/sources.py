@@ -7,13 +7,14 @@ Sec. 5.1.1 and its official code, LZX-001/ConMix). Decoding is apart from listin
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
 import struct
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -357,6 +358,31 @@ SOURCES: Mapping[str, type[Source]] = {
 }
 
 
+def _class_of(kind: str) -> type[Source]:
+    """The class behind a kind of source: one of :data:`SOURCES`, or one in a file of its own, ``longtail.data.x:X``."""
+    if ":" not in kind:
+        if kind not in SOURCES:
+            raise unknown("kind of source", kind, SOURCES)
+        return SOURCES[kind]
+    module, _, name = kind.partition(":")
+    try:
+        if not module.startswith("longtail."):
+            raise ImportError("sources are modules of longtail")
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise LongtailError(
+            f"The kind of source {kind!r} cannot be found: {error}. It is one of {', '.join(SOURCES)}, or module and "
+            "class of a source, like 'longtail.data.sources:ParquetSource'."
+        ) from error
+    if not _is_source(found):
+        raise LongtailError(f"{kind!r} is no source: it must be a dataclass with a method `samples(part)`.")
+    return found
+
+
+def _is_source(found: object) -> bool:
+    return isinstance(found, type) and is_dataclass(found) and hasattr(found, "samples")
+
+
 def _fits(key: str, value: Any) -> bool:
     """Whether an option of a source is of the right type; null stands for its default."""
     if value is None:
@@ -379,12 +405,11 @@ def open_source(image_set: ImageSet) -> Source:
     """
     options = {key: value for key, value in image_set.source.items() if key not in ("kind", "name", "resize", "crop")}
     kind = str(image_set.source.get("kind"))
-    if kind not in SOURCES:
-        raise unknown("kind of source", kind, SOURCES)
+    source = _class_of(kind)
     try:
-        return SOURCES[kind](**options)
+        return source(**options)
     except TypeError as error:
-        known = [field.name for field in fields(SOURCES[kind])]  # type: ignore[arg-type]
+        known = [field.name for field in fields(source)]  # type: ignore[arg-type]
         raise LongtailError(
             f"The source of {image_set.images} does not fit its kind {kind!r}: {error}. Options: {', '.join(known)}."
         ) from error

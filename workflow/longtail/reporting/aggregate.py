@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,28 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
     return values
 
 
+def _found(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
+    """The :func:`seed_values` of an entry. An average has those of the seeds that all its members have."""
+    if not entry.members:
+        return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.metric))
+    parts = [values.get((*cell_key(cell), entry.metric)) for cell in entry.members]
+    there = [part for part in parts if part is not None]
+    if len(there) < len(parts):
+        return None
+    seeds = functools.reduce(lambda some, more: some.intersection(more), (part.index for part in there))
+    if seeds.empty:
+        return None
+    return pd.DataFrame(
+        {
+            "mean": np.mean([part.loc[seeds, "mean"] for part in there], axis=0),
+            "std": math.nan,  # trials of different cells do not belong together
+            "trials": np.max([part.loc[seeds, "trials"] for part in there], axis=0),
+            "unit": there[0].loc[seeds, "unit"],
+        },
+        index=seeds,
+    )
+
+
 def _check_unit(entry: TableEntry, units: set[str]) -> None:
     """Fractions printed beside percentages would differ by a factor of a hundred without looking wrong."""
     if len({unit == "percent" for unit in {entry.unit, *units}}) > 1:
@@ -132,7 +155,8 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
 
     ``reproduced`` is the mean over the training seeds of the means over their clustering trials, ``reproduced_std`` the
     standard deviation (ddof 1) of those means over the seeds (missing with fewer than two), ``trial_std`` the standard
-    deviation over the trials of one seed (root mean square over the seeds; missing with fewer than two trials).
+    deviation over the trials of one seed (root mean square over the seeds; missing with fewer than two trials). An
+    average is over its members' values seed by seed, and missing unless all of them are there.
 
     Args:
         plan: what the table shows.
@@ -151,14 +175,14 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
     for entry in plan.entries:
-        found = values.get((*cell_key(entry.cell), entry.metric)) if entry.cell is not None else None
+        found = _found(entry, values)
         record: dict[str, Any] = {
             "paper": plan.paper,
             "table": plan.name,
             "row": entry.row,
             "group": entry.group,
             "dataset": entry.dataset,
-            "ratio": float(entry.ratio),
+            "ratio": math.nan if entry.ratio is None else float(entry.ratio),
             "metric": entry.metric,
             "unit": entry.unit,
             "published": entry.published,
@@ -172,6 +196,8 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
         if found is not None and not np.isfinite(found["mean"]).all():
             record["reason"] = "the computed value is not a finite number"
             found = None
+        elif entry.members and found is None:
+            record["reason"] = "not all values that it averages are computed yet"
         elif entry.cell is not None and found is None:
             known = cell_key(entry.cell) in computed
             record["reason"] = "not among the computed metrics" if known else "not computed yet"

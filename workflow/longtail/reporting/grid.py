@@ -74,6 +74,8 @@ def _layout_columns(layout: Mapping[str, Any]) -> list[str]:
 
 
 def _header_text(level: str, value: Any) -> str:
+    if value is None:
+        return ""
     return f"imbalance ratio {float(value):g}" if level == "ratio" else str(value)
 
 

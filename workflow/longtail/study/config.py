@@ -56,16 +56,19 @@ class Config:
     methods: tuple[str, ...] | None = None
     datasets: tuple[str, ...] | None = None
     precision: str | None = None
+    pretraining_seed: int | None = None
     partial: bool = False
     data_root: str = "data"
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def view(self) -> str:
-        """The folder that keeps tables apart by budget, protocol and completeness; empty for the papers' own, whole."""
+        """The folder that keeps tables apart by budget, protocol and the like; empty for the papers' own, whole."""
         parts = [] if self.budget.name == "paper" else [self.budget.name]
         if self.protocol != "official":
             parts.append(f"{self.protocol}-protocol")
+        if self.pretraining_seed is not None:
+            parts.append(f"pretraining-seed{self.pretraining_seed}")
         if self.partial:
             parts.append("partial")
         return "-".join(parts)
@@ -99,6 +102,7 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         protocol=document.get("protocol", "official"),
         budget=_budget(document.get("budget", "paper"), budgets),
         precision=document.get("precision"),
+        pretraining_seed=document.get("pretraining_seed"),
         partial=document.get("partial", False),
         data_root=document.get("data_root", "data"),
         data=document.get("data", {}),

@@ -122,5 +122,8 @@ def _values(jobs: Jobs, paper: str, kind: str, name: str) -> list[tuple[Job, ...
     cells: defaultdict[tuple[Any, ...], dict[Job, None]] = defaultdict(dict)
     for measurement in study.measurements(paper, name):
         cells[key(measurement.keys)][jobs.cell(measurement)] = None
-    places = study.table(paper, name).entries if kind == "tables" else study.figure(paper, name).cells
-    return [tuple(cells[key(place.cell)]) if place.cell is not None else () for place in places]
+    if kind == "tables":
+        places = [entry.members or (entry.cell,) for entry in study.table(paper, name).entries]
+    else:
+        places = [(place.cell,) for place in study.figure(paper, name).cells]
+    return [tuple(job for cell in place if cell is not None for job in cells[key(cell)]) for place in places]

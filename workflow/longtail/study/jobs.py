@@ -80,18 +80,20 @@ class Jobs:
     @functools.cache  # noqa: B019
     def train(self, run: Run) -> Job:
         """Train the last stretch of a phase."""
-        parent = self.study.parent(run.cut, run.name)
+        parent = self.study.parent_run(run)
         needs = [*self._stores(run.cut, "train"), self.split(run.cut, "train")]
         if parent is not None:
-            needs.append(self.train(Run("phases", run.cut, parent.name, run.seed)))
+            needs.append(self.train(parent))
         phase = self.study.phase(run.cut, run.name)
         return Job("train", (run.checkpoint, run.spec), run.log("train"), tuple(needs), run=run, phase=phase)
 
     def lineage(self, run: Run) -> Iterator[Job]:
         """The trainings that lead to a phase, the first one first; none for a control."""
         if run.kind == "phases":
-            for phase in reversed(self.study.lineage(run.cut, run.name)):
-                yield self.train(Run("phases", run.cut, phase.name, run.seed))
+            parent = self.study.parent_run(run)
+            if parent is not None:
+                yield from self.lineage(parent)
+            yield self.train(run)
 
     @functools.cache  # noqa: B019
     def embed(self, run: Run, features: str, split: str) -> Job:

@@ -39,6 +39,7 @@ class Stretch:
         last_epoch: epochs of the clock after it.
         clock: epochs the schedule is made for.
         settings: canonical JSON of the resolved settings.
+        parent_seed: seed of the state that a transfer starts from; None for the seed of the training itself.
     """
 
     objective: str
@@ -49,10 +50,14 @@ class Stretch:
     last_epoch: int
     clock: int
     settings: str
+    parent_seed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The stretch as ``spec.json`` has it."""
-        return {**self.__dict__, "settings": json.loads(self.settings)}
+        """The stretch as ``spec.json`` has it, where only a ``parent_seed`` that is not the usual one is mentioned."""
+        content = {**self.__dict__, "settings": json.loads(self.settings)}
+        if self.parent_seed is None:
+            del content["parent_seed"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,11 @@ class Phase:
         """Epochs that the job of this phase trains."""
         last = self.lineage[-1]
         return last.last_epoch - (last.first_epoch if self.parent_epoch is None else self.parent_epoch)
+
+    def parent_seed(self, seed: int) -> int:
+        """The seed of the parent, for a training of this phase with the given one."""
+        other = self.lineage[-1].parent_seed
+        return seed if other is None or self.parent_epoch is not None else other
 
     def spec(self, seed: int) -> dict[str, Any]:
         """What a training job is told, and what ``spec.json`` records."""
@@ -278,6 +288,19 @@ def final_phase(
 def steps(phase: Phase) -> list[Phase]:
     """The phase and everything before it, at the boundaries of its own recipe."""
     return [replace(phase, lineage=phase.lineage[: i + 1], parent_epoch=None) for i in range(len(phase.lineage))]
+
+
+def pretrained_with(phase: Phase, seed: int) -> Phase:
+    """The phase with all that comes before its first transfer trained with one seed, whatever the rest has.
+
+    A phase without a transfer has no pre-training in this sense, and stays as it is.
+    """
+    lineage = list(phase.lineage)
+    for index, stretch in enumerate(lineage):
+        if stretch.start == "transfer":
+            lineage[index] = replace(stretch, parent_seed=seed)
+            break
+    return replace(phase, lineage=tuple(lineage))
 
 
 def cut_at(phase: Phase, others: Mapping[tuple[Any, ...], Sequence[int]]) -> Phase:

@@ -54,7 +54,7 @@ class TableEntry:
     """One metric of one cell, published and to be reproduced.
 
     Attributes:
-        row, group, dataset, ratio, metric: as printed.
+        row, group, dataset, ratio, metric: as printed; an average over several ratios has none.
         unit: ``percent``, ``ratio``, ...
         decimals: digits shown.
         published: the printed number; None where the table has none.
@@ -63,12 +63,13 @@ class TableEntry:
         note: the transcription's remark on the printed number.
         cell: what to average; None if nothing can be reproduced here.
         missing: why there is no cell.
+        members: the cells of an average, which has no cell of its own; it is the mean over what they are reproduced as.
     """
 
     row: str
     group: str
     dataset: str
-    ratio: int
+    ratio: int | None
     metric: str
     unit: str
     decimals: int
@@ -78,6 +79,7 @@ class TableEntry:
     note: str
     cell: Mapping[str, Any] | None
     missing: str | None
+    members: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +240,8 @@ class Study:
             cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
             return Run("controls", cut, method.control, seed)
         phase = self._final(method.name, cell.settings, dataset.name, cell.ratio)
+        if self.config.pretraining_seed not in (None, seed):
+            phase = phases.pretrained_with(phase, self.config.pretraining_seed)
         return Run("phases", phase.cut, phase.name, seed)
 
     @functools.cache  # noqa: B019 - a study lives as long as its process
@@ -274,7 +278,11 @@ class Study:
             seeds=self._seeds(spec),
             significance=spec.get("significance"),
             entries=entries,
-            footnotes=tuple(self._footnotes(entry.cell for entry in entries)),
+            footnotes=(
+                *self._quotations(spec, f"{paper} {name}"),
+                *_averages(spec),
+                *self._footnotes(entry.cell for entry in entries),
+            ),
             label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}),
         )
 
@@ -292,24 +300,27 @@ class Study:
         for row in spec["rows"]:
             for column in spec["columns"]:
                 asked = {**column, **row}
-                if "average_of" in asked:
-                    continue
-                dataset = self.catalog.dataset_title(asked["dataset"])
+                members = _members(spec, row, column, where)
+                dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
+                ratio = asked.get("ratio")
                 group = asked.get("group", "")
-                printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": asked["ratio"]}
+                printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": ratio}
                 printed |= asked.get("published", {})
-                reason = self.missing(asked["method"], asked["dataset"])
+                reasons = [self.missing(one["method"], one["dataset"]) for one in members]
+                reason = next(filter(None, reasons), None)
                 for name in spec["metrics"]:
                     metric = self._metric(name)
                     key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                     number = published.get(key) if published is not None else None
                     if published is not None and number is None:
                         raise LongtailError(f"{where}: the published table has no number for {key}.")
+                    cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
+                    average = "average_of" in asked
                     yield TableEntry(
                         row=row["row"],
                         group=group,
                         dataset=dataset,
-                        ratio=asked["ratio"],
+                        ratio=ratio,
                         metric=name,
                         unit=metric["unit"],
                         decimals=metric["decimals"],
@@ -317,9 +328,30 @@ class Study:
                         published_text=number.text if number else "",
                         published_std=number.std if number else None,
                         note=number.note if number else "",
-                        cell=None if reason else self._cell(asked, metric["scorer"]).keys(),
+                        cell=None if reason or average else cells[0],
                         missing=reason,
+                        members=cells if average else (),
                     )
+
+    def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
+        """Which rows the paper took over from another one, once it is certain that they ask for the same cells."""
+        if "quoted" not in spec:
+            return
+        rows = {row["row"]: row for row in spec["rows"]}
+        ((paper, kind, name),) = self.artefacts(spec["quoted"]["table"])
+        quoted = self._artefact(paper, kind, name)
+        there = set(map(_key, _asked_cells({kind: {name: quoted}})))
+        for title in spec["quoted"]["rows"]:
+            if title not in rows:
+                raise unknown(f"row ({where}, quoted)", title, rows)
+            for asked in _asked_cells({kind: {name: {**spec, "rows": [rows[title]]}}}):
+                if "average_of" not in asked and _key(asked) not in there:
+                    raise LongtailError(
+                        f"{where}: the row {title!r} is quoted from {spec['quoted']['table']}, which has no cell of "
+                        f"{asked['method']} on {asked['dataset']} at ratio {asked['ratio']}."
+                    )
+        source = f"{self.catalog.paper(paper)['title'].partition(':')[0]}, {quoted['title']}"
+        yield f"{', '.join(spec['quoted']['rows'])}: quoted from {source}; reproduced from the same cells as there."
 
     def figure(self, paper: str, name: str) -> FigurePlan:
         """The plan of a figure."""
@@ -428,7 +460,10 @@ class Study:
             if name in self.catalog.planned["methods"]:
                 continue
             final = self._final(self.catalog.method(name).name, overrides, dataset.name, ratio)
-            for phase in phases.steps(final):
+            finals = [final]
+            if self.config.pretraining_seed is not None:
+                finals.append(phases.pretrained_with(final, self.config.pretraining_seed))
+            for phase in (step for each in finals for step in phases.steps(each)):
                 if phase.name not in found:
                     found[phase.name] = phase
                     leaves[phases.stretch_key(phase)].append(phase.lineage[-1].last_epoch)
@@ -453,6 +488,13 @@ class Study:
         """The phase whose checkpoint the training of another starts from."""
         parent = self.phase(cut, name).parent
         return None if parent is None else self.phase(cut, parent.name)
+
+    def parent_run(self, run: Run) -> Run | None:
+        """The run whose checkpoint the training of another starts from."""
+        parent = self.parent(run.cut, run.name)
+        if parent is None:
+            return None
+        return Run(run.kind, run.cut, parent.name, self.phase(run.cut, run.name).parent_seed(run.seed))
 
     def lineage(self, cut: str, name: str) -> list[Phase]:
         """The phase and all that must be trained before it, the latest first."""
@@ -501,6 +543,8 @@ class Study:
         parts = [self.config.budget.label] if self.config.budget.label else []
         if self.config.protocol != "official":
             parts.append("protocol: the papers' text where it differs from the official code")
+        if self.config.pretraining_seed is not None:
+            parts.append(f"all seeds start from the pre-training of seed {self.config.pretraining_seed}")
         if self.config.precision is not None:
             parts.append(f"precision {self.config.precision}")
         sets = {self.catalog.dataset(name).images["name"]: self.catalog.dataset(name) for name in datasets}
@@ -534,6 +578,34 @@ def _asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 yield {**column, **row}
     for figure in spec.get("figures", {}).values():
         yield from figure["cells"]
+
+
+def _key(asked: Mapping[str, Any]) -> str:
+    """What makes two cells, as written, the same one."""
+    return canonical({key: asked[key] for key in asked if key not in ("row", "label", "group", "published")})
+
+
+def _members(
+    spec: Mapping[str, Any], row: Mapping[str, Any], column: Mapping[str, Any], where: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The cells, as written, that stand behind a place of a table: those an average is over, or the one cell."""
+    if "average_of" not in column:
+        return ({**column, **row},)
+    others = [other for other in spec["columns"] if "average_of" not in other]
+    groups = {other.get("group", "") for other in others}
+    for group in column["average_of"]:
+        if group not in groups:
+            raise unknown(f"group of columns ({where}, average_of)", group, groups)
+    return tuple({**other, **row} for other in others if other.get("group") in column["average_of"])
+
+
+def _averages(spec: Mapping[str, Any]) -> Iterator[str]:
+    for column in spec["columns"]:
+        if "average_of" in column:
+            yield (
+                f"{column['group']}: mean over the row's values under {' and '.join(column['average_of'])}, "
+                "shown where all of them are reproduced."
+            )
 
 
 def load_study(config: Mapping[str, Any], root: Path = catalogue.CATALOG) -> Study:

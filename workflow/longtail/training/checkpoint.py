@@ -155,7 +155,8 @@ def require_ancestor(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], pat
     """Check that a checkpoint is one that the last stretch of ``spec`` starts from.
 
     It is if data, backbone, precision and seed agree, and if its lineage is that of ``spec`` up to the last stretch,
-    or up to an earlier epoch of the last stretch.
+    or up to an earlier epoch of the last stretch. A last stretch with a ``parent_seed`` goes on from a lineage before
+    it that has that seed.
 
     Returns:
         Whether it lies on the last stretch itself.
@@ -163,14 +164,15 @@ def require_ancestor(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], pat
     Raises:
         LongtailError: if it is anything else.
     """
-    theirs, ours = checkpoint["spec"], spec
+    theirs = checkpoint["spec"]
+    before, last = [_hashed(s) for s in spec["lineage"][:-1]], _hashed(spec["lineage"][-1])
+    found = [_hashed(stretch) for stretch in theirs["lineage"]]
+    ours = {**spec, "seed": last.get("parent_seed", spec["seed"])} if found == before else spec
     for key in ("data", "backbone", "precision", "seed"):
         if theirs.get(key) != ours[key]:
             raise LongtailError(
                 f"{path} cannot be the parent: its {key} is {theirs.get(key)!r}, this phase has {ours[key]!r}."
             )
-    before, last = [_hashed(s) for s in ours["lineage"][:-1]], _hashed(ours["lineage"][-1])
-    found = [_hashed(stretch) for stretch in theirs["lineage"]]
     if found == before:
         return False
     same_stretch = found[:-1] == before and {**found[-1], "last_epoch": last["last_epoch"]} == last
