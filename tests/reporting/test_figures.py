@@ -175,7 +175,8 @@ def test_what_a_theorem_states_is_dashed_beside_what_is_measured() -> None:
     shown = figure_plan("measured_and_stated", *((str(r), keys) for r, keys in cells.items()), options=GAPS)
     figure, drawn = draw(shown, data)
     assert drawn[["series", "metric", "value"]].values.tolist() == [
-        ["5", "h_cl_gap", 5.5], ["5", "h_cl_gap_stated", 5.0], ["10", "h_cl_gap", 10.5], ["10", "h_cl_gap_stated", 10.0],
+        ["5", "h_cl_gap", 5.5], ["5", "h_cl_gap_stated", 5.0],
+        ["10", "h_cl_gap", 10.5], ["10", "h_cl_gap_stated", 10.0],
     ]  # fmt: skip
     (stated,) = [each for each in figure.axes[0].lines if each.get_linestyle() == "--"]
     assert stated.get_xydata().tolist() == [[0, 5.0], [1, 10.0]]
