@@ -395,21 +395,21 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
         axis.axhline(0, color="#333333", linewidth=0.8)
         for index, curve in enumerate(curves):
             measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
-            how = {"color": style.SERIES[index % len(style.SERIES)]}
+            colour = style.SERIES[index % len(style.SERIES)]
             axis.errorbar(
                 [ticks.index(label) for label in measured["series"]],
                 measured["value"],
                 yerr=_errors(measured),
                 label=f"{curve['title']}, measured",
+                color=colour,
                 marker=style.MARKERS[index % len(style.MARKERS)],
-                **how,
             )
             axis.plot(
                 [ticks.index(label) for label in stated["series"]],
                 stated["value"],
                 label=f"{curve['title']}, stated",
+                color=colour,
                 linestyle="--",
-                **how,
             )
         axis.set_xticks(range(len(ticks)), ticks)
         axis.set_xlim(-0.3, len(ticks) - 0.7)
