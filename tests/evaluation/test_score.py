@@ -125,9 +125,10 @@ def test_confusion(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: 
 
 
 def test_loss_gap(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", small("loss_gap"), embeddings=embeddings)
+    scorer = {**small("loss_gap"), "samples": 120}
+    frame = score(split, tmp_path / "m.parquet", scorer, embeddings=embeddings)
     found = frame.set_index("metric")["value"]
-    expected = loss_gap(vectors, labels, tags=100, draws=20, seed=0)
+    expected = loss_gap(vectors, labels, tags=100, samples=120, seed=0)
     assert found["h_cl_gap"] == expected.contrastive
     assert found["h_cm_gap"] == expected.mixed
     assert found["h_cl_gap_stated"] == expected.contrastive_stated

@@ -88,7 +88,7 @@ def test_equations_11_and_13_are_exact_under_the_assumptions(
     assume(sizes[0] > 1)
     between, within = similar
     vectors, labels = equally_similar(sizes, within, between)
-    found = loss_gap(vectors, labels, tags=tags, draws=1, seed=0)
+    found = loss_gap(vectors, labels, tags=tags, samples=1, seed=0)
     stated = (sizes[0] - sizes[-1]) / len(labels) * (within - between)
     assert found.contrastive == pytest.approx(stated, abs=1e-9)
     assert found.contrastive_stated == pytest.approx(stated, abs=1e-9)
@@ -106,12 +106,12 @@ def test_conmix_theorem_1_holds_for_every_pair_under_its_assumptions(
 ) -> None:
     assume(sizes[0] > sizes[-1])
     vectors, labels = equally_similar(sizes, similar[1], similar[0])
-    assert loss_gap(vectors, labels, tags=tags, draws=1, seed=0).pairs == 1
+    assert loss_gap(vectors, labels, tags=tags, samples=1, seed=0).pairs == 1
 
 
 def test_drawn_tags_come_close_to_their_expectation() -> None:
     vectors, labels = equally_similar([30, 10, 5], 0.6, 0.1)
-    found = loss_gap(vectors, labels, tags=4, draws=3000, seed=0)
+    found = loss_gap(vectors, labels, tags=4, samples=15000, seed=0)
     assert found.holds
     assert found.mixed == pytest.approx(found.mixed_stated, abs=0.02)
     assert found.mixed < 0 < found.contrastive
@@ -120,7 +120,7 @@ def test_drawn_tags_come_close_to_their_expectation() -> None:
 def test_conmix_theorem_1_fails_where_classes_are_less_similar_than_others() -> None:
     """s_w < s_b: the head is punished least."""
     vectors, labels = equally_similar([12, 3], 0.1, 0.4)
-    found = loss_gap(vectors, labels, tags=5, draws=300, seed=0)
+    found = loss_gap(vectors, labels, tags=5, samples=900, seed=0)
     assert not found.holds
     assert found.pairs == 0
     assert found.contrastive < 0
@@ -129,7 +129,7 @@ def test_conmix_theorem_1_fails_where_classes_are_less_similar_than_others() -> 
 def test_conmix_theorem_1_fails_where_the_tail_is_much_more_compact() -> None:
     """One s_w for all classes is what the theorem assumes; here it is 0 in the head and 1 in the tail."""
     vectors = np.vstack([np.eye(9)[:6], np.tile(np.eye(9)[8], (4, 1))])
-    found = loss_gap(vectors, np.repeat([0, 1], [6, 4]), tags=5, draws=300, seed=0)
+    found = loss_gap(vectors, np.repeat([0, 1], [6, 4]), tags=5, samples=900, seed=0)
     assert not found.holds
     assert found.pairs == 0
     assert found.contrastive < 0 < found.contrastive_stated
@@ -138,7 +138,7 @@ def test_conmix_theorem_1_fails_where_the_tail_is_much_more_compact() -> None:
 def test_the_share_of_pairs_is_that_of_a_loop() -> None:
     random = np.random.default_rng(3)
     vectors, labels = random.normal(size=(14, 3)), np.repeat([0, 1, 2], [6, 4, 4])
-    found = loss_gap(vectors, labels, tags=3, draws=1, seed=0)
+    found = loss_gap(vectors, labels, tags=3, samples=1, seed=0)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     both = np.vstack([unit, unit])
     h_cl, h_cm = contrastive_contributions(both), expected_contributions(both, 3)
@@ -149,8 +149,8 @@ def test_the_share_of_pairs_is_that_of_a_loop() -> None:
 
 def test_lengths_do_not_matter_and_classes_without_rows_are_left_out() -> None:
     vectors, labels = equally_similar([6, 2], 0.5, 0.1)
-    found = loss_gap(vectors, labels, tags=3, draws=5, seed=0)
-    scaled = loss_gap(vectors * np.arange(1, 9)[:, None], 2 * labels + 1, tags=3, draws=5, seed=0)
+    found = loss_gap(vectors, labels, tags=3, samples=5, seed=0)
+    scaled = loss_gap(vectors * np.arange(1, 9)[:, None], 2 * labels + 1, tags=3, samples=5, seed=0)
     np.testing.assert_allclose(
         [scaled.contrastive, scaled.mixed, scaled.contrastive_stated],
         [found.contrastive, found.mixed, found.contrastive_stated],
@@ -158,7 +158,7 @@ def test_lengths_do_not_matter_and_classes_without_rows_are_left_out() -> None:
 
 
 def test_without_two_rows_of_a_class_nothing_is_stated() -> None:
-    found = loss_gap(np.eye(3), np.arange(3), tags=2, draws=1, seed=0)
+    found = loss_gap(np.eye(3), np.arange(3), tags=2, samples=1, seed=0)
     assert np.isnan(found.contrastive_stated)
     assert found.contrastive == 0
 

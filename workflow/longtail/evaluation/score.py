@@ -160,11 +160,11 @@ def _confusion(vectors: np.ndarray, split: Split, *, inits: int, seed: int) -> l
     return [Metric("count", count, "images", class_=int(k), cluster=int(j)) for (k, j), count in np.ndenumerate(counts)]
 
 
-def _loss_gap(vectors: np.ndarray, split: Split, *, tags: int, draws: int, seed: int) -> list[Metric]:
+def _loss_gap(vectors: np.ndarray, split: Split, *, tags: int, samples: int, seed: int) -> list[Metric]:
     """Where no class has two rows, or there is one class only, no similarity and so no statement is defined."""
     from longtail.evaluation.theory import loss_gap
 
-    found = loss_gap(vectors, split.labels, tags=tags, draws=draws, seed=seed)
+    found = loss_gap(vectors, split.labels, tags=tags, samples=samples, seed=seed)
     gaps = {
         "h_cl_gap": found.contrastive,
         "h_cm_gap": found.mixed,

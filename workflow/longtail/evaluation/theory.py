@@ -91,7 +91,7 @@ class LossGap:
         return self.mixed < self.contrastive
 
 
-def loss_gap(vectors: np.ndarray, labels: np.ndarray, *, tags: int, draws: int, seed: int) -> LossGap:
+def loss_gap(vectors: np.ndarray, labels: np.ndarray, *, tags: int, samples: int, seed: int) -> LossGap:
     """Both sides of ConMix's Theorem 1 on an embedding.
 
     Embeddings hold one unaugmented vector per image, so both views of an image are the same here; the theorem takes
@@ -102,7 +102,8 @@ def loss_gap(vectors: np.ndarray, labels: np.ndarray, *, tags: int, draws: int, 
         vectors: (N, D) floating point, of any length per row.
         labels: class of each row, (N,) int64. Of classes of the same size, the head is the first and the tail the last.
         tags: M, mixes per view.
-        draws: how often tags are drawn for the measured gap of h_CM.
+        samples: h_CM varies with the tags far more than its gap is wide, so tags are drawn until this many values of
+            images of the tail are averaged.
         seed: of the draws.
     """
     found = geometry(vectors, labels)
@@ -117,6 +118,7 @@ def loss_gap(vectors: np.ndarray, labels: np.ndarray, *, tags: int, draws: int, 
         return float(contributions[both == head].mean() - contributions[both == tail].mean()) / len(views)
 
     random = np.random.default_rng(seed)
+    draws = -(-samples // int(found.sizes[tail]))
     drawn = [gap(mixed_contributions(views, random.integers(0, tags, len(rows)), tags)) for _ in range(draws)]
     contrastive = contrastive_contributions(views)
     lowered = (expected_contributions(views, tags) - contrastive)[: len(rows)]
