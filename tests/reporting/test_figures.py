@@ -182,6 +182,11 @@ def test_what_a_theorem_states_is_dashed_beside_what_is_measured() -> None:
     assert stated.get_xydata().tolist() == [[0, 5.0], [1, 10.0]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["h_CL, stated", "h_CL, measured"]
     assert figure.axes[0].get_ylabel() == "gap"
+    shown.cells[1].group = "another"
+    apart, _ = draw(shown, data)
+    assert [axis.get_title() for axis in apart.axes] == ["", "another"]
+    assert apart.axes[0].get_ylim() == apart.axes[1].get_ylim()
+    assert apart.axes[0].get_ylim()[1] > 10
 
 
 def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:

@@ -377,7 +377,7 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
     """What is measured (points) and what a theorem states of it (dashed), one point per cell at its label, per group.
 
     Options: ``axis`` names what the labels are, ``value`` what is measured; ``curves`` lists the measured ``metric``,
-    the ``stated`` one and the ``title`` of both.
+    the ``stated`` one and the ``title`` of both. The panels have one scale, on which noise looks like noise.
     """
     curves = plan.options["curves"]
     metrics = [curve[which] for curve in curves for which in ("metric", "stated")]
@@ -415,6 +415,10 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
         axis.set_xlim(-0.3, len(ticks) - 0.7)
         axis.set_xlabel(plan.options["axis"])
         axis.set_ylabel(plan.options["value"])
+    shown = [axis.get_ylim() for axis in axes if axis.lines]
+    for axis in axes:
+        if axis.lines:
+            axis.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
     _legend(figure, axes)
     return figure, drawn
 
