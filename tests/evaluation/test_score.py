@@ -15,6 +15,7 @@ import yaml
 import longtail
 from longtail.__main__ import main
 from longtail.evaluation.analyses import geometry
+from longtail.evaluation.theory import loss_gap
 from longtail.files import read_table, write_table
 
 PACKAGE = Path(longtail.__file__).parent
@@ -121,6 +122,41 @@ def test_confusion(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: 
     assert counts.shape == (4, 4)
     np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(labels))
     assert np.trace(counts) / len(labels) > 0.9
+
+
+def test_loss_gap(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
+    scorer = {**small("loss_gap"), "samples": 120}
+    frame = score(split, tmp_path / "m.parquet", scorer, embeddings=embeddings)
+    found = frame.set_index("metric")["value"]
+    expected = loss_gap(vectors, labels, tags=100, samples=120, seed=0)
+    assert found["h_cl_gap"] == expected.contrastive
+    assert found["h_cm_gap"] == expected.mixed
+    assert found["h_cl_gap_stated"] == expected.contrastive_stated
+    assert found["h_cm_gap_stated"] == expected.mixed_stated
+    assert found["h_gap_holds"] == 100
+    assert found["h_gap_pairs"] == 100 * expected.pairs
+    assert frame[["class", "cluster", "parameter"]].isna().all(axis=None)
+
+
+def test_domination(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 8}, embeddings=embeddings)
+    whole = frame[frame["class"].isna()].set_index("metric")["value"]
+    assert whole["bound_violations"] == 0
+    assert whole["lowest_bound"] > 0
+    assert 0 <= whole["pairs_covered"] <= whole["pairs_ordered"] <= 100
+    counts = frame[frame["class"].notna()].pivot_table(index="class", columns="metric", values="value")
+    assert counts["dominated_mini_clusters"].between(counts["dominated_at_least"], counts["dominated_at_most"]).all()
+    assert counts["dominated_mini_clusters"].sum() >= 8
+
+
+def test_balanced_classes_have_no_pairs_to_bound(tmp_path: Path, write_embeddings: Callable[..., Path]) -> None:
+    labels = np.array([0, 0, 1, 1])
+    split = tmp_path / "s.parquet"
+    write_table(split, pa.table({"row": range(4), "label": labels, "shot": ["many", "many", "few", "few"]}))
+    embeddings = write_embeddings(np.eye(4), labels)
+    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 2}, embeddings=embeddings)
+    whole = frame[frame["class"].isna()]
+    assert set(whole["metric"]) == {"minimum_purity", "size_spread", "bound_violations"}
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,59 @@ def test_mini_clusters_vary_one_thing_per_panel() -> None:
     assert legends == [["SimCLR", "ConMix"], ["M = 20", "M = 40"], ["δ = 0.3", "δ = 0.5"]]
 
 
+GAPS = {
+    "axis": "ratio",
+    "value": "gap",
+    "curves": [{"metric": "h_cl_gap", "stated": "h_cl_gap_stated", "title": "h_CL"}],
+}
+
+
+def test_what_a_theorem_states_is_dashed_beside_what_is_measured() -> None:
+    cells = {ratio: cell("simclr", ratio=ratio) for ratio in (5, 10)}
+    data = metrics(
+        *(
+            [
+                line(cells[ratio], "h_cl_gap", ratio + 0.5, unit="cosine"),
+                line(cells[ratio], "h_cl_gap_stated", ratio, unit="cosine"),
+                line(cells[ratio], "h_cm_gap", 9.0, unit="cosine"),
+            ]
+            for ratio in (10, 5)
+        )
+    )
+    shown = figure_plan("measured_and_stated", *((str(r), keys) for r, keys in cells.items()), options=GAPS)
+    figure, drawn = draw(shown, data)
+    assert drawn[["series", "metric", "value"]].values.tolist() == [
+        ["5", "h_cl_gap", 5.5], ["5", "h_cl_gap_stated", 5.0],
+        ["10", "h_cl_gap", 10.5], ["10", "h_cl_gap_stated", 10.0],
+    ]  # fmt: skip
+    (stated,) = [each for each in figure.axes[0].lines if each.get_linestyle() == "--"]
+    assert stated.get_xydata().tolist() == [[0, 5.0], [1, 10.0]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["h_CL, stated", "h_CL, measured"]
+    assert figure.axes[0].get_ylabel() == "gap"
+    shown.cells[1].group = "another"
+    apart, _ = draw(shown, data)
+    assert [axis.get_title() for axis in apart.axes] == ["", "another"]
+    assert apart.axes[0].get_ylim() == apart.axes[1].get_ylim()
+    assert apart.axes[0].get_ylim()[1] > 10
+
+
+def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
+    ends = {"dominated_mini_clusters": [4.0, 2.0], "dominated_at_least": [3.0, 1.5], "dominated_at_most": [90.0, 2.5]}
+    data = metrics(
+        [
+            line(FIRST, metric, value + seed, seed=seed, unit="clusters", **{"class": k})
+            for metric, values in ends.items()
+            for k, value in enumerate(values)
+            for seed in (0, 2)
+        ]
+    )
+    figure, drawn = draw(figure_plan("dominated_counts", ("SimCLR", FIRST), ("ConMix", SECOND), seeds=(0, 2)), data)
+    assert drawn[["class", "value", "at_least", "at_most"]].values.tolist() == [[0, 5, 4, 91], [1, 3, 2.5, 3.5]]
+    assert [patch.get_height() for patch in figure.axes[0].patches] == [5, 3]
+    assert figure.axes[0].get_ylim()[1] < 91
+    assert "nothing computed yet" in texts(figure)
+
+
 def points(keys: dict[str, Any], seed: int, shift: float) -> list[dict[str, Any]]:
     return [
         {"row": row, "label": row % 3, "x": row + shift, "y": float(row % 4), "seed": seed, **keys} for row in range(12)
@@ -173,6 +226,7 @@ def test_scatter_plots_show_every_point_of_the_first_seed() -> None:
 OPTIONS = {
     "class_bars": BARS,
     "sensitivity": {"axis": "tags", "metrics": ["ACC"]},
+    "measured_and_stated": GAPS,
     "mini_cluster_counts": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
 }
 

@@ -144,6 +144,15 @@ def test_notes_say_what_the_numbers_are() -> None:
     ]
 
 
+def test_what_nobody_printed_is_computed_and_not_reproduced() -> None:
+    entries = [entry(row) for row in ("A", "B")]
+    data = metrics(*(lines(each.cell, "ACC", [[50.0], [51.0]]) for each in entries))
+    notes = " ".join(render_table(plan(*entries, seeds=(0, 1)), data).document.grid.notes)
+    assert "2 of 2 values are computed." in notes
+    assert "Computed values are means over 2 training seeds" in notes
+    assert "reproduced" not in notes
+
+
 def test_the_label_is_in_every_format_and_only_when_there_is_one(tmp_path: Path) -> None:
     rendered().write(tmp_path, "with")
     rendered("").write(tmp_path, "without")

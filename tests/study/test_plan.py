@@ -76,6 +76,24 @@ def test_labels_and_footnotes_say_how_it_was_made():
     assert "CIFAR-10 images: pixels from Parquet" in plan.label
     assert any("pixels from Parquet" in note for note in plan.footnotes)
     assert study().table("conmix", "table2").label == ""
+
+
+def test_a_check_says_that_it_reproduces_nothing_and_what_it_checks():
+    for plan in (study().table("conmix", "theorem1"), study().figure("miniclustering", "theorem1figure")):
+        assert plan.label.startswith("check of a theorem, not a reproduction")
+        assert plan.footnotes[0].startswith("Checked: Theorem 1")
+    entries = study().table("conmix", "theorem1").entries
+    assert {entry.published for entry in entries} == {None}
+    assert {entry.ratio for entry in entries} == {1, 2, 5, 10, 20, 50, 100}
+
+
+def test_checks_train_nothing_that_other_tables_do_not():
+    def runs(*artefacts):
+        return {m.run for paper, name in artefacts for m in study().measurements(paper, name) if m.run.kind == "phases"}
+
+    assert runs(("conmix", "theorem1"), ("conmix", "theorem1figure")) == runs(("conmix", "table10"))
+    checked = runs(("miniclustering", "theorem1"), ("miniclustering", "theorem1figure"))
+    assert checked == runs(("miniclustering", "figure3"))
     notes = study().table("miniclustering", "table2").footnotes
     assert any(
         note.startswith("miniclustering: confidence_view = 2 (official; the other choice is 1)") for note in notes

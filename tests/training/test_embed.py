@@ -17,6 +17,7 @@ from longtail.data.resident import ResidentSplit
 from longtail.files import read_provenance
 from longtail.training import encode
 from longtail.training.build import build
+from longtail.training.controls import SIMILARITY_BETWEEN, SIMILARITY_WITHIN
 from longtail.training.encode import evaluating
 
 DATA = {"classes": 3}
@@ -182,6 +183,20 @@ def test_noise_depends_on_its_seed_only(desk):
         np.testing.assert_array_equal(matrix(a[column]), matrix(b[column]))
         assert not np.array_equal(matrix(a[column]), matrix(c[column]))
     assert matrix(a["logits"]).shape == (40, 3)
+
+
+def test_similarities_are_those_that_are_asked_for_and_depend_on_their_seed_only(desk):
+    for seed, out in ((0, "a"), (0, "b"), (1, "c")):
+        assert control(desk, "similarities", seed=seed, out=f"{out}.parquet") == 0
+    a, b, c = (matrix(read(desk, f"{out}.parquet")["embedding"]) for out in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+    np.testing.assert_allclose((a**2).sum(1), 1, rtol=1e-6)
+    cosines = a @ a.T
+    same = np.equal.outer(desk.labels, desk.labels)
+    assert abs(cosines[same & ~np.eye(40, dtype=bool)].mean() - SIMILARITY_WITHIN) < 0.02
+    assert abs(cosines[~same].mean() - SIMILARITY_BETWEEN) < 0.02
+    assert np.ptp(cosines[~same]) < 0.6
 
 
 def test_controls_say_what_is_missing(desk, capsys):

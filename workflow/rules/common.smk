@@ -81,7 +81,7 @@ wildcard_constraints:
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
-    control="pixels|labels|noise",
+    control=one_of({method.control for method in STUDY.catalog.methods.values() if method.control}),
     seed=r"\d+",
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),

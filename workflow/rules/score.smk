@@ -31,7 +31,7 @@ rule score_embedding:
     input:
         embeddings="results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
         split="results/datasets/{cut}/{split}.parquet",
-        source=sources_of("evaluation", "analyses"),
+        source=sources_of("evaluation", "analyses", "theory"),
     output:
         "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/metrics/{scorer}.parquet",
     log:

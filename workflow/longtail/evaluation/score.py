@@ -160,11 +160,61 @@ def _confusion(vectors: np.ndarray, split: Split, *, inits: int, seed: int) -> l
     return [Metric("count", count, "images", class_=int(k), cluster=int(j)) for (k, j), count in np.ndenumerate(counts)]
 
 
+def _loss_gap(vectors: np.ndarray, split: Split, *, tags: int, samples: int, seed: int) -> list[Metric]:
+    """Where no class has two rows, or there is one class only, no similarity and so no statement is defined."""
+    from longtail.evaluation.theory import loss_gap
+
+    found = loss_gap(vectors, split.labels, tags=tags, samples=samples, seed=seed)
+    gaps = {
+        "h_cl_gap": found.contrastive,
+        "h_cm_gap": found.mixed,
+        "h_cl_gap_stated": found.contrastive_stated,
+        "h_cm_gap_stated": found.mixed_stated,
+    }
+    return [
+        *(Metric(name, value, "cosine") for name, value in gaps.items() if np.isfinite(value)),
+        Metric("h_gap_holds", 100 * found.holds, "percent"),
+        Metric("h_gap_pairs", 100 * found.pairs, "percent"),
+    ]
+
+
+def _domination(vectors: np.ndarray, split: Split, *, mini_clusters: int, inits: int, seed: int) -> list[Metric]:
+    """Without classes of different sizes there are no pairs; without a class that dominates there is no bound."""
+    from longtail.evaluation.theory import domination
+
+    found = domination(split.labels, spherical_kmeans(vectors, mini_clusters, seed=seed, inits=inits).labels)
+    bounds = found.bounds[found.larger]
+    shares = {
+        "pairs_out_of_reach": bounds >= 1,
+        "pairs_covered": found.covered[found.larger],
+        "pairs_ordered": found.ordered[found.larger],
+    }
+    by_class = {
+        "dominated_mini_clusters": found.dominated,
+        "dominated_at_least": found.at_least,
+        "dominated_at_most": found.at_most,
+    }
+    return [
+        Metric("minimum_purity", found.purity, "ratio"),
+        Metric("size_spread", found.largest / found.smallest, "ratio"),
+        *(Metric("lowest_bound", value, "ratio") for value in [bounds.min(initial=np.inf)] if np.isfinite(value)),
+        *(Metric(name, 100 * share.mean(), "percent") for name, share in shares.items() if len(share)),
+        Metric("bound_violations", found.violations, "pairs"),
+        *(
+            Metric(name, value, "clusters", class_=k)
+            for name, values in by_class.items()
+            for k, value in enumerate(values)
+        ),
+    ]
+
+
 SCORERS: dict[str, Callable[..., list[Metric]]] = {
     "geometry": _geometry,
     "purity": _purity,
     "mini_clusters": _mini_clusters,
     "confusion": _confusion,
+    "loss_gap": _loss_gap,
+    "domination": _domination,
 }
 """Scorers of embeddings by name; their keyword arguments are the settings of clusterers.yaml."""
 

@@ -373,9 +373,94 @@ def scatter_pairs(plan: FigurePlan, points: pd.DataFrame) -> tuple[Figure, pd.Da
     return figure, pd.concat(tables, ignore_index=True) if tables else empty
 
 
+def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """What is measured (points) and what a theorem states of it (dashed), one point per cell at its label, per group.
+
+    Options: ``axis`` names what the labels are, ``value`` what is measured; ``curves`` lists the measured ``metric``,
+    the ``stated`` one and the ``title`` of both. The panels have one scale, on which noise looks like noise.
+    """
+    curves = plan.options["curves"]
+    metrics = [curve[which] for curve in curves for which in ("metric", "stated")]
+    whole = lines[lines["metric"].isin(metrics) & lines["class"].isna() & lines["cluster"].isna()]
+    drawn = over_seeds(whole, ["panel", "series", "metric"])
+    groups = list(dict.fromkeys(cell.group for cell in plan.cells))
+    figure, axes = _panels(len(groups), 3.4, 3.1)
+    for axis, group in zip(axes, groups, strict=True):
+        part = drawn[drawn["panel"] == group]
+        axis.set_title(group)
+        if part.empty:
+            _nothing(axis)
+            continue
+        ticks = list(dict.fromkeys(cell.label for cell in plan.cells if cell.group == group))
+        axis.axhline(0, color="#333333", linewidth=0.8)
+        for index, curve in enumerate(curves):
+            measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
+            colour = style.SERIES[index % len(style.SERIES)]
+            axis.errorbar(
+                [ticks.index(label) for label in measured["series"]],
+                measured["value"],
+                yerr=_errors(measured),
+                label=f"{curve['title']}, measured",
+                color=colour,
+                marker=style.MARKERS[index % len(style.MARKERS)],
+            )
+            axis.plot(
+                [ticks.index(label) for label in stated["series"]],
+                stated["value"],
+                label=f"{curve['title']}, stated",
+                color=colour,
+                linestyle="--",
+            )
+        axis.set_xticks(range(len(ticks)), ticks)
+        axis.set_xlim(-0.3, len(ticks) - 0.7)
+        axis.set_xlabel(plan.options["axis"])
+        axis.set_ylabel(plan.options["value"])
+    shown = [axis.get_ylim() for axis in axes if axis.lines]
+    for axis in axes:
+        if axis.lines:
+            axis.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
+    _legend(figure, axes)
+    return figure, drawn
+
+
+def dominated_counts(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """How many mini-clusters each class dominates (bars), and between which numbers the proof holds them, per cell.
+
+    The axis follows the bars: an upper end that lies far above them runs out of the panel.
+    """
+    names = {"dominated_mini_clusters": "value", "dominated_at_least": "at_least", "dominated_at_most": "at_most"}
+    part = lines[lines["metric"].isin(names) & lines["class"].notna()]
+    values = over_seeds(part, ["series", "metric", "class"])
+    counted = values[values["metric"] == "dominated_mini_clusters"].drop(columns="metric")
+    ends = values.pivot(index=["series", "class"], columns="metric", values="value").rename(columns=names)
+    ends = ends.reindex(columns=["at_least", "at_most"])
+    drawn = counted.merge(ends.reset_index(), on=["series", "class"], how="left")
+    figure, axes = _panels(len(plan.cells), 3.1, 3.0)
+    for axis, cell in zip(axes, plan.cells, strict=True):
+        axis.set_title(cell.label)
+        bars = drawn[drawn["series"] == cell.label]
+        if bars.empty:
+            _nothing(axis)
+            continue
+        classes = bars["class"].astype(int)
+        axis.bar(classes, bars["value"], 0.7, yerr=_errors(bars), color=style.SERIES[0], label="dominated")
+        axis.vlines(classes, bars["at_least"], bars["at_most"], color=style.SERIES[1], label="allowed by the proof")
+        for end in ("at_least", "at_most"):
+            axis.plot(classes, bars[end], linestyle="none", marker="_", markersize=9, color=style.SERIES[1])
+        axis.set_ylim(0, 1.6 * max(float(bars["value"].max()), 1))
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_ylabel("mini-clusters")
+        _class_axis(axis, sorted(classes.unique()))
+        axis.grid(visible=False, axis="x")
+    _legend(figure, axes)
+    return figure, drawn[["series", "class", "value", "std", "seeds", "at_least", "at_most"]]
+
+
 KINDS: Mapping[str, Callable[[FigurePlan, pd.DataFrame], tuple[Figure, pd.DataFrame]]] = {
     "class_bars": class_bars,
     "confusion_matrices": confusion_matrices,
+    "dominated_counts": dominated_counts,
+    "measured_and_stated": measured_and_stated,
     "mini_cluster_counts": mini_cluster_counts,
     "purity_lines": purity_lines,
     "scatter_pairs": scatter_pairs,

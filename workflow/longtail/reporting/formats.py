@@ -31,11 +31,14 @@ _LATEX = {
     "–": "--",
     "−": "$-$",
     "±": r"$\pm$",
+    "≥": r"$\geq$",
     "×": r"$\times$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
     "γ": r"$\gamma$",
     "δ": r"$\delta$",
+    "ε": r"$\varepsilon$",
+    "ρ": r"$\rho$",
     "τ": r"$\tau$",
 }
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")

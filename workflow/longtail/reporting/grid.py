@@ -123,6 +123,7 @@ def _remarks(plan: TablePlan) -> list[str]:
 
 def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool) -> list[str]:
     done = frame[frame["status"] == "reproduced"]
+    made = "reproduced" if pairs else "computed"  # what nobody has printed cannot be reproduced
     notes = []
     if pairs:
         notes.append("Each cell shows published | reproduced.")
@@ -142,11 +143,11 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool)
             else "Nothing in this table is computed yet."
         )
     else:
-        notes.append(f"{len(done)} of {len(frame)} values are reproduced.")
+        notes.append(f"{len(done)} of {len(frame)} values are {made}.")
     if (done["seeds"] > 1).any():
         seeds = f"up to {len(plan.seeds)}" if (done["seeds"] < len(plan.seeds)).any() else str(len(plan.seeds))
         notes.append(
-            f"Reproduced values are means over {seeds} training seeds ± their standard deviation "
+            f"{made.capitalize()} values are means over {seeds} training seeds ± their standard deviation "
             "(n − 1); clustering trials are averaged within a seed first."
         )
     single = done[done["seeds"] == 1]
@@ -162,8 +163,7 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool)
         )
     if any(cell.best for cell in cells):
         notes.append(
-            "Bold: best reproduced value of its column within its group of rows; what is not reproduced does not "
-            "compete."
+            f"Bold: best {made} value of its column within its group of rows; what is not {made} does not compete."
         )
     if plan.significance:
         notes.append(_significance_note(plan, plan.significance, frame, cells))

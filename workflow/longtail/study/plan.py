@@ -93,7 +93,7 @@ class TablePlan:
     caption: str
     metrics: tuple[str, ...]
     metric_titles: Mapping[str, str]
-    higher_is_better: Mapping[str, bool]
+    higher_is_better: Mapping[str, bool | None]
     layout: Mapping[str, Any]
     seeds: tuple[int, ...]
     significance: Mapping[str, Any] | None
@@ -279,11 +279,12 @@ class Study:
             significance=spec.get("significance"),
             entries=entries,
             footnotes=(
+                *_statement(spec),
                 *self._quotations(spec, f"{paper} {name}"),
                 *_averages(spec),
                 *self._footnotes(entry.cell for entry in entries),
             ),
-            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}),
+            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}, check="check" in spec),
         )
 
     def _metric(self, name: str) -> Mapping[str, Any]:
@@ -386,8 +387,8 @@ class Study:
             projection=spec.get("projection"),
             options=spec.get("options", {}),
             cells=tuple(cells),
-            footnotes=tuple(self._footnotes(cell.cell for cell in cells)),
-            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}),
+            footnotes=(*_statement(spec), *self._footnotes(cell.cell for cell in cells)),
+            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}, check="check" in spec),
         )
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -538,9 +539,10 @@ class Study:
             raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
         return dataset.pool if split == "train" else dataset.test or ()
 
-    def label(self, datasets: Iterable[str]) -> str:
+    def label(self, datasets: Iterable[str], check: bool = False) -> str:
         """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
-        parts = [self.config.budget.label] if self.config.budget.label else []
+        parts = ["check of a theorem, not a reproduction: no numbers are printed for it"] if check else []
+        parts += [self.config.budget.label] if self.config.budget.label else []
         if self.config.protocol != "official":
             parts.append("protocol: the papers' text where it differs from the official code")
         if self.config.pretraining_seed is not None:
@@ -568,6 +570,12 @@ class Study:
         for name in dict.fromkeys(cell["dataset"] for cell in reproduced):
             dataset = self.catalog.dataset(name)
             yield f"{dataset.images['title']} images: {phases.source(dataset, self.config)['name']}."
+
+
+def _statement(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What a table or figure checks, for its foot."""
+    if "check" in spec:
+        yield f"Checked: {spec['check']}"
 
 
 def _asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
