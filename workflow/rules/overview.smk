@@ -1,5 +1,6 @@
-# What there is to do, how far it is, and where papers and codes part. The first two are without inputs and outputs for Snakemake: they run whenever they are asked for,
-# trigger nothing, and write `plan` and `status` (.md, .parquet) to the folder of the view beside what they print.
+# What there is to do, how far it is, and where papers and codes part. The first two have neither inputs nor outputs for
+# Snakemake: they run whenever they are asked for, trigger nothing, and write `plan` and `status` (.md, .parquet) to the
+# folder of the view beside what they print.
 
 
 rule plan:

@@ -145,6 +145,13 @@ class Anchors:
         return anchor if self.given[anchor] == 1 else f"{anchor}-{self.given[anchor]}"
 
 
+def sentence(text: str) -> str:
+    """A reason of the catalogue as a sentence: it need not say again that a value was chosen."""
+    text = text.removeprefix("chosen: ").rstrip(".")
+    text = "Nothing" if text in {"", "chosen"} else text
+    return (text if "/" in text.partition(" ")[0] else text[0].upper() + text[1:]) + "."
+
+
 def joined(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
@@ -189,9 +196,8 @@ class Cells:
             return f"all {len(places)} cells" if len(places) > 1 else "its only cell"
         columns: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for place in places:
-            columns[f"{place.group}: {place.row}" if place.artefact.startswith("figure") and place.group else place.row][
-                self._column(place)
-            ] = None
+            row = f"{place.group}: {place.row}" if place.group else place.row
+            columns[row][self._column(place)] = None
         rows: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
         for row, of in columns.items():
             rows[tuple(of)].append(row)
@@ -208,7 +214,14 @@ class Cells:
         for column in columns:
             label, _, ratio = column.partition(" at ratio ")
             by_ratio[ratio].append(label)
-        return ", ".join(joined(labels) + (f" at ratio {ratio}" if ratio else "") for ratio, labels in by_ratio.items())
+        by_labels: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        for ratio, labels in by_ratio.items():
+            by_labels[tuple(labels)].append(ratio)
+        words = []
+        for labels, ratios in by_labels.items():
+            named = f" at ratio{'s' if len(ratios) > 1 else ''} {joined(ratios)}" if any(ratios) else ""
+            words.append(joined(labels) + named)
+        return ", ".join(words)
 
 
 def _artefacts(spec: Any) -> dict[str, Any]:
@@ -285,14 +298,13 @@ def _section(
     home: str, title: str, found: Sequence[Point], catalog: Catalog, cells: Cells, anchors: Anchors
 ) -> Section:
     told = [point for point in found if point.kind in KIND_TITLES and not point.own]
-    common, times = Counter(point.places for point in told if point.places).most_common(1)[0] if told else ((), 0)
-    shared = common if times > 2 else ()
+    shared = _most_saving(Counter(point.places for point in told))
     anchor = anchors(home)
     groups = []
     for kind, heading in KIND_TITLES.items():
         items = tuple(
             Item(
-                anchors(anchor, point.name),
+                anchors(anchor, point.heading),
                 point,
                 None if shared and point.places == shared else cells.touched(point.places),
             )
@@ -301,13 +313,22 @@ def _section(
         )
         if items:
             groups.append((kind, heading, items))
-    sources = dict.fromkeys(
-        (method.source.get("paper", ""), method.source.get("official", ""))
-        for method in catalog.methods.values()
-        if method.family == home and method.source
-    )
+    cited = [method.source for method in catalog.methods.values() if method.family == home and method.source]
+    by_repository: dict[str, str] = {}
+    for source in cited:
+        by_repository.setdefault(source.get("official", ""), source.get("paper", ""))
+    if len(by_repository) > 1:
+        by_repository.pop("", None)  # variants of a method whose code is named
+    sources = tuple((paper, repository) for repository, paper in by_repository.items())
     read = tuple(point for point in found if point.kind == "read")
-    return Section(anchor, title, tuple(sources), cells.touched(shared) if shared else None, tuple(groups), read)
+    return Section(anchor, title, sources, cells.touched(shared) if shared else None, tuple(groups), read)
+
+
+def _most_saving(times: Counter[tuple[Place, ...]]) -> tuple[Place, ...]:
+    """The cells that are worth being named once for all: the longest list that most points would repeat."""
+    saved = {places: (count - 1) * len(places) for places, count in times.items()}
+    best = max(saved, key=lambda places: saved[places], default=())
+    return best if saved.get(best) else ()
 
 
 class Links:
@@ -386,7 +407,7 @@ def render(study: Study) -> dict[str, str]:
             undefined=jinja2.StrictUndefined,
             keep_trailing_newline=True,
         )
-        environment.filters |= {"rich": rich, "values": values, "joined": joined, "plain": escape_markdown}
+        environment.filters |= {"rich": rich, "values": values, "sentence": sentence, "joined": joined, "plain": escape_markdown}
         template = environment.get_template(f"discrepancies.{suffix}.jinja")
         text = template.render(page=page, palette=Markup(PALETTE))  # noqa: S704
         texts[suffix] = re.sub(r"\n{3,}", "\n\n", text)

@@ -34,7 +34,7 @@ class Place:
         artefact: e.g. ``table2``.
         row: the row of a table, or what a figure calls the cell.
         method, settings, dataset, ratio, features: of the cell, as in :class:`longtail.study.plan.Cell`.
-        group: what the table or figure groups it by.
+        group: what rows of a table, or cells of a figure, are grouped by; empty if nothing or columns are.
         scorers: where its metrics come from.
         projection: what a figure projects it by, else None.
         own: whether the paper is a study of this project, with nothing printed.
@@ -90,9 +90,10 @@ class Point:
         home: the family of methods, or the section of remarks, that it stands in.
         kind: one of :data:`KINDS`.
         name: the setting, or what the remark is about.
+        heading: the name in words.
         carriers: the objectives or methods whose setting it is; none for a remark.
-        paper: what the paper says, or its value.
-        official: what the official code does, or its value.
+        paper: what the paper says.
+        official: what the official code does.
         here: what is done here, by protocol; values by dataset for a setting that was chosen or read off.
         why: the explanation that the catalogue gives.
         places: where it makes a difference, in printed tables and figures.
@@ -102,6 +103,7 @@ class Point:
     home: str
     kind: str
     name: str
+    heading: str
     carriers: tuple[str, ...]
     paper: str
     official: str
@@ -130,6 +132,24 @@ def dataset_label(catalog: Catalog, name: str) -> str:
     return images["title"] + name.removeprefix(images["name"])
 
 
+def _told_apart(entries: Mapping[str, Any], name: str) -> str:
+    title = entries[name].title
+    same = [other for other in entries.values() if other.title == title]
+    return f"{title} ({name})" if len(same) > 1 else title
+
+
+def objective_label(catalog: Catalog, name: str) -> str:
+    """The title of an objective, with its name where another one has the same title."""
+    return _told_apart(catalog.objectives, name)
+
+
+def step_label(catalog: Catalog, method: str, objective: str) -> str:
+    """What the page calls a step of a method's recipe."""
+    title = _told_apart(catalog.methods, method)
+    own = catalog.objectives[objective].title
+    return title if own == catalog.methods[method].title else f"{title}: {own}"
+
+
 def selector_label(catalog: Catalog, selector: str) -> str:
     """What the page calls a key of ``for``."""
     by_images = {dataset.images["name"]: dataset.images["title"] for dataset in catalog.datasets.values()}
@@ -152,7 +172,8 @@ def places(study: Study) -> list[Place]:
     own = own_papers(study.catalog)
     found: dict[Place, None] = {}
     for paper, spec in study.catalog.papers.items():
-        for name in spec.get("tables", {}):
+        for name, table in spec.get("tables", {}).items():
+            by_rows = "group" not in table["layout"]["columns"]
             scorers: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
             for entry in study.table(paper, name).entries:
                 if entry.cell is not None:
@@ -160,6 +181,7 @@ def places(study: Study) -> list[Place]:
                         entry.cell["scorer"]
                     )
             for (row, group, text), names in scorers.items():
+                group = group if by_rows else ""
                 found[_place(paper, name, row, group, json.loads(text), tuple(dict.fromkeys(names)), None, own)] = None
         for name, figure in spec.get("figures", {}).items():
             for shown_cell in study.figure(paper, name).cells:
@@ -225,9 +247,13 @@ class Uses:
 
 def acts(entry: Setting, values: Mapping[str, Any]) -> bool:
     """Whether a setting has any effect beside the values of the others (``only_if``, ``unless``)."""
-    needed, barred = entry.get("only_if", {}), entry.get("unless", {})
-    return all(values[name] == value for name, value in needed.items()) and not any(
-        values[name] == value for name, value in barred.items()
+
+
+    def holds(name: str, wanted: Any) -> bool:
+        return values[name] in (wanted if isinstance(wanted, list) else [wanted])
+
+    return all(holds(*needed) for needed in entry.get("only_if", {}).items()) and not any(
+        holds(*barred) for barred in entry.get("unless", {}).items()
     )
 
 
@@ -270,11 +296,11 @@ def _entries(catalog: Catalog) -> Iterator[tuple[str, str, Setting, tuple[str, .
 
     for objective in catalog.objectives.values():
         for name, entry in objective.settings.items():
-            add(objective.family, name, entry, objective.title, objective.definers[name] == objective.name)
+            carrier = objective_label(catalog, objective.name)
+            add(objective.family, name, entry, carrier, objective.definers[name] == objective.name)
     for method in catalog.methods.values():
         for step in method.recipe:
-            title = catalog.objectives[step["objective"]].title
-            carrier = method.title if title == method.title else f"{method.title}: {title}"
+            carrier = step_label(catalog, method.name, step["objective"])
             for name, entry in {"epochs": step["epochs"], **step.get("settings", {})}.items():
                 add(method.family, name, entry, carrier, True)
     for key, (family, name, entry) in homes.items():
@@ -291,10 +317,10 @@ def _of_setting(
 ) -> Iterator[Point]:
     uses = list(acting)
     if "official" in entry:
-        official, paper = shown(entry["official"]), shown(entry["paper"])
         touched = _printed(place for one, place in uses if one.official != one.paper)
-        here = {"official": official, "paper": paper}
-        yield Point(home, "difference", name, carriers, paper, official, here, entry["where"], touched)
+        here = {protocol: shown(entry[protocol]) for protocol in ("official", "paper")}
+        told = entry.get("in_paper", ""), entry.get("in_code", "")
+        yield Point(home, "difference", name, entry.get("point", name), carriers, *told, here, entry["where"], touched)
     elif entry["origin"] == "official":
         given = {"": shown(entry["value"])} | {
             selector_label(catalog, key): shown(value)
@@ -302,7 +328,7 @@ def _of_setting(
             if not is_chosen(entry, key)
         }
         touched = _printed(place for one, place in uses if not is_chosen(entry, one.selector))
-        yield Point(home, "read", name, carriers, "", given[""], given, entry["where"], touched)
+        yield Point(home, "read", name, name, carriers, "", "", given, entry["where"], touched)
     own = own_datasets(catalog)
     for ours in (False, True):
         keys = [
@@ -321,7 +347,7 @@ def _of_setting(
                 entry["where"] if key is None or "for_where" not in entry else entry["for_where"] for key in keys
             )
             touched = _printed(place for one, place in uses if one.selector in keys)
-            yield Point(home, "unstated", name, carriers, "", "", values, "; ".join(reasons), touched, ours)
+            yield Point(home, "unstated", name, name, carriers, "", "", values, "; ".join(reasons), touched, ours)
 
 
 def _of_remark(remark: Remark, among: Iterable[Place], uses: Uses) -> Point:
@@ -330,6 +356,7 @@ def _of_remark(remark: Remark, among: Iterable[Place], uses: Uses) -> Point:
         home=remark.home,
         kind=remark.kind,
         name=remark.point,
+        heading=remark.point,
         carriers=(),
         paper=remark.paper,
         official=remark.official,
