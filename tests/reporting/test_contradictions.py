@@ -1,4 +1,4 @@
-"""Contradictions among printed numbers are computed from the numbers; what the catalogue points out is there to be found."""
+"""Contradictions among printed numbers are computed from them; what the catalogue points out is there to be found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.reporting import contradictions
+from longtail.reporting import contradictions, printed
 from longtail.study import catalog as catalogue
 from longtail.study.plan import load_study
 
@@ -75,11 +75,15 @@ def test_a_cell_printed_with_two_values_is_found():
 
 
 def test_a_cell_that_is_made_to_agree_is_not(changed):
-    assert not [c for c in changed("conmix", "table8", "K-means", "STL-10", "CAA", "48.7") if "ConMix on STL" in c.title]
+    assert not [
+        c for c in changed("conmix", "table8", "K-means", "STL-10", "CAA", "48.7") if "ConMix on STL" in c.title
+    ]
 
 
 def test_another_misprint_would_be_found(changed):
-    (one,) = [c for c in changed("conmix", "table3", "SimCLR", "CIFAR-10", "ACC", "39.5") if "SimCLR on CIFAR-10" in c.title]
+    (one,) = [
+        c for c in changed("conmix", "table3", "SimCLR", "CIFAR-10", "ACC", "39.5") if "SimCLR on CIFAR-10" in c.title
+    ]
     assert set(emphasised(one)) == {"39.4", "39.5"}
 
 
@@ -100,7 +104,9 @@ def test_averages_are_recomputed():
 
 
 def test_an_average_that_is_right_is_not_listed(changed):
-    (one,) = [c for c in changed("miniclustering", "table11", "IDFD", "Average", "ARI", "35.2") if "Averages" in c.title]
+    (one,) = [
+        c for c in changed("miniclustering", "table11", "IDFD", "Average", "ARI", "35.2") if "Averages" in c.title
+    ]
     assert [row[0] for row in one.rows] == ["ConMix"]
 
 
@@ -138,11 +144,11 @@ def test_namesakes_stand_beside_each_other():
 
 
 def test_everything_involved_is_printed():
-    printed = {(n.paper, n.table, n.row, n.metric, n.value) for n in contradictions.numbers(study())}
+    known = {(n.paper, n.table, n.row, n.metric, n.value) for n in printed.numbers(study())}
     assert len(found()) > 15
     for one in found():
         assert one.numbers
-        assert {(n.paper, n.table, n.row, n.metric, n.value) for n in one.numbers} <= printed
+        assert {(n.paper, n.table, n.row, n.metric, n.value) for n in one.numbers} <= known
         assert all(len(row) == len(one.header) for row in one.rows)
 
 
@@ -165,11 +171,11 @@ def test_what_the_catalogue_points_out_must_be_printed(tmp_path, old, new, messa
 
 
 def test_half_a_unit_of_the_last_digit():
-    assert contradictions.half_unit(Decimal("48.7")) == Decimal("0.05")
-    assert contradictions.half_unit(Decimal("4.85")) == Decimal("0.005")
+    assert printed.half_unit(Decimal("48.7")) == Decimal("0.05")
+    assert printed.half_unit(Decimal("4.85")) == Decimal("0.005")
 
 
 def test_most_repeated_numbers_agree():
-    agree, several = contradictions.agreement(study())
+    agree, several = printed.agreement(study())
     assert 0 < several - agree < 10
     assert several > 250

@@ -249,7 +249,10 @@ def test_what_people_read_off_the_codes_is_there():
     [
         ({"kind": "difference", "point": "Batch", "here": "128"}, "remarks|paper|valid"),
         ({"kind": "rumour", "point": "Batch", "here": "128"}, "rumour|valid"),
-        ({"kind": "unstated", "point": "Batch", "here": "128", "methods": ["simclear"]}, "'simclear'. Did you mean 'simclr'"),
+        (
+            {"kind": "unstated", "point": "Batch", "here": "128", "methods": ["simclear"]},
+            "'simclear'. Did you mean 'simclr'",
+        ),
         ({"kind": "unstated", "point": "Batch", "here": "128", "artefacts": ["conmix_table99"]}, "no artefact"),
     ],
 )

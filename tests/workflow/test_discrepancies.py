@@ -13,7 +13,9 @@ def test_the_page_is_made_without_torch_and_only_once(workflow):
     assert pages["discrepancies.md"].startswith("# Discrepancies")
     assert pages["discrepancies.html"].rstrip().endswith("</html>")
     assert not workflow.leftovers()
-    assert "Nothing to be done" in workflow.succeed("discrepancies", "--config", "budget=smoke", "protocol=paper", cores=1)
+    assert "Nothing to be done" in workflow.succeed(
+        "discrepancies", "--config", "budget=smoke", "protocol=paper", cores=1
+    )
 
 
 def test_the_job_imports_no_torch(workflow):

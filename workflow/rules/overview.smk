@@ -32,7 +32,7 @@ rule status:
 rule discrepancies:
     input:
         catalog=[path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))],
-        source=sources_of("reporting", "discrepancies", "points", "contradictions"),
+        source=sources_of("reporting", "discrepancies", "points", "printed", "contradictions", "misstatements", "markup"),
         templates=expand(f"{ROOT}/longtail/reporting/discrepancies.{{form}}.jinja", form=["md", "html"]),
     output:
         f"{layout.DISCREPANCIES}.md",

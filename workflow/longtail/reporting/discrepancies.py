@@ -1,7 +1,8 @@
 """``python -m longtail discrepancies``: where papers, official codes and this project part, as one page to read.
 
-The page speaks of the catalogue and of nothing else: what it lists does not depend on what was computed, nor on budget,
-protocol or targets. :mod:`longtail.reporting.points` and :mod:`longtail.reporting.contradictions` find what stands on it.
+The page speaks of the catalogue and of nothing else: what it lists does not depend on what was computed, nor on
+budget, protocol or targets. :mod:`longtail.reporting.points` and :mod:`longtail.reporting.contradictions` find what
+stands on it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from markupsafe import Markup
 
 from longtail import files
 from longtail.reporting import contradictions, points
-from longtail.reporting.contradictions import Contradiction, short
-from longtail.reporting.formats import PALETTE, escape_html, escape_markdown
+from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
 from longtail.reporting.points import Place, Point, dataset_label, shown
+from longtail.reporting.printed import Contradiction, agreement, short
 from longtail.study.catalog import Catalog
 from longtail.study.plan import Study, load_study
 
@@ -218,9 +219,9 @@ class Cells:
         for ratio, labels in by_ratio.items():
             by_labels[tuple(labels)].append(ratio)
         words = []
-        for labels, ratios in by_labels.items():
+        for named_labels, ratios in by_labels.items():
             named = f" at ratio{'s' if len(ratios) > 1 else ''} {joined(ratios)}" if any(ratios) else ""
-            words.append(joined(labels) + named)
+            words.append(joined(named_labels) + named)
         return ", ".join(words)
 
 
@@ -268,14 +269,16 @@ def page_of(study: Study) -> Page:
             for home in [*families, *SECTION_TITLES]
             if (own := tuple(point for point in by_home[home] if point.own))
         ),
-        augmentations=tuple((name, shown(entry) or "the image as it is") for name, entry in catalog.augmentations.items()),
+        augmentations=tuple(
+            (name, shown(entry) or "the image as it is") for name, entry in catalog.augmentations.items()
+        ),
         counts=counts,
         papers=tuple(
             (short(study, paper), spec["title"], spec.get("venue", ""), spec.get("url", ""), spec.get("repository", ""))
             for paper, spec in catalog.papers.items()
             if paper not in points.own_papers(catalog)
         ),
-        agreement=contradictions.agreement(study),
+        agreement=agreement(study),
     )
 
 
@@ -368,7 +371,7 @@ class Links:
             "code": lambda shown_text, _: f"<code>{escape_html(shown_text)}</code>",
             "link": lambda shown_text, url: f'<a href="{escape_html(url)}">{escape_html(shown_text)}</a>',
         }
-        return Markup("".join(shapes[kind](shown_text, url) for kind, shown_text, url in self.parts(text)))  # noqa: S704
+        return Markup("".join(shapes[kind](shown_text, url) for kind, shown_text, url in self.parts(text)))
 
     def markdown(self, text: str) -> str:
         """The text as Markdown."""
@@ -407,9 +410,15 @@ def render(study: Study) -> dict[str, str]:
             undefined=jinja2.StrictUndefined,
             keep_trailing_newline=True,
         )
-        environment.filters |= {"rich": rich, "values": values, "sentence": sentence, "joined": joined, "plain": escape_markdown}
+        environment.filters |= {
+            "rich": rich,
+            "values": values,
+            "sentence": sentence,
+            "joined": joined,
+            "plain": escape_markdown,
+        }
         template = environment.get_template(f"discrepancies.{suffix}.jinja")
-        text = template.render(page=page, palette=Markup(PALETTE))  # noqa: S704
+        text = template.render(page=page, palette=Markup(PALETTE))
         texts[suffix] = re.sub(r"\n{3,}", "\n\n", text)
     return texts
 

@@ -180,9 +180,11 @@ def places(study: Study) -> list[Place]:
                     scorers[entry.row, entry.group, json.dumps({**entry.cell, "scorer": ""})].append(
                         entry.cell["scorer"]
                     )
-            for (row, group, text), names in scorers.items():
+            for (row, group, text), of_metrics in scorers.items():
                 group = group if by_rows else ""
-                found[_place(paper, name, row, group, json.loads(text), tuple(dict.fromkeys(names)), None, own)] = None
+                found[
+                    _place(paper, name, row, group, json.loads(text), tuple(dict.fromkeys(of_metrics)), None, own)
+                ] = None
         for name, figure in spec.get("figures", {}).items():
             for shown_cell in study.figure(paper, name).cells:
                 if shown_cell.cell is not None:
@@ -247,7 +249,6 @@ class Uses:
 
 def acts(entry: Setting, values: Mapping[str, Any]) -> bool:
     """Whether a setting has any effect beside the values of the others (``only_if``, ``unless``)."""
-
 
     def holds(name: str, wanted: Any) -> bool:
         return values[name] in (wanted if isinstance(wanted, list) else [wanted])
@@ -388,7 +389,8 @@ def _printed(found: Iterable[Place]) -> tuple[Place, ...]:
 
 def own_datasets(catalog: Catalog) -> set[str]:
     """The datasets that only studies of this project name."""
-    own, printed = set(), set()
+    own: set[str] = set()
+    printed: set[str] = set()
     for name, spec in catalog.papers.items():
         asked = [
             {**column, **row}

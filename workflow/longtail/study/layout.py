@@ -126,7 +126,7 @@ def status(view_name: str) -> str:
 
 
 DISCREPANCIES = f"{RESULTS}/discrepancies"
-"""The page on where papers and codes part; without the suffix of its formats. It is the same under every configuration."""
+"""The page on where papers and codes part, without the suffix of its formats; the same under every configuration."""
 
 TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")
 FIGURE_FORMATS = ("parquet", "pdf", "png")
