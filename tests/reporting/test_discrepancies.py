@@ -147,6 +147,15 @@ def test_what_comments_call_chosen_has_a_remark():
         assert {entry, *files.get(file, ())} & remarked, f"{file}: {entry} says `chosen` in a comment; remark it"
 
 
+def test_remarks_on_tables_are_on_tables_that_exist():
+    """Of a paper that is not in the catalogue anything may be said when it is loaded."""
+    specs = study().catalog.papers
+    known = {f"{paper}_{name}" for paper, spec in specs.items() for name in [*spec["tables"], *spec["figures"]]}
+    named = {name for remark in study().catalog.remarks for name in remark.subjects.get("artefacts", ())}
+    assert named
+    assert named <= known
+
+
 def test_every_point_stands_on_both_pages():
     for point in derived():
         if point.own or point.kind == "read":

@@ -278,12 +278,7 @@ def load(root: Path = CATALOG) -> Catalog:
         if method.clusterer not in clustering["clusterers"]:
             raise unknown(f"clusterer (method {method.name!r})", method.clusterer, clustering["clusterers"])
 
-    path = root / "remarks.yaml"
-    for section, listed in (documents.read_yaml(path) if path.exists() else {}).items():
-        if section not in remarks.SECTIONS:
-            raise unknown(f"section of {path}", section, remarks.SECTIONS)
-        remarked += remarks.read(listed, section, path)
-
+    remarked += remarks.read_sections(root / "remarks.yaml")
     papers: dict[str, Mapping[str, Any]] = {}
     inconsistencies: dict[str, Mapping[str, Any]] = {}
     for path in sorted((root / "papers").glob("*.yaml")):
@@ -315,7 +310,7 @@ def load(root: Path = CATALOG) -> Catalog:
         inconsistencies=inconsistencies,
     )
     _check_selectors(found)
-    names = {kind: getattr(found, kind) for kind in remarks.SUBJECTS if kind != "artefacts"}
+    names = {kind: getattr(found, kind) for kind in ("papers", *remarks.SUBJECTS) if kind != "artefacts"}
     names["artefacts"] = {
         f"{paper}_{name}"
         for paper, spec in papers.items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longtail.errors import unknown
+from longtail.errors import LongtailError, unknown
 from longtail.study import documents
 
 SECTIONS = ("data", "augmentation", "clustering", "figures")
@@ -69,14 +69,27 @@ def read(entries: Any, home: str, path: Path) -> Iterator[Remark]:
         )
 
 
+def read_sections(path: Path) -> Iterator[Remark]:
+    """The remarks of ``catalog/remarks.yaml``, which a catalogue need not have."""
+    document = documents.read_yaml(path) if path.exists() else {}
+    if not isinstance(document, Mapping):
+        raise LongtailError(f"{path}: remarks stand below one of {', '.join(SECTIONS)}.")
+    for section, entries in document.items():
+        if section not in SECTIONS:
+            raise unknown(f"section of {path}", section, SECTIONS)
+        yield from read(entries, section, path)
+
+
 def check(remark: Remark, known: Mapping[str, Any]) -> None:
     """That every name a remark mentions exists; otherwise it would touch no cell, and nobody would know.
 
     Args:
         remark: any remark.
-        known: the names that exist, for each of :data:`SUBJECTS`.
+        known: the names that exist, for each of :data:`SUBJECTS`, and the ``papers``. What is said of the tables of a
+            paper that the catalogue lacks is let alone.
     """
     for kind, names in remark.subjects.items():
         for name in names:
-            if name not in known[kind]:
+            elsewhere = kind == "artefacts" and str(name).partition("_")[0] not in known["papers"]
+            if name not in known[kind] and not elsewhere:
                 raise unknown(f"{kind[:-1]} (remark {remark.point!r})", name, known[kind])
