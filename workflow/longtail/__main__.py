@@ -29,13 +29,14 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figure", "draw one figure"),
+    "discrepancies": ("longtail.reporting.discrepancies", "where papers, official codes and this project part"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 1 with a message on a ``LongtailError``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    lines = "\n".join(f"  {name:8} {what}" for name, (_, what) in COMMANDS.items())
+    lines = "\n".join(f"  {name:13} {what}" for name, (_, what) in COMMANDS.items())
     usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(usage, file=sys.stdout if arguments else sys.stderr)

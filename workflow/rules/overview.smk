@@ -1,5 +1,6 @@
-# What there is to do, and how far it is. Without inputs and outputs for Snakemake: they run whenever they are asked for,
-# trigger nothing, and write `plan` and `status` (.md, .parquet) to the folder of the view beside what they print.
+# What there is to do, how far it is, and where papers and codes part. The first two have neither inputs nor outputs for
+# Snakemake: they run whenever they are asked for, trigger nothing, and write `plan` and `status` (.md, .parquet) to the
+# folder of the view beside what they print.
 
 
 rule plan:
@@ -26,3 +27,31 @@ rule status:
         out=layout.status(STUDY.config.view),
     shell:
         "python -m longtail status --config {params.config:q} --out {params.out} 2> {log}"
+
+
+rule discrepancies:
+    input:
+        catalog=[path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))],
+        source=sources_of("reporting", "discrepancies", "points", "printed", "contradictions", "misstatements", "markup"),
+        templates=expand(f"{ROOT}/longtail/reporting/discrepancies.{{form}}.jinja", form=["md", "html"]),
+    output:
+        f"{layout.DISCREPANCIES}.md",
+        html=report(
+            f"{layout.DISCREPANCIES}.html",
+            caption="../report/discrepancies.rst",
+            category="Discrepancies",
+            labels={"page": "Papers and codes"},
+        ),
+    log:
+        layout.log("discrepancies", "discrepancies"),
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    resources:
+        gpu=0,
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        out=layout.DISCREPANCIES,
+    shell:
+        "python -m longtail discrepancies --out {params.out} > {log} 2>&1"

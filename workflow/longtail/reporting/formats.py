@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html as html_module
 import itertools
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from longtail.reporting.grid import DASH, Cell, Grid
+from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -41,7 +40,6 @@ _LATEX = {
     "ρ": r"$\rho$",
     "τ": r"$\tau$",
 }
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
 
 
 @dataclass(frozen=True)
@@ -68,16 +66,6 @@ class Document:
 def escape_latex(text: str) -> str:
     """``text`` with LaTeX's own characters made to mean themselves; white space becomes one blank."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
-
-
-def escape_markdown(text: str) -> str:
-    """``text`` with Markdown's own characters made to mean themselves; white space becomes one blank."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def escape_html(text: str) -> str:
-    """``text`` safe in HTML text and attributes."""
-    return html_module.escape(text, quote=True)
 
 
 def _spans(texts: list[tuple[str, ...]]) -> Iterator[tuple[str, int]]:
@@ -186,11 +174,6 @@ def latex(document: Document) -> str:
 
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --muted: #6a737d; --line: #d0d7de; --paper: #ffffff; --band: #f6f8fa;
-        --warn-ink: #7a4a00; --warn: #fff3d6; --warn-line: #e3a008; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6edf3; --muted: #9aa4af; --line: #3a424c; --paper: #0f1318; --band: #181e25;
-          --warn-ink: #ffd98a; --warn: #3a2c0a; --warn-line: #a87408; } }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; margin: 2rem auto; padding: 0 1.5rem;
        max-width: 110rem; color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.35rem; margin: 0 0 .25rem; }
@@ -272,7 +255,7 @@ def html(document: Document) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}: {paper}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        f"<style>{PALETTE}{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
         f'<p class="paper">{paper}</p>\n{label}<p>{_heading(document, escape_html)}</p>\n'
         '<div class="scroll"><table>\n<thead>\n'
         + "\n".join(head)

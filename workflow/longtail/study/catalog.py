@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.study import documents
+from longtail.study import documents, remarks
+from longtail.study.remarks import Remark
 
 CATALOG = Path(__file__).parents[2] / "catalog"
 
@@ -32,13 +33,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a stretch of training minimises; ``settings`` are the unresolved settings with their origins."""
+    """What a stretch of training minimises.
+
+    Attributes:
+        settings: unresolved, with their origins.
+        definers: for each setting, the objective whose entry it is: another one's where it is taken over (``like``).
+        family: the catalogue file it stands in.
+    """
 
     name: str
     title: str
     implementation: str
     version: int
     settings: Mapping[str, Mapping[str, Any]]
+    definers: Mapping[str, str]
+    family: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class Method:
         control: ``pixels``, ``labels`` or ``noise`` for a control, else None.
         features: what is embedded and clustered.
         clusterer: how the papers cluster this method's embedding.
+        source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
+        family: the catalogue file it stands in.
     """
 
     name: str
@@ -58,6 +69,8 @@ class Method:
     control: str | None
     features: str
     clusterer: str
+    source: Mapping[str, str]
+    family: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,8 @@ PublishedKey = tuple[str, str, str, str, str]
 class Catalog:
     """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing.
 
-    ``planned`` holds the titles of what tables name and does not exist yet, under ``methods`` and ``datasets``.
+    ``planned`` holds the titles of what tables name and does not exist yet, under ``methods`` and ``datasets``;
+    ``inconsistencies``, by paper, what has to be pointed out in its printed numbers and formulas.
     """
 
     root: Path
@@ -100,6 +114,8 @@ class Catalog:
     metrics: Mapping[str, Mapping[str, Any]]
     augmentations: Mapping[str, Mapping[str, Any]]
     budgets: Mapping[str, Mapping[str, Any]]
+    remarks: tuple[Remark, ...]
+    inconsistencies: Mapping[str, Mapping[str, Any]]
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name, or an error that says what exists."""
@@ -194,19 +210,23 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
         raise unknown("objective", name, entries)
     entry = entries[name]
     settings: dict[str, Mapping[str, Any]] = {}
+    definers: dict[str, str] = {}
     implementation = entry.get("implementation")
     if "like" in entry:
         base = _objective(entry["like"], entries, (*path, name))
         settings.update(base.settings)
+        definers.update(base.definers)
         implementation = implementation or base.implementation
         for key in entry.get("drop", ()):
             if key not in settings:
                 raise unknown(f"setting to drop from objective {name!r}", key, settings)
-            del settings[key]
+            del settings[key], definers[key]
     settings.update(entry.get("settings", {}))
+    definers.update(dict.fromkeys(entry.get("settings", {}), name))
     if implementation is None:
         raise LongtailError(f"The objective {name!r} names no implementation.")
-    return Objective(name, entry.get("title", name), implementation, entry["version"], settings)
+    title = entry.get("title", name)
+    return Objective(name, title, implementation, entry["version"], settings, definers, entry["family"])
 
 
 def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Objective]) -> Method:
@@ -222,7 +242,8 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
             if key not in objectives[step["objective"]].settings:
                 raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
     control = entry.get("control")
-    return Method(name, entry["title"], recipe, control, control or entry["features"], entry["clusterer"])
+    features, source = control or entry["features"], entry.get("source", {})
+    return Method(name, entry["title"], recipe, control, features, entry["clusterer"], source, entry["family"])
 
 
 @functools.cache
@@ -233,18 +254,22 @@ def load(root: Path = CATALOG) -> Catalog:
         LongtailError: naming file and place of the first thing that is wrong.
     """
     datasets: dict[str, Dataset] = {}
+    remarked: list[Remark] = []
     for path in sorted((root / "datasets").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "dataset", path)
         cuts = {name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()}
         _merge(datasets, cuts, "dataset", path)
+        remarked += remarks.read(document.get("remarks", []), "data", path)
 
     raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}}
     for path in sorted((root / "methods").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "method", path)
         for kind, entries in raw.items():
-            _merge(entries, document.get(kind), kind[:-1], path)
+            own = {name: {**entry, "family": path.stem} for name, entry in document.get(kind, {}).items()}
+            _merge(entries, own, kind[:-1], path)
+        remarked += remarks.read(document.get("remarks", []), path.stem, path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
     planned, clustering = _single(root, "planned"), _single(root, "clusterers")
@@ -253,11 +278,17 @@ def load(root: Path = CATALOG) -> Catalog:
         if method.clusterer not in clustering["clusterers"]:
             raise unknown(f"clusterer (method {method.name!r})", method.clusterer, clustering["clusterers"])
 
+    remarked += remarks.read_sections(root / "remarks.yaml")
     papers: dict[str, Mapping[str, Any]] = {}
+    inconsistencies: dict[str, Mapping[str, Any]] = {}
     for path in sorted((root / "papers").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "paper", path)
         _merge(papers, {document["paper"]: document}, "paper", path)
+        path = root / "papers" / document["paper"] / "inconsistencies.yaml"
+        if path.exists():
+            inconsistencies[document["paper"]] = documents.read_yaml(path)
+            documents.validate(inconsistencies[document["paper"]], "inconsistencies", path)
 
     found = Catalog(
         root=root,
@@ -275,8 +306,19 @@ def load(root: Path = CATALOG) -> Catalog:
         metrics=_single(root, "metrics"),
         augmentations=_single(root, "augmentations"),
         budgets=_single(root, "budgets"),
+        remarks=tuple(remarked),
+        inconsistencies=inconsistencies,
     )
     _check_selectors(found)
+    names = {kind: getattr(found, kind) for kind in ("papers", *remarks.SUBJECTS) if kind != "artefacts"}
+    names["artefacts"] = {
+        f"{paper}_{name}"
+        for paper, spec in papers.items()
+        for kind in ("tables", "figures")
+        for name in spec.get(kind, {})
+    }
+    for remark in remarked:
+        remarks.check(remark, names)
     return found
 
 
@@ -300,6 +342,12 @@ def _check_selectors(catalog: Catalog) -> None:
             for selector in entry.get("for", {}):
                 if re.sub(r"-ir\d+$", "", selector) not in known:
                     raise unknown(f"dataset ({where}, {setting!r}, for)", selector, known)
+            for selector in entry.get("for_chosen", ()):
+                if selector not in entry.get("for", {}):
+                    raise unknown(f"key of `for` ({where}, {setting!r}, for_chosen)", selector, entry.get("for", {}))
+            for other in {**entry.get("only_if", {}), **entry.get("unless", {})}:
+                if other not in settings:
+                    raise unknown(f"setting ({where}, {setting!r}, only_if or unless)", other, settings)
 
 
 def _named(entries: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Mapping[str, Any]]:

@@ -125,6 +125,9 @@ def status(view_name: str) -> str:
     return f"{view(view_name)}/status"
 
 
+DISCREPANCIES = f"{RESULTS}/discrepancies"
+"""The page on where papers and codes part, without the suffix of its formats; the same under every configuration."""
+
 TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")
 FIGURE_FORMATS = ("parquet", "pdf", "png")
 

@@ -1,0 +1,27 @@
+"""What pages in Markdown and HTML have in common: how text is made to mean itself, and the colours."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
+
+PALETTE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --muted: #6a737d; --line: #d0d7de; --paper: #ffffff; --band: #f6f8fa;
+        --warn-ink: #7a4a00; --warn: #fff3d6; --warn-line: #e3a008; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6edf3; --muted: #9aa4af; --line: #3a424c; --paper: #0f1318; --band: #181e25;
+          --warn-ink: #ffd98a; --warn: #3a2c0a; --warn-line: #a87408; } }
+"""
+"""The colours of every page, by daylight and in the dark."""
+
+
+def escape_markdown(text: str) -> str:
+    """``text`` with Markdown's own characters made to mean themselves; white space becomes one blank."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def escape_html(text: str) -> str:
+    """``text`` safe in HTML text and attributes."""
+    return html.escape(text, quote=True)
