@@ -34,7 +34,8 @@ def spread_batches(network: nn.Module) -> None:
     Names of parameters and buffers stay. All processes must call it with the same batches, in the same order.
     """
     for backbone in backbones(network):
-        for layer in backbone.modules():
+        layers: list[Any] = list(backbone.modules())
+        for layer in layers:
             # The attribute goes before the method of the class, and copies of the layer get one of their own.
             if isinstance(layer, SplitBatchNorm2d):
                 layer.forward = functools.partial(_normalized_in_groups, layer, type(layer).forward)
@@ -93,8 +94,8 @@ def _normalized(layer: Any, forward: Callable[..., Tensor], x: Tensor) -> Tensor
 class _Normalized(torch.autograd.Function):
     """Normalised images, (B, C, H, W); mean and (biased) variance by channel, (C,), and over how many values, (1,).
 
-    Statistics are float32 even where the images are bfloat16. Variances of the processes are put together from their own and from
-    the spread of their means (Chan, Golub, LeVeque 1979), which loses no digits to a large mean.
+    Statistics are float32 even where the images are bfloat16. The variance is put together from those of the processes
+    and from the spread of their means (Chan, Golub, LeVeque 1979), which loses no digits to a large mean.
     """
 
     @staticmethod

@@ -99,12 +99,14 @@ class Group:
         if self.size == 1:
             return
         partial = {parameter for backbone in backbones(objective) for parameter in backbone.parameters()}
-        reached = [parameter for parameter in objective.parameters() if parameter.grad is not None]
-        gradients = [parameter.grad if parameter in partial else parameter.grad / self.size for parameter in reached]
+        gradients = []
+        for parameter in objective.parameters():
+            if parameter.grad is not None:
+                gradients.append(parameter.grad if parameter in partial else parameter.grad.div_(self.size))
         total = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(total)
-        for parameter, part in zip(reached, total.split([gradient.numel() for gradient in gradients]), strict=True):
-            parameter.grad.copy_(part.view(parameter.shape))
+        for gradient, sums in zip(gradients, total.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(sums.view(gradient.shape))
 
     def of_leader(self, value: Tensor | None) -> Tensor | None:
         """The leader's ``value``; None if it has none."""
