@@ -25,7 +25,6 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from longtail.errors import LongtailError
-from longtail.models.splitnorm import SplitBatchNorm2d
 
 
 def spread_batches(network: nn.Module) -> None:
@@ -34,13 +33,11 @@ def spread_batches(network: nn.Module) -> None:
     Names of parameters and buffers stay. All processes must call it with the same batches, in the same order.
     """
     for backbone in backbones(network):
-        layers: list[Any] = list(backbone.modules())
+        layers: list[Any] = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
         for layer in layers:
+            normalized = _normalized_in_groups if hasattr(layer, "splits") else _normalized
             # The attribute goes before the method of the class, and copies of the layer get one of their own.
-            if isinstance(layer, SplitBatchNorm2d):
-                layer.forward = functools.partial(_normalized_in_groups, layer, type(layer).forward)
-            elif isinstance(layer, _BatchNorm):
-                layer.forward = functools.partial(_normalized, layer, type(layer).forward)
+            layer.forward = functools.partial(normalized, layer, type(layer).forward)
         backbone.forward = functools.partial(_spread, backbone, type(backbone).forward)
 
 
