@@ -129,8 +129,11 @@ def test_a_training_in_two_processes_is_stopped_and_goes_on_to_the_weights_of_on
     assert desk.train(spec, "one") == 0
     one, many = desk.checkpoint("one"), desk.checkpoint("two")
     assert (one["epoch"], one["step"]) == (many["epoch"], many["step"]) == (20, 0)
-    for part in ("objective", "moments"):
-        torch.testing.assert_close(many[part], one[part], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(many["objective"], one["objective"], rtol=1e-3, atol=1e-4)
+    assert many["moments"].keys() == one["moments"].keys()
+    for name, moments in one["moments"].items():
+        apart = (many["moments"][name]["momentum"] - moments["momentum"]).norm()
+        assert apart <= 0.02 * moments["momentum"].norm() + 1e-5, name
     for column in ("epoch", "loss", "learning_rate"):
         found, expected = (desk.history(name)[column].to_pylist() for name in ("two", "one"))
         assert found == pytest.approx(expected, rel=1e-4)

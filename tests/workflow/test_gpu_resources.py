@@ -7,7 +7,7 @@ import re
 import pytest
 
 CIFAR = "results/smoke/cells/simclr/cifar10-h100-ir10/seed0.parquet"
-IMAGENET = "results/smoke/cells/simclr/imagenet_lt-h100-ir256/seed0.parquet"
+IMAGENET = "results/smoke/cells/simclr/imagenet_lt-ir256/seed0.parquet"
 DIGITS = "results/smoke/cells/simclr/digits-h100-ir10/seed0.parquet"
 
 
