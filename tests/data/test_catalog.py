@@ -12,7 +12,7 @@ import yaml
 from sklearn.datasets import load_digits
 
 from longtail.data.longtail import class_sizes, shot_groups
-from longtail.data.sources import ImageSet, open_source, samples
+from longtail.data.sources import ImageSet, decode, open_source, samples
 from longtail.data.split import SplitSpec, make_split
 
 CATALOG = Path(__file__).parents[2] / "workflow" / "catalog" / "datasets"
@@ -83,6 +83,33 @@ def test_shots_of_cifar100_are_over_100_and_under_20_images():
     sizes = class_sizes(500, 100, 100)
     groups = shot_groups(sizes, CUTS["cifar100"][1]["shots"])
     assert groups.tolist() == [["few", "medium", "many"][int(n >= 20) + int(n > 100)] for n in sizes]
+
+
+def test_tiny_imagenet_is_the_published_tail_of_real_images(shared_data, tmp_path):
+    """The pack holds the long tail at ratio 10 alone, so that is what the catalogue's cut has to find in it."""
+    if not (shared_data / "tiny_imagenet" / "train_lt10.parquet").exists():
+        pytest.skip(f"no Tiny ImageNet in {shared_data}; say where it is with LONGTAIL_SHARED_DATA")
+    document, cut = CUTS["tiny_imagenet"]
+    images = document["images"]
+    source = {"kind": "parquet", "root": str(shared_data), "files": {"train": "tiny_imagenet/train_lt10.parquet"}}
+    spec = {"images": "tiny_imagenet", "source": source, "parts": {"train": 39072}}
+    keys = ("classes", "image_size", "channels")
+    image_set = ImageSet.from_json(json.dumps({**spec, **{key: images[key] for key in keys}}))
+    found = list(samples(image_set, "train"))
+    labels = np.array([sample.label for sample in found])
+    sizes = np.bincount(labels)
+    assert sizes[:5].tolist() == [500, 494, 488, 482, 477]
+    assert sizes[-5:].tolist() == [52, 51, 51, 50, 50]
+    assert sizes.sum() == len(found) == 39072
+
+    split = SplitSpec.from_json(json.dumps({"dataset": "tiny_imagenet", "ratio": 10, "classes": 200, **cut}))
+    table = make_split(split, "train", {"train": labels})
+    assert np.bincount(table["label"].to_numpy()).tolist() == sizes.tolist()
+    assert sorted(table["source_row"].to_pylist()) == list(range(39072))
+    for position in (0, 4321, 39071):
+        pixels = decode(found[position], image_set)
+        assert pixels.shape == (64, 64, 3)
+        assert pixels.std() > 1
 
 
 def test_imagenet_lt_is_the_public_list(shared_data):

@@ -349,3 +349,39 @@ def test_a_training_that_asks_for_a_gpu_ends_with_the_message(desk, tools, monke
     assert desk.train(tools.spec(), gpus=1) == 1
     assert capsys.readouterr().err.startswith("error: This job asks for a GPU")
     assert not (desk.folder / "run").exists()
+
+
+def test_several_gpus_are_taken_at_once_or_not_at_all(monkeypatch, hold, capsys):
+    """Who holds some and waits for more would let others wait for ever, who do the same."""
+    holder = hold("GPU-a")
+    assert taken(holder) == "GPU-a"
+    monkeypatch.setattr(gpus, "pool", lambda: Pool(PAIR))
+
+    def between_two_looks(_):
+        other = hold("GPU-b")
+        assert taken(other) == "GPU-b"
+        for process in (holder, other):
+            process.kill()
+            process.wait()
+
+    monkeypatch.setattr(gpus.time, "sleep", between_two_looks)
+    assert gpus.lease(2) == Pool(PAIR)
+    assert "Waiting for 2 GPUs: other jobs of yours use some" in capsys.readouterr().err
+
+
+def test_a_lease_of_several_is_shown_to_cuda_and_shared_out(monkeypatch):
+    monkeypatch.setattr(gpus, "pool", lambda: Pool((*PAIR, Gpu("GPU-c", "Model C"))))
+    assert gpus.lease(2) == Pool(PAIR)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    monkeypatch.setattr(gpus, "_leased", [])
+    monkeypatch.setattr(gpus, "visible", lambda: Pool(PAIR))
+    gpus.adopt(1)
+    assert gpus.lease() == Pool(PAIR[1:])  # without waiting for the lock that the first process holds
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+
+
+def test_fewer_gpus_than_wanted_are_left_alone(monkeypatch):
+    monkeypatch.setattr(gpus, "pool", lambda: Pool(PAIR))
+    assert gpus.lease(4) == Pool(PAIR)
+    assert gpus._leased == []
+    assert not gpus.FOLDER.exists()

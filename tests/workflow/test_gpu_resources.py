@@ -7,6 +7,7 @@ import re
 import pytest
 
 CIFAR = "results/smoke/cells/simclr/cifar10-h100-ir10/seed0.parquet"
+IMAGENET = "results/smoke/cells/simclr/imagenet_lt-ir256/seed0.parquet"
 DIGITS = "results/smoke/cells/simclr/digits-h100-ir10/seed0.parquet"
 
 
@@ -16,6 +17,17 @@ DIGITS = "results/smoke/cells/simclr/digits-h100-ir10/seed0.parquet"
 def test_a_training_asks_for_one_gpu_unless_there_are_to_be_none(workflow, options, asked):
     said = workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *options)
     for command in ("train", "embed"):
+        lines = re.findall(rf"python -m longtail {command} .*", said)
+        assert {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines} == {(asked,)}
+
+
+@pytest.mark.parametrize(
+    ("options", "train", "embed"),
+    [((), "1", "1"), (("--resources", "gpu=0"), "0", "0"), (("--resources", "gpu=2"), "2", "1")],
+)
+def test_a_training_on_imagenet_takes_as_many_gpus_as_there_are_up_to_four(workflow, options, train, embed):
+    said = workflow.succeed(IMAGENET, "--dry-run", "--printshellcmds", *options)
+    for command, asked in (("train", train), ("embed", embed)):
         lines = re.findall(rf"python -m longtail {command} .*", said)
         assert {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines} == {(asked,)}
 

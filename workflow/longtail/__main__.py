@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         spare_pandas()
         parser = argparse.ArgumentParser(prog=f"python -m longtail {arguments[0]}", description=what)
         command.add_arguments(parser)
-        options = parser.parse_args(arguments[1:])
+        options = parser.parse_args(arguments[1:], argparse.Namespace(command_line=arguments))
         wait_for_clock(arguments)
         command.run(options)
     except LongtailError as error:

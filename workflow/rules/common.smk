@@ -198,6 +198,10 @@ def train_gpus(wildcards):
     return resources_of(wildcards.cut)["gpu"]
 
 
+def embed_gpus(wildcards):
+    return min(train_gpus(wildcards), 1)
+
+
 OWN_CLUSTERERS = {method.clusterer for method in STUDY.catalog.methods.values()}
 
 

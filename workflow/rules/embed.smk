@@ -19,7 +19,7 @@ rule embed:
         "../../envs/torch.yaml"
     threads: train_threads
     resources:
-        gpu=train_gpus,
+        gpu=embed_gpus,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=rising(20),

@@ -19,6 +19,7 @@ rule train:
     threads: train_threads
     resources:
         gpu=train_gpus,
+        nodes=1,  # whose GPUs train together
         recompute_activations=0,  # a resource and no parameter: it changes no result, so it makes nothing to be redone
         cpus_per_task=train_threads,
         mem_mb=train_memory,

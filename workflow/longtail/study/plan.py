@@ -510,8 +510,9 @@ class Study:
             images = dataset.images
             if images["name"] == image_set:
                 source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
-                keys = ("classes", "image_size", "channels", "parts")
-                return {"images": image_set, "source": source, **{key: images[key] for key in keys}}
+                parts = {**images["parts"], **source.pop("parts", {})}
+                keys = ("classes", "image_size", "channels")
+                return {"images": image_set, "source": source, "parts": parts, **{key: images[key] for key in keys}}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
 
     def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:

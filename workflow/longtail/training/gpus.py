@@ -1,4 +1,4 @@
-"""One GPU for one process: a lease that the kernel ends with the process, however that ends. Imports no torch.
+"""GPUs for one process: a lease that the kernel ends with the process, however that ends. Imports no torch.
 
 Which GPUs there are to choose from is CUDA's to say, so CUDA_VISIBLE_DEVICES, set by a person or by Slurm, is the pool.
 A lease is a locked file (flock) per GPU in a folder of the user on this machine, beside no results, so that two studies
@@ -47,7 +47,7 @@ class Pool:
     problem: str = ""
 
 
-_leased: list[Gpu] = []  # by this process: at most one
+_leased: list[Gpu] = []  # by this process, or for it
 
 
 def assigned_by_slurm() -> bool:
@@ -89,41 +89,58 @@ def visible(**environment: str) -> Pool:
     return Pool(tuple(Gpu(**gpu) for gpu in found["gpus"]), found["problem"])
 
 
-def lease() -> Pool:
-    """Take a GPU for the life of this process, and wait for one while all are taken. CUDA must not have started yet.
+def lease(count: int = 1) -> Pool:
+    """Take GPUs for the life of this process, and wait while too few are free. CUDA must not have started yet.
 
-    Afterwards CUDA shows that GPU alone. A GPU that is the only one of a Slurm job is Slurm's to share out: it is
+    Afterwards CUDA shows those GPUs alone. A GPU that is the only one of a Slurm job is Slurm's to share out: it is
     taken without a lock, and without waiting.
 
     Returns:
-        The GPU that was taken, in a pool of its own, or the empty pool.
+        The GPUs that were taken, in a pool of their own; if there are fewer than ``count`` at all, the pool of those,
+        of which none is taken.
 
     Raises:
         LongtailError: if the folder of the locks cannot be used.
     """
     if _leased:
-        return Pool((_leased[0],))
+        return Pool(tuple(_leased))
     choice = pool()
-    if not choice.gpus:
+    if len(choice.gpus) < count:
         return choice
     of_slurm = len(choice.gpus) == 1 and assigned_by_slurm()
-    taken = choice.gpus[0] if of_slurm else _first_free(choice.gpus)
+    taken = choice.gpus if of_slurm else _first_free(choice.gpus, count)
     if len(choice.gpus) > 1:  # one alone is visible already, by a name that may be no UUID (MIG)
-        os.environ["CUDA_VISIBLE_DEVICES"] = taken.uuid
-    _leased.append(taken)
-    return Pool((taken,))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in taken)
+    _leased.extend(taken)
+    return Pool(taken)
 
 
-def _first_free(gpus: Sequence[Gpu]) -> Gpu:
+def adopt(number: int) -> None:
+    """Take the GPU of this number among those that CUDA shows, which the process that started this one has leased."""
+    shown = visible().gpus
+    if number < len(shown):
+        if len(shown) > 1:
+            os.environ["CUDA_VISIBLE_DEVICES"] = shown[number].uuid
+        _leased.append(shown[number])
+
+
+def _first_free(gpus: Sequence[Gpu], count: int) -> tuple[Gpu, ...]:
+    """The first ``count`` that are free at the same time: who held some and waited for more might wait for ever."""
     try:
         _open_folder()
         told = False
         while True:
+            locked: dict[Gpu, int] = {}
             for gpu in gpus:
-                if _lock(FOLDER / f"{gpu.uuid}.lock"):
-                    return gpu
+                handle = _lock(FOLDER / f"{gpu.uuid}.lock")
+                if handle is not None:
+                    locked[gpu] = handle
+                if len(locked) == count:
+                    return tuple(locked)
+            for handle in locked.values():
+                os.close(handle)
             if not told:
-                print(_waiting(gpus), file=sys.stderr, flush=True)
+                print(_waiting(gpus, count), file=sys.stderr, flush=True)
                 told = True
             time.sleep(PAUSE)
     except OSError as error:
@@ -147,28 +164,28 @@ def _open_folder() -> None:
     fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def _lock(path: Path) -> bool:
-    """Lock the file if nobody else has. It stays open and locked until the process ends."""
+def _lock(path: Path) -> int | None:
+    """Lock the file if nobody else has. It stays locked until the handle is closed, or the process ends."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        return False
+        return None
     if os.fstat(handle).st_nlink == 0:  # it was removed meanwhile, and the next one makes it anew
         os.close(handle)
-        return False
+        return None
     os.truncate(handle, 0)
     os.write(handle, str(os.getpid()).encode())
-    return True
+    return handle
 
 
-def _waiting(gpus: Sequence[Gpu]) -> str:
+def _waiting(gpus: Sequence[Gpu], count: int) -> str:
     holders = []
     for gpu in gpus:
         with contextlib.suppress(FileNotFoundError):
             holders.append((FOLDER / f"{gpu.uuid}.lock").read_text())
     return (
-        f"Waiting for a GPU: other jobs of yours use all that CUDA shows to this one ({len(gpus)}; processes "
-        f"{', '.join(holders)})."
+        f"Waiting for {'a GPU' if count == 1 else f'{count} GPUs'}: other jobs of yours use "
+        f"{'all' if count == 1 else 'some'} that CUDA shows to this one ({len(gpus)}; processes {', '.join(holders)})."
     )

@@ -15,6 +15,7 @@ from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, gen
 from longtail.data.strong_augment import new_augmentation
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
+from longtail.training.distributed import ALONE, Group
 from longtail.training.encode import SplitImages
 from longtail.training.optimizer import Optimizer
 from longtail.training.precision import autocast
@@ -89,6 +90,7 @@ def train(
     save: Callable[[Run], None],
     save_every: float,
     stop_requested: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> None:
     """Train ``run`` from where it stands to the last epoch of the specification's last stretch.
 
@@ -100,9 +102,10 @@ def train(
         spec: the phase as data; the last stretch of its lineage is trained.
         split: the training images, on the objective's device.
         dtype: what autocast computes in; float32 switches it off.
-        save: called with ``run`` between two updates, when it can be resumed.
+        save: called with ``run`` between two updates, when it can be resumed; on every process.
         save_every: seconds between saves.
         stop_requested: asked after every update.
+        group: the processes that train together; each calls this with the same arguments.
 
     Raises:
         Interrupted: when ``stop_requested``, after saving.
@@ -116,7 +119,13 @@ def train(
     schedule, _ = SCHEDULES[settings.schedule]
     augmentations = view_augmentations(settings, spec["data"]["image_size"])
     images = SplitImages(split, spec["data"], settings.normalization, dtype)
-    progress = Progress(stretch["objective"], epochs=last, steps=steps, remaining=(last - run.epoch) * steps - run.step)
+    progress = Progress(
+        stretch["objective"],
+        epochs=last,
+        steps=steps,
+        remaining=(last - run.epoch) * steps - run.step,
+        interval=None if group.leads else math.inf,
+    )
     saved = time.monotonic()
 
     while run.epoch < last:
@@ -126,6 +135,7 @@ def train(
             if run.epoch == first:
                 objective.prepare(images)
             objective.start_epoch(run.epoch, images)
+            group.replicate(objective)
         objective.train()
         order = epoch_order(seed, run.epoch, len(split), objective.sampling_weights()).to(device)
 
@@ -145,7 +155,8 @@ def train(
             with autocast(dtype, device):
                 parts = objective.loss(batch)
             parts["loss"].backward()
-            optimizer.step(learning_rate, parts.get("skipped"))
+            group.add_gradients(objective)
+            optimizer.step(learning_rate, group.of_leader(parts.get("skipped")))
             objective.after_step(update / (clock * steps))
 
             for name, value in parts.items():
@@ -159,8 +170,8 @@ def train(
                 pace = {"learning_rate": learning_rate, "images_per_second": seen / seconds, "seconds": seconds}
                 run.history.append({"epoch": run.epoch + 1, **means, **pace})
                 run.epoch, run.step, run.seconds, run.sums = run.epoch + 1, 0, 0.0, {}
-            stopping = stop_requested()
-            if run.epoch < last and (stopping or time.monotonic() - saved > save_every):
+            stopping, saving = group.agree(stop_requested(), time.monotonic() - saved > save_every)
+            if run.epoch < last and (stopping or saving):
                 _means(run, stretch, settings)  # what has diverged is not worth saving
                 save(run)
                 saved = time.monotonic()

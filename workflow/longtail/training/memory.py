@@ -19,6 +19,7 @@ import torch
 from longtail.data.resident import ResidentSplit
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
+from longtail.training.distributed import ALONE, Group
 from longtail.training.loop import Interrupted, Run, train
 
 HEADROOM = 0.95
@@ -89,7 +90,13 @@ def room_for(what: str, device: str) -> Iterator[None]:
 
 
 def out_of_memory(
-    error: RuntimeError, training: Run, spec: Mapping[str, Any], split: ResidentSplit, dtype: torch.dtype, device: str
+    error: RuntimeError,
+    training: Run,
+    spec: Mapping[str, Any],
+    split: ResidentSplit,
+    dtype: torch.dtype,
+    device: str,
+    group: Group = ALONE,
 ) -> LongtailError:
     """What to raise for ``error``, after which ``training`` is of no use any more.
 
@@ -100,6 +107,7 @@ def out_of_memory(
         split: the training images.
         dtype: what autocast computes in.
         device: its name.
+        group: the processes that train together.
     """
     stretch = spec["lineage"][-1]
     batch = stretch["settings"]["batch_size"]
@@ -107,7 +115,7 @@ def out_of_memory(
         f"{device} is out of memory training {stretch['objective']} with batch size {batch} on images of "
         f"{spec['data']['image_size']} pixels."
     )
-    if split.device.type != "cuda":
+    if split.device.type != "cuda" or group.size > 1:  # one process cannot try smaller batches without the others
         return LongtailError(f"{text} {advice(batch, None, None, None)}")
     traceback.clear_frames(error.__traceback__)  # they hold the activations of the step that failed
     images = min(batch, len(split))  # of the largest batch there is

@@ -71,8 +71,13 @@ def prepare_device(threads: int | None, gpus: int | None = None) -> torch.device
     return torch.device("cpu")
 
 
-def no_gpu(found: Pool) -> LongtailError:
-    """The error for a job that asks for a GPU where torch can use none of those ``found``."""
+def no_gpu(found: Pool, wanted: int = 1) -> LongtailError:
+    """The error for a job that asks for ``wanted`` GPUs where torch can use fewer, or none, of those ``found``."""
+    if 0 < len(found.gpus) < wanted:
+        return LongtailError(
+            f"This job asks for {wanted} GPUs, but CUDA shows only {len(found.gpus)} to it. Train on as many, which "
+            f"gives the same result: --set-resources train:gpu={len(found.gpus)}."
+        )
     if found.gpus:
         needs = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
         reason = f"PyTorch {torch.__version__} {needs} and cannot use the {found.gpus[0].name} that the driver shows."

@@ -1,5 +1,7 @@
 """``python -m longtail train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
 
+With several GPUs the command starts itself once for each of them (:mod:`longtail.training.distributed`).
+
 The job can be stopped at any time. On SIGTERM, SIGUSR1 and SIGINT it finishes the update, saves and exits with status
 75; after a harder death it goes on from the last periodic save. Either way the weights become those of an
 uninterrupted run, bit for bit on a CPU.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import signal
@@ -25,13 +28,15 @@ from longtail.data.resident import ResidentSplit
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
-from longtail.training import checkpoint
+from longtail.processes import end_with
+from longtail.training import checkpoint, distributed
 from longtail.training.build import build
+from longtail.training.gpus import adopt, lease
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
 from longtail.training.memory import is_out_of_memory, out_of_memory, room_for
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import computing_type, prepare_device
+from longtail.training.precision import computing_type, no_gpu, prepare_device
 from longtail.training.settings import split_settings
 
 STOPPED = 75
@@ -48,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
     parser.add_argument("--history", required=True, type=Path, help="output: losses by epoch")
     parser.add_argument("--spec-out", required=True, type=Path, help="output: the specification")
-    parser.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
-    parser.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
+    parser.add_argument("--gpus", type=int, metavar="N", help=f"{GPUS_HELP}; N: on N GPUs of this machine at once")
+    parser.add_argument("--threads", type=int, help="CPU threads of all processes; in a Slurm job those of the job")
     parser.add_argument(
         "--recompute-activations",
         type=int,
@@ -67,43 +72,80 @@ def run(arguments: argparse.Namespace) -> None:
         LongtailError: on anything the user can act on.
         SystemExit: with status 75 when stopped by a signal, after saving.
     """
+    gpus = arguments.gpus
+    if distributed.launched():
+        with distributed.reporting_to_launcher():
+            end_with(os.getppid())
+            if gpus != 0:
+                adopt(distributed.local_rank())
+            run_one(arguments)
+    elif gpus is None or gpus in (0, 1):
+        run_one(arguments)
+    else:
+        if gpus < 0:
+            raise LongtailError(f"--gpus is {gpus}; it must be 0, for the CPU, or how many GPUs to train on.")
+        found = lease(gpus)
+        if len(found.gpus) < gpus:
+            raise no_gpu(found, gpus)
+        distributed.launch(arguments.command_line, gpus, arguments.checkpoint, STOPPED)
+
+
+def run_one(arguments: argparse.Namespace) -> None:
+    """What one process does, alone or beside others that do the same."""
     spec = read_spec(arguments.spec)
-    device = prepare_device(thread_count(arguments.threads), arguments.gpus)
+    threads = thread_count(arguments.threads)
+    if threads is not None:
+        threads = max(1, threads // distributed.processes())
+    device = prepare_device(threads, None if arguments.gpus is None else min(arguments.gpus, 1))
     dtype = computing_type(spec["precision"], device)
     with StopSignals() as signals:
+        group = distributed.join(device)
+        say = tell if group.leads else lambda text: None
         split = ResidentSplit(arguments.split, stores(arguments.images), device)
         spec = with_rows(spec, len(split), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec)
-        state = folder.newest()
+        with group.leader_first():  # it clears away what cannot be read
+            state = folder.newest()
         with room_for("the networks", device_name(device)):
             training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
+            group.spread(training.objective)
         if arguments.recompute_activations:
             recompute_activations(training.objective)
         if state is not None:
             say(f"Going on from epoch {training.epoch}, step {training.step}.")
         stretch = spec["lineage"][-1]
-        say(f"Training {stretch['objective']} up to epoch {stretch['last_epoch']} on {device_name(device)}.")
+        name = device_name(device) if group.size == 1 else f"{group.size} × {device_name(device)}"
+        say(f"Training {stretch['objective']} up to epoch {stretch['last_epoch']} on {name}.")
+
+        def save(now: Run) -> None:
+            if group.leads:
+                folder.save(saved_state(spec, now))
+            group.wait()
+
         try:
             train(
                 training,
                 spec,
                 split,
                 dtype=dtype,
-                save=lambda now: folder.save(saved_state(spec, now)),
+                save=save,
                 save_every=arguments.checkpoint_seconds,
                 stop_requested=lambda: signals.received is not None,
+                group=group,
             )
         except Interrupted:
             say(
-                f"Stopped by {signals.received}: saved in {arguments.state}. The next run goes on from epoch "
-                f"{training.epoch}, step {training.step}."
+                f"Stopped by {signals.received or 'a signal'}: saved in {arguments.state}. The next run goes on from "
+                f"epoch {training.epoch}, step {training.step}."
             )
             raise SystemExit(STOPPED) from None
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise out_of_memory(error, training, spec, split, dtype, device_name(device)) from error
+            raise out_of_memory(error, training, spec, split, dtype, device_name(device), group) from error
         require_finite(training, spec)
+        if not group.leads:
+            return
         seconds = sum(epoch["seconds"] for epoch in training.history)
         images = sum(epoch["seconds"] * epoch["images_per_second"] for epoch in training.history)
         write_table(
@@ -111,7 +153,7 @@ def run(arguments: argparse.Namespace) -> None:
             history_table(training.history),
             identity=spec["identity"],
             seed=spec["seed"],
-            device=device_name(device),
+            device=name,
             precision=str(dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
             seconds=seconds,
@@ -252,6 +294,6 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr, flush=True)
