@@ -52,6 +52,6 @@ rule discrepancies:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
-        out=layout.DISCREPANCIES,
+        out=lambda wildcards, output: output[0].removesuffix(".md"),
     shell:
         "python -m longtail discrepancies --out {params.out} > {log} 2>&1"

@@ -65,7 +65,7 @@ def orders(paper: str, listed: Mapping[str, Any], own: Sequence[Number], study: 
     for entry in listed.get("orders", ()):
         series: defaultdict[str, list[Number]] = defaultdict(list)
         for number in own:
-            if (number.table, number.metric) == (entry["table"], entry["metric"]):
+            if (number.table, number.metric) == (entry["table"], entry["metric"]) and number.ratio is not None:
                 series[number.row].append(number)
         if not series:
             raise LongtailError(f"inconsistencies of {paper}: {entry['table']} prints no {entry['metric']}.")
@@ -73,7 +73,7 @@ def orders(paper: str, listed: Mapping[str, Any], own: Sequence[Number], study: 
         involved: list[Number] = []
         columns: list[str] = []
         for row, members in series.items():
-            members.sort(key=lambda number: number.ratio)
+            members.sort(key=lambda number: number.ratio or 0)
             columns = [f"ratio {number.ratio}" for number in members]
             falls = [False] + [later.value < before.value for before, later in itertools.pairwise(members)]
             if any(falls):
@@ -178,7 +178,7 @@ def namesakes(study: Study, every: Sequence[Number]) -> Iterator[Contradiction]:
             for name in entry["methods"]:
                 if name not in study.catalog.methods:
                     raise unknown(f"method (namesakes of {paper})", name, study.catalog.methods)
-            by_place: defaultdict[tuple[str, int], dict[str, dict[str, Number]]] = defaultdict(dict)
+            by_place: defaultdict[tuple[str, int | None], dict[str, dict[str, Number]]] = defaultdict(dict)
             for number in every:
                 if number.cell is not None and number.cell[0] in entry["methods"] and number.cell[4] == "train":
                     place = by_place[number.dataset, number.ratio].setdefault(number.cell[0], {})

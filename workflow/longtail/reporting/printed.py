@@ -28,7 +28,7 @@ class Number:
         paper, table: names in the catalogue.
         source: the paper's short name, e.g. ``ConMix``.
         artefact: e.g. ``Table 2``.
-        row, group, dataset, ratio, metric: as the table's specification has them.
+        row, group, dataset, ratio, metric: as the table's specification has them; an average over ratios has none.
         value: as printed.
         std: the printed standard deviation.
         seeds: trainings that it is the mean of.
@@ -42,7 +42,7 @@ class Number:
     row: str
     group: str
     dataset: str
-    ratio: int
+    ratio: int | None
     metric: str
     value: Decimal
     std: Decimal | None
@@ -67,7 +67,7 @@ class Number:
     @property
     def column(self) -> str:
         """Group, dataset and ratio in words."""
-        ratio = "" if self.dataset == "ImageNet-LT" else f" at ratio {self.ratio}"
+        ratio = "" if self.ratio is None or self.dataset == "ImageNet-LT" else f" at ratio {self.ratio}"
         return ", ".join(filter(None, [f"{self.dataset}{ratio}", self.group]))
 
 
