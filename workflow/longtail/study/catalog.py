@@ -18,7 +18,7 @@ CATALOG = Path(__file__).parents[2] / "catalog"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A way to cut rows out of an image set; ``images`` is the set's entry in ``catalog/datasets``."""
+    """A way to cut rows out of an image set, or of a text set; ``images`` is its entry in ``catalog/datasets``."""
 
     name: str
     title: str
@@ -29,16 +29,25 @@ class Dataset:
     head_class_rows: int | None
     shots: tuple[int, ...] | None
 
+    @property
+    def holds(self) -> str:
+        """``images`` or ``texts``."""
+        return "texts" if "max_tokens" in self.images else "images"
+
 
 @dataclass(frozen=True)
 class Objective:
-    """What a stretch of training minimises; ``settings`` are the unresolved settings with their origins."""
+    """What a stretch of training minimises; ``settings`` are the unresolved settings with their origins.
+
+    ``reads`` says of what: ``images`` or ``texts``.
+    """
 
     name: str
     title: str
     implementation: str
     version: int
     settings: Mapping[str, Mapping[str, Any]]
+    reads: str = "images"
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,10 @@ class Method:
 
     Attributes:
         recipe: steps as in the catalogue; empty for a control.
-        control: ``pixels``, ``labels`` or ``noise`` for a control, else None.
+        control: ``pixels``, ``labels``, ``noise`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
         clusterer: how the papers cluster this method's embedding.
+        reads: ``images`` or ``texts``; None if it does with either.
     """
 
     name: str
@@ -58,6 +68,7 @@ class Method:
     control: str | None
     features: str
     clusterer: str
+    reads: str | None
 
 
 @dataclass(frozen=True)
@@ -194,11 +205,11 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
         raise unknown("objective", name, entries)
     entry = entries[name]
     settings: dict[str, Mapping[str, Any]] = {}
-    implementation = entry.get("implementation")
+    implementation, reads = entry.get("implementation"), entry.get("reads")
     if "like" in entry:
         base = _objective(entry["like"], entries, (*path, name))
         settings.update(base.settings)
-        implementation = implementation or base.implementation
+        implementation, reads = implementation or base.implementation, reads or base.reads
         for key in entry.get("drop", ()):
             if key not in settings:
                 raise unknown(f"setting to drop from objective {name!r}", key, settings)
@@ -206,7 +217,11 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
     settings.update(entry.get("settings", {}))
     if implementation is None:
         raise LongtailError(f"The objective {name!r} names no implementation.")
-    return Objective(name, entry.get("title", name), implementation, entry["version"], settings)
+    return Objective(name, entry.get("title", name), implementation, entry["version"], settings, reads or "images")
+
+
+READ_BY_CONTROLS = {"pixels": "images", "pretrained": "texts"}
+"""What controls embed; the others do not look."""
 
 
 def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Objective]) -> Method:
@@ -222,7 +237,11 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
             if key not in objectives[step["objective"]].settings:
                 raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
     control = entry.get("control")
-    return Method(name, entry["title"], recipe, control, control or entry["features"], entry["clusterer"])
+    kinds = sorted({objectives[step["objective"]].reads for step in recipe})
+    if len(kinds) > 1:
+        raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
+    reads = READ_BY_CONTROLS.get(control) if control else kinds[0]
+    return Method(name, entry["title"], recipe, control, control or entry["features"], entry["clusterer"], reads)
 
 
 @functools.cache
@@ -236,7 +255,8 @@ def load(root: Path = CATALOG) -> Catalog:
     for path in sorted((root / "datasets").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "dataset", path)
-        cuts = {name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()}
+        held = document.get("images") or document["texts"]
+        cuts = {name: _dataset(name, entry, held, path) for name, entry in document["datasets"].items()}
         _merge(datasets, cuts, "dataset", path)
 
     raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}}
