@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.study.plan import load_study
+from longtail.study.plan import Study, load_study
 
 
 @functools.cache
@@ -85,8 +86,9 @@ def test_labels_and_footnotes_say_how_it_was_made():
 def test_a_cell_asked_for_directly():
     (measurement,) = study().cell_measurements("conmix", "cifar10-ir10", 0)
     assert measurement.path.endswith("projection/train/metrics/kmeans.parquet")
-    with pytest.raises(LongtailError, match=r"'text-conmix'.*not implemented yet\. Implemented:.*conmix"):
-        study().cell_measurements("text-conmix", "cifar10-ir10", 0)
+    planned = dataclasses.replace(study().catalog, planned={"methods": {"futuremix": "Future mix"}, "datasets": {}})
+    with pytest.raises(LongtailError, match=r"'futuremix'.*not implemented yet\. Implemented:.*conmix"):
+        Study(study().config, planned).cell_measurements("futuremix", "cifar10-ir10", 0)
     with pytest.raises(LongtailError, match="Did you mean 'conmix'"):
         study().cell_measurements("conmx", "cifar10-ir10", 0)
 

@@ -7,7 +7,6 @@ encoder read them: none of those needs a connection, and none opens a pickle.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
         if missing:
             raise LongtailError(f"The sentence encoder {name!r} comes without {', '.join(missing)}. Choose another.")
         for file in FILES:
-            os.replace(Path(temporary) / file, out / file)
+            (Path(temporary) / file).replace(out / file)
 
 
 def load_tokenizer(folder: Path) -> Any:

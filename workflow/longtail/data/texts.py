@@ -2,7 +2,7 @@
 
 A text is kept as the numbers of its words, and a vocabulary says of each word which tokens it becomes and which words
 may stand in its place. So an augmented view is a matter of a few table look-ups on the device that trains
-(:mod:`longtail.data.resident_texts`). ``tokens.npz`` holds, with -1 where a row of an array is shorter than the longest:
+(:mod:`longtail.data.resident_texts`). ``tokens.npz`` holds, with -1 where a row is shorter than the longest:
 
 * ``words`` int32 (N, W): for each text the positions of its words in the vocabulary, no more than could be read;
 * ``pieces`` int32 (V, P): the tokens of each word;
@@ -270,7 +270,7 @@ def write_tokens(
     samples = list(text_set.samples(part))
     arrays = tokens_of([sample.text for sample in samples], tokenizer, synonyms, text_set.max_tokens)
     with replacing(tokens_path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
     labels = pa.table({"label": pa.array([sample.label for sample in samples], pa.int64())})
     facts = {"texts": text_set.texts, "part": part, "source": dict(text_set.source)}
     write_table(labels_path, labels, encoder=str(encoder), wordnet=synonyms.place, **facts)

@@ -41,9 +41,9 @@ class Dictionaries(WordNetCorpusReader):
 
     def open(self, file: str) -> Any:
         """A dictionary; in place of a missing ``lexnames`` one that numbers the topics without naming them."""
-        if file == "lexnames" and isinstance(self.root, FileSystemPathPointer):
-            if not (Path(self.root.path) / file).exists():
-                return io.StringIO("".join(f"{number} topic.{number} 1\n" for number in range(LEXICOGRAPHER_FILES)))
+        root = self.root
+        if file == "lexnames" and isinstance(root, FileSystemPathPointer) and not (Path(root.path) / file).exists():
+            return io.StringIO("".join(f"{number} topic.{number} 1\n" for number in range(LEXICOGRAPHER_FILES)))
         return super().open(file)
 
 
@@ -54,7 +54,7 @@ class Synonyms:
         place: where the dictionaries are.
 
     Args:
-        folder: of the dictionaries; None looks at ``WNSEARCHDIR``, then where Debian installs them, then in NLTK's data.
+        folder: of the dictionaries; None takes ``WNSEARCHDIR``, then where Debian installs them, then NLTK's data.
 
     Raises:
         LongtailError: if there are none, or they cannot be read.

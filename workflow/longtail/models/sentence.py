@@ -28,7 +28,9 @@ class SentenceEncoder(nn.Module):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         from transformers import AutoModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         try:
             self.network: Any = AutoModel.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -17,8 +17,8 @@ from longtail.study.phases import Phase
 from longtail.study.plan import Measurement, Study
 
 RULES = (
-    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "score_assignment", "score_embedding", "project",
-    "merge", "table", "figure",
+    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "score_assignment",
+    "score_embedding", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 

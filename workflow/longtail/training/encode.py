@@ -154,13 +154,13 @@ def resident(
 def inputs(
     split: ResidentSplit | ResidentTexts,
     data: Mapping[str, Any],
-    normalization: Mapping[str, Any] | None,
+    normalization: Mapping[str, Any],
     dtype: torch.dtype,
 ) -> SplitInputs:
     """What networks are given of a split; ``normalization`` is that of the stretch, and texts have none."""
     if isinstance(split, ResidentTexts):
         return SplitTexts(split, dtype)
-    return SplitImages(split, data, normalization or {}, dtype)
+    return SplitImages(split, data, normalization, dtype)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def updates_per_epoch(rows: int, settings: TrainingSettings, objective: str) -> 
 
 
 def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
-    """What makes each view of a step: ``augmentation`` all of them, or all but view 2 where that has a list of its own."""
+    """What makes each view of a step: ``augmentation`` all, or all but view 2 where that has a list of its own."""
     made = [images.augmentation(settings.augmentation)] * settings.views
     if settings.second_augmentation is not None:
         made[1] = images.augmentation(settings.second_augmentation)
