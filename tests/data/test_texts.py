@@ -82,7 +82,7 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
         ({"source": {"text": "body"}}, r"has no text column 'body'; it has text, label"),
         ({"source": {"text": "label"}}, r"Column 'label' of .* is int64 with 0 nulls; it must be text"),
         ({"source": {"label": "text"}}, "it must be integers"),
-        ({"source": {"files": {"train": "none.parquet"}, "obtain": "Ask a friend."}}, "does not exist. Ask a friend"),
+        ({"source": {"files": {"train": "none.parquet"}, "obtain": "Ask a friend."}}, r"does not exist\. Ask a friend"),
         ({"source": {"files": {"test": "texts.parquet"}}}, "part in the files of this source"),
         ({"source": {"image": "text"}}, "key in the source of toy"),
         ({"source": {"kind": "imagefolder"}}, "kind of source"),

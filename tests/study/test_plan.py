@@ -29,9 +29,14 @@ def test_every_table_and_figure_of_every_paper_resolves():
 
 
 def test_a_row_without_a_method_keeps_its_published_number():
+    catalog = study().catalog
+    left = {name: method for name, method in catalog.methods.items() if name != "text-conmix"}
+    planned = {"methods": {"text-conmix": "ConMix on a sentence encoder"}, "datasets": {}}
     (entry,) = [
         e
-        for e in study().table("miniclustering", "table10").entries
+        for e in Study(study().config, dataclasses.replace(catalog, methods=left, planned=planned))
+        .table("miniclustering", "table10")
+        .entries
         if (e.row, e.dataset, e.metric) == ("ConMix", "StackOverflow", "ACC")
     ]
     assert entry.cell is None
