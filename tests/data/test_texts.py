@@ -111,7 +111,7 @@ def test_an_encoder_is_brought_into_one_form(tiny_encoder, tmp_path):
 
 
 def test_an_encoder_that_cannot_be_had_names_the_way_out(tmp_path, monkeypatch):
-    with pytest.raises(LongtailError, match="no config.json"):
+    with pytest.raises(LongtailError, match=r"no config\.json"):
         fetch("tiny", str(tmp_path), tmp_path / "out")
     monkeypatch.setattr("transformers.utils.hub.is_offline_mode", lambda: True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
