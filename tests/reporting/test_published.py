@@ -35,7 +35,7 @@ def titles() -> dict[str, str]:
     for path in (CATALOG / "datasets").glob("*.yaml"):
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name, entry in document["datasets"].items():
-            found[name] = entry.get("title", document["images"]["title"])
+            found[name] = entry.get("title", (document.get("images") or document["texts"])["title"])
     return found
 
 

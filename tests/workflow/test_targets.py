@@ -65,9 +65,11 @@ def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
     assert {"gpu=1" in resources for name, resources in submitted if name == "store"} == {False}
 
 
-def test_a_cell_whose_method_is_not_there_names_it_and_what_exists(workflow):
-    output = workflow.fail("results/smoke/cells/text-conmix/cifar10-h100-ir10/seed0.parquet", "--dry-run")
-    assert "'text-conmix'" in output
+def test_a_cell_whose_method_is_not_there_names_it_and_what_exists(own_checkout):
+    planned = own_checkout.checkout / "workflow" / "catalog" / "planned.yaml"
+    planned.write_text("methods: {futuremix: Future mix}\ndatasets: {}\n")
+    output = own_checkout.fail("results/smoke/cells/futuremix/cifar10-h100-ir10/seed0.parquet", "--dry-run")
+    assert "'futuremix'" in output
     assert "not implemented yet" in output
     assert "conmix" in output
     assert "Traceback" not in output

@@ -20,6 +20,8 @@ COMMANDS = {
     "plan": ("longtail.reporting.plan", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
+    "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),
+    "tokenize": ("longtail.data.texts", "cut a dataset's texts into words and look up their synonyms"),
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
     "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),
     "embed": ("longtail.training.embed", "embed a split with a trained phase or a control"),

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def one_of(names):
 
 
 wildcard_constraints:
-    image_set=one_of({dataset.images["name"] for dataset in STUDY.catalog.datasets.values()}),
+    image_set=one_of(STUDY.sets("images")),
+    text_set=one_of(STUDY.sets("texts")),
+    encoder=one_of(STUDY.encoders()),
     part="train|test",
     split="train|test",
     cut=r"[a-z0-9_-]+-ir\d+",
@@ -132,7 +135,7 @@ def train_threads(wildcards):
 def image_files(wildcards):
     dataset, _ = STUDY.dataset_of(wildcards.cut)
     split = getattr(wildcards, "split", "train")
-    return [layout.images(dataset.images["name"], part) for part in STUDY.parts(wildcards.cut, split)]
+    return [STUDY.stored(dataset, part) for part in STUDY.parts(wildcards.cut, split)]
 
 
 def images_by_part(wildcards, input):
@@ -157,8 +160,38 @@ def labels_by_part(wildcards, input):
     return [f"{part}={path}" for part, path in zip(label_parts(wildcards), input.labels)]
 
 
+@friendly
+def encoder_files(wildcards):
+    """What reads a dataset's texts; nothing where it holds images."""
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    if dataset.holds == "images":
+        return []
+    return layout.encoder_files(STUDY.encoder(dataset.images["name"])["name"])
+
+
+def encoder_option(wildcards, input):
+    return f"--encoder {Path(input.encoder[0]).parent}" if input.encoder else ""
+
+
+def tokenizer_files(wildcards):
+    return layout.encoder_files(STUDY.encoder(wildcards.text_set)["name"])
+
+
 def store_spec(wildcards):
     return canonical(STUDY.store_spec(wildcards.image_set))
+
+
+def texts_spec(wildcards):
+    return canonical(STUDY.store_spec(wildcards.text_set))
+
+
+def wordnet_option(wildcards):
+    return f"--wordnet {shlex.quote(STUDY.config.wordnet)}" if STUDY.config.wordnet else ""
+
+
+def fetch_options(wildcards):
+    encoder = STUDY.encoders()[wildcards.encoder]
+    return " ".join(f"--{key} {shlex.quote(encoder[key])}" for key in ("name", "folder") if encoder[key])
 
 
 def split_spec(wildcards):

@@ -24,6 +24,54 @@ rule store:
         " --images {output.images} --labels {output.labels} --threads {threads} > {log} 2>&1"
 
 
+rule fetch_encoder:
+    output:
+        "results/encoders/{encoder}/config.json",
+        "results/encoders/{encoder}/model.safetensors",
+        "results/encoders/{encoder}/tokenizer.json",
+        "results/encoders/{encoder}/tokenizer_config.json",
+    log:
+        "results/logs/fetch_encoder/{encoder}.log",
+    benchmark:
+        "results/benchmarks/fetch_encoder/{encoder}.jsonl"
+    localrule: True  # the nodes of many clusters reach nothing outside
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=rising(4000),
+        runtime=rising(60),
+    params:
+        options=fetch_options,
+    shell:
+        "python -m longtail fetch {params.options} --out results/encoders/{wildcards.encoder} > {log} 2>&1"
+
+
+rule tokenize:
+    input:
+        encoder=tokenizer_files,
+    output:
+        tokens="results/datasets/{text_set}/{part}/tokens.npz",
+        labels="results/datasets/{text_set}/{part}/labels.parquet",
+    log:
+        "results/logs/tokenize/{text_set}-{part}.log",
+    benchmark:
+        "results/benchmarks/tokenize/{text_set}-{part}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=rising(4000),
+        runtime=rising(30),
+    params:
+        spec=texts_spec,
+        encoder=encoder_option,
+        wordnet=wordnet_option,
+    shell:
+        "python -m longtail tokenize --spec {params.spec:q} --part {wildcards.part} {params.encoder} {params.wordnet}"
+        " --tokens {output.tokens} --labels {output.labels} > {log} 2>&1"
+
+
 rule split:
     input:
         labels=label_files,

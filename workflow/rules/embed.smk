@@ -7,6 +7,7 @@ rule embed:
         spec="results/phases/{cut}/{phase}/seed{seed}/spec.json",
         split="results/datasets/{cut}/{split}.parquet",
         images=image_files,
+        encoder=encoder_files,
     output:
         "results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/embeddings.parquet",
     log:
@@ -25,9 +26,10 @@ rule embed:
         runtime=rising(20),
     params:
         images=images_by_part,
+        encoder=encoder_option,
     shell:
         "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
-        " --split {input.split} --images {params.images} --threads {threads} --gpus {resources.gpu}"
+        " --split {input.split} --images {params.images} {params.encoder} --threads {threads} --gpus {resources.gpu}"
         " --out {output} > {log} 2>&1"
 
 
@@ -35,6 +37,7 @@ rule embed_control:
     input:
         split="results/datasets/{cut}/{split}.parquet",
         images=image_files,
+        encoder=encoder_files,
     output:
         "results/controls/{cut}/{control}/seed{seed}/{features}/{split}/embeddings.parquet",
     log:
@@ -52,6 +55,7 @@ rule embed_control:
     params:
         data=data_spec,
         images=images_by_part,
+        encoder=encoder_option,
     shell:
         "python -m longtail embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
-        " --features {wildcards.features} --split {input.split} --images {params.images} --out {output} > {log} 2>&1"
+        " --features {wildcards.features} --split {input.split} --images {params.images} {params.encoder} --out {output} > {log} 2>&1"

@@ -5,6 +5,7 @@ rule train:
     input:
         split="results/datasets/{cut}/train.parquet",
         images=image_files,
+        encoder=encoder_files,
         parent=parent_checkpoint,
     output:
         checkpoint="results/phases/{cut}/{phase}/seed{seed}/checkpoint.pt",
@@ -27,10 +28,11 @@ rule train:
     params:
         spec=phase_spec,
         images=images_by_part,
+        encoder=encoder_option,
         parent=parent_option,
         state="results/state/{cut}/{phase}/seed{seed}",
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
-        " {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
+        " {params.encoder} {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
         " --recompute-activations {resources.recompute_activations} --checkpoint {output.checkpoint}"
         " --history {output.history} --spec-out {output.spec} > {log} 2>&1"

@@ -227,7 +227,7 @@ class ParquetSource:
         files = self.files[part]
         for name in [files] if isinstance(files, str) else files:
             path = Path(self.root) / name
-            _require_file(path, self.obtain)
+            require_file(path, self.obtain)
             try:
                 with pq.ParquetFile(path) as file:
                     yield from self._rows(path, file)
@@ -309,7 +309,7 @@ class ImageFolderSource:
             yield Sample(path, Path(path), label)
 
     def _listed(self, path: Path) -> Iterator[Sample]:
-        _require_file(path, self.obtain)
+        require_file(path, self.obtain)
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -324,7 +324,7 @@ class ImageFolderSource:
                 raise LongtailError(f"Line {number} of {path} is not 'path label': {line!r}.") from error
 
 
-def _require_file(path: Path, obtain: str) -> None:
+def require_file(path: Path, obtain: str) -> None:
     """Nothing but a file is opened: reading a named pipe would wait for ever, and a device never end."""
     try:
         exists, is_file = path.exists(), path.is_file()

@@ -16,7 +16,8 @@ class Context:
 
     Attributes:
         new_backbone: makes a freshly initialised backbone with a ``width`` attribute that maps (B, C, H, W) to
-            (B, width); takes the class of its batch normalisation layers, ``nn.BatchNorm2d`` by default.
+            (B, width); takes the class of its batch normalisation layers, ``nn.BatchNorm2d`` by default. For texts it
+            makes the pre-trained sentence encoder, which maps tokens, (B, L) int64, to (B, width).
         classes: number of true classes K, which is also the number of target clusters.
         rows: number of images N in the training split.
     """
@@ -31,7 +32,7 @@ class Batch:
     """One step's images.
 
     Attributes:
-        views: augmented and normalised images, each (B, C, H, W) float32.
+        views: augmented and normalised images, each (B, C, H, W) float32; of texts their tokens, each (B, L) int64.
         rows: positions in the training split, (B,) int64.
         generator: the only source of random draws inside a loss; it lives on the views' device.
     """

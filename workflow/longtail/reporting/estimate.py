@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.reporting.recorded import Recorded, pace_key
+from longtail.reporting.recorded import Recorded, input_size, pace_key
 from longtail.study import phases
 from longtail.study.jobs import Job
 from longtail.study.layout import Run
@@ -17,6 +17,9 @@ from longtail.study.plan import Study
 
 BACKBONES = {"resnet18": (11_200_000, 512), "resnet50": (23_500_000, 2048), "resnet_small": (80_000, 64)}
 """Parameters, and width of the features. Rounded: they bound sizes of files that nobody has seen yet."""
+
+SENTENCE_WIDTH = 768
+"""Width of the features of the sentence encoders that are in the catalogue."""
 
 CHECKPOINT_WEIGHTS = 8
 """No checkpoint is larger than this many times its backbone: up to three networks, two moments of one, heads."""
@@ -66,7 +69,7 @@ class Estimate:
         objective = phase.lineage[-1].objective
         images, backbone = self._images(phase.cut), json.loads(phase.backbone)
         title = f"{images['title']} ({backbone['name']})"
-        pace = self.recorded.paces.get(pace_key(objective, backbone, images["image_size"], phase.precision))
+        pace = self.recorded.paces.get(pace_key(objective, backbone, input_size(images), phase.precision))
         if pace is not None:
             trainings = "1 training" if pace.trainings == 1 else f"{pace.trainings} trainings"
             source = f"{pace.images_per_second:,.0f} images/s, recorded over {trainings} on {pace.device}"
@@ -115,7 +118,8 @@ class Estimate:
     def _embeddings(self, run: Run, features: str, split: str) -> float | None:
         images, rows = self._images(run.cut), self.rows(run.cut, split)
         if run.kind == "controls":
-            return 4 * (images["image_size"] ** 2 * images["channels"] + images["classes"]) * rows
+            width = images["image_size"] ** 2 * images["channels"] if "image_size" in images else SENTENCE_WIDTH
+            return 4 * (width + images["classes"]) * rows
         backbone = json.loads(self.study.phase(run.cut, run.name).backbone)["name"]
         known = self.recorded.row_bytes.get((backbone, features))
         if known is None and backbone in BACKBONES:

@@ -55,7 +55,12 @@ class Recorded:
 
 def pace_key(objective: str, backbone: Mapping[str, Any], image_size: int, precision: str) -> PaceKey:
     """The key under which the pace of a training is recorded."""
-    return (objective, f"{backbone['name']}/{backbone['stem']}", image_size, precision)
+    return (objective, "/".join(backbone[part] for part in ("name", "stem") if part in backbone), image_size, precision)
+
+
+def input_size(data: Mapping[str, Any]) -> int:
+    """How long what networks read is: pixels of a side of an image, or tokens of a text."""
+    return int(data["max_tokens"] if "max_tokens" in data else data["image_size"])
 
 
 def read() -> Recorded:
@@ -71,7 +76,7 @@ def read() -> Recorded:
             if Path(run.history).exists():
                 facts = read_provenance(run.history)
                 if facts.get("images_per_second"):
-                    key = pace_key(objective, backbone, spec["data"]["image_size"], spec["precision"])
+                    key = pace_key(objective, backbone, input_size(spec["data"]), spec["precision"])
                     spent = facts["seconds"], facts["seconds"] * facts["images_per_second"]
                     seconds[key][facts["device"]].append(spent)
             if Path(run.checkpoint).exists():

@@ -19,7 +19,7 @@ CATALOG = Path(__file__).parents[2] / "catalog"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A way to cut rows out of an image set; ``images`` is the set's entry in ``catalog/datasets``."""
+    """A way to cut rows out of an image set, or of a text set; ``images`` is its entry in ``catalog/datasets``."""
 
     name: str
     title: str
@@ -30,6 +30,11 @@ class Dataset:
     head_class_rows: int | None
     shots: tuple[int, ...] | None
 
+    @property
+    def holds(self) -> str:
+        """``images`` or ``texts``."""
+        return "texts" if "max_tokens" in self.images else "images"
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -39,6 +44,7 @@ class Objective:
         settings: unresolved, with their origins.
         definers: for each setting, the objective whose entry it is: another one's where it is taken over (``like``).
         family: the catalogue file it stands in.
+        reads: ``images`` or ``texts``.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Objective:
     settings: Mapping[str, Mapping[str, Any]]
     definers: Mapping[str, str]
     family: str
+    reads: str
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,12 @@ class Method:
 
     Attributes:
         recipe: steps as in the catalogue; empty for a control.
-        control: ``pixels``, ``labels`` or ``noise`` for a control, else None.
+        control: ``pixels``, ``labels``, ``noise`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
         clusterer: how the papers cluster this method's embedding.
         source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
         family: the catalogue file it stands in.
+        reads: ``images`` or ``texts``; None if it does with either.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Method:
     clusterer: str
     source: Mapping[str, str]
     family: str
+    reads: str | None
 
 
 @dataclass(frozen=True)
@@ -211,12 +220,12 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
     entry = entries[name]
     settings: dict[str, Mapping[str, Any]] = {}
     definers: dict[str, str] = {}
-    implementation = entry.get("implementation")
+    implementation, reads = entry.get("implementation"), entry.get("reads")
     if "like" in entry:
         base = _objective(entry["like"], entries, (*path, name))
         settings.update(base.settings)
         definers.update(base.definers)
-        implementation = implementation or base.implementation
+        implementation, reads = implementation or base.implementation, reads or base.reads
         for key in entry.get("drop", ()):
             if key not in settings:
                 raise unknown(f"setting to drop from objective {name!r}", key, settings)
@@ -226,7 +235,13 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
     if implementation is None:
         raise LongtailError(f"The objective {name!r} names no implementation.")
     title = entry.get("title", name)
-    return Objective(name, title, implementation, entry["version"], settings, definers, entry["family"])
+    return Objective(
+        name, title, implementation, entry["version"], settings, definers, entry["family"], reads or "images"
+    )
+
+
+READ_BY_CONTROLS = {"pixels": "images", "pretrained": "texts"}
+"""What controls embed; the others do not look."""
 
 
 def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Objective]) -> Method:
@@ -242,8 +257,12 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
             if key not in objectives[step["objective"]].settings:
                 raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
     control = entry.get("control")
+    kinds = sorted({objectives[step["objective"]].reads for step in recipe})
+    if len(kinds) > 1:
+        raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
+    reads = READ_BY_CONTROLS.get(control) if control else kinds[0]
     features, source = control or entry["features"], entry.get("source", {})
-    return Method(name, entry["title"], recipe, control, features, entry["clusterer"], source, entry["family"])
+    return Method(name, entry["title"], recipe, control, features, entry["clusterer"], source, entry["family"], reads)
 
 
 @functools.cache
@@ -258,7 +277,8 @@ def load(root: Path = CATALOG) -> Catalog:
     for path in sorted((root / "datasets").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "dataset", path)
-        cuts = {name: _dataset(name, entry, document["images"], path) for name, entry in document["datasets"].items()}
+        held = document.get("images") or document["texts"]
+        cuts = {name: _dataset(name, entry, held, path) for name, entry in document["datasets"].items()}
         _merge(datasets, cuts, "dataset", path)
         remarked += remarks.read(document.get("remarks", []), "data", path)
 

@@ -60,6 +60,8 @@ class Config:
     partial: bool = False
     data_root: str = "data"
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    sentence_encoder: Mapping[str, str] | None = None
+    wordnet: str | None = None
 
     @property
     def view(self) -> str:
@@ -106,5 +108,7 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         partial=document.get("partial", False),
         data_root=document.get("data_root", "data"),
         data=document.get("data", {}),
+        sentence_encoder=document.get("sentence_encoder"),
+        wordnet=document.get("wordnet"),
         **lists,
     )

@@ -17,8 +17,8 @@ from longtail.study.phases import Phase
 from longtail.study.plan import Measurement, Study
 
 RULES = (
-    "store", "split", "train", "embed", "embed_control", "cluster", "score_assignment", "score_embedding", "project",
-    "merge", "table", "figure",
+    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "score_assignment",
+    "score_embedding", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -61,8 +61,18 @@ class Jobs:
         self.study = study
 
     @functools.cache  # noqa: B019 - lives as long as its process
+    def encoder(self, name: str) -> Job:
+        """Get the files of a sentence encoder."""
+        folder = layout.encoder_folder(name)
+        return Job("fetch_encoder", tuple(layout.encoder_files(name)), layout.log("fetch_encoder", folder))
+
+    @functools.cache  # noqa: B019
     def store(self, images: str, part: str) -> Job:
-        """Decode a part of an image set."""
+        """Decode a part of an image set, or cut one of a text set into words."""
+        if images in self.study.sets("texts"):
+            files = (layout.texts(images, part), layout.labels(images, part))
+            needs = (self.encoder(str(self.study.encoder(images)["name"])),)
+            return Job("tokenize", files, layout.log("tokenize", f"{images}-{part}"), needs)
         files = (layout.images(images, part), layout.labels(images, part))
         return Job("store", files, layout.log("store", f"{images}-{part}"), images=(images, part))
 
@@ -70,6 +80,13 @@ class Jobs:
         dataset, _ = self.study.dataset_of(cut)
         parts = dict.fromkeys(part for split in splits for part in self.study.parts(cut, split))
         return tuple(self.store(dataset.images["name"], part) for part in parts)
+
+    def _encoders(self, cut: str) -> tuple[Job, ...]:
+        """The sentence encoder that reads a dataset; none for images."""
+        dataset, _ = self.study.dataset_of(cut)
+        if dataset.holds == "images":
+            return ()
+        return (self.encoder(str(self.study.encoder(dataset.images["name"])["name"])),)
 
     @functools.cache  # noqa: B019
     def split(self, cut: str, split: str) -> Job:
@@ -81,7 +98,7 @@ class Jobs:
     def train(self, run: Run) -> Job:
         """Train the last stretch of a phase."""
         parent = self.study.parent_run(run)
-        needs = [*self._stores(run.cut, "train"), self.split(run.cut, "train")]
+        needs = [*self._encoders(run.cut), *self._stores(run.cut, "train"), self.split(run.cut, "train")]
         if parent is not None:
             needs.append(self.train(parent))
         phase = self.study.phase(run.cut, run.name)
@@ -98,7 +115,7 @@ class Jobs:
     @functools.cache  # noqa: B019
     def embed(self, run: Run, features: str, split: str) -> Job:
         """Embed a split with a trained phase or a control."""
-        needs = [*self._stores(run.cut, split), self.split(run.cut, split)]
+        needs = [*self._encoders(run.cut), *self._stores(run.cut, split), self.split(run.cut, split)]
         if run.kind == "phases":
             needs.append(self.train(run))
         return Job(

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = "results"
-FOLDERS = [f"{RESULTS}/{name}" for name in ("datasets", "phases", "controls", "state", "logs", "benchmarks")]
+FOLDERS = [
+    f"{RESULTS}/{name}" for name in ("datasets", "encoders", "phases", "controls", "state", "logs", "benchmarks")
+]
 
 
 def images(image_set: str, part: str) -> str:
     """The decoded images of one part of an image set."""
     return f"{RESULTS}/datasets/{image_set}/{part}/images.npy"
+
+
+def texts(text_set: str, part: str) -> str:
+    """The words of one part of a text set."""
+    return f"{RESULTS}/datasets/{text_set}/{part}/tokens.npz"
+
+
+def encoder(name: str) -> str:
+    """The folder of a sentence encoder."""
+    return f"{RESULTS}/encoders/{encoder_folder(name)}"
+
+
+def encoder_folder(name: str) -> str:
+    """What the folder of an encoder is called; its name has a slash, and may have anything else."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def encoder_files(name: str) -> list[str]:
+    """All files of a sentence encoder, its configuration first."""
+    files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    return [f"{encoder(name)}/{file}" for file in files]
 
 
 def labels(image_set: str, part: str) -> str:

@@ -153,10 +153,15 @@ def source(dataset: Dataset, config: Config) -> Mapping[str, Any]:
     return {"name": images["source"]["kind"], **config.data.get(images["name"], images["source"])}
 
 
+def sentence_encoder(dataset: Dataset, config: Config) -> dict[str, str | None]:
+    """Name, and local folder or None, of the encoder that reads a dataset's texts under this configuration."""
+    return {"folder": None, "name": dataset.images["backbone"]["name"], **(config.sentence_encoder or {})}
+
+
 def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
     """The ``data`` part of a phase's specification: all about the images that can change weights or embeddings."""
     images = dataset.images
-    return {
+    spec = {
         "dataset": dataset.name,
         "images": images["name"],
         "source": source(dataset, config)["name"],
@@ -165,6 +170,11 @@ def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
         "pool": list(dataset.pool),
         "head_class_rows": capped_rows(dataset, config.budget),
         "classes": images["classes"],
+    }
+    if dataset.holds == "texts":
+        return {**spec, "max_tokens": images["max_tokens"]}
+    return {
+        **spec,
         "image_size": images["image_size"],
         "channels": images["channels"],
         "test_transform": {"resize": None, "crop": None, **images.get("test_transform", {})},
@@ -253,6 +263,14 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
     return shrunk
 
 
+def require_fit(method: Method, dataset: Dataset) -> None:
+    """Raise if a method for images is asked for on texts, or the other way round."""
+    if method.reads is not None and method.reads != dataset.holds:
+        raise LongtailError(
+            f"The method {method.name!r} is one for {method.reads}, but {dataset.name!r} holds {dataset.holds}."
+        )
+
+
 def final_phase(
     method: Method,
     overrides: Mapping[str, Mapping[str, Any]],
@@ -273,8 +291,11 @@ def final_phase(
     """
     if ratio < 1:
         raise LongtailError(f"An imbalance ratio is the largest class over the smallest, so at least 1, not {ratio}.")
+    require_fit(method, dataset)
     backbone = dict(dataset.images["backbone"])
-    if config.budget.backbone is not None:
+    if dataset.holds == "texts":
+        backbone = {"name": sentence_encoder(dataset, config)["name"]}
+    elif config.budget.backbone is not None:
         backbone["name"] = config.budget.backbone
     return Phase(
         cut=cut_name(dataset, ratio, config.budget),

@@ -237,6 +237,7 @@ class Study:
         if method.control is not None:
             if json.loads(cell.settings):
                 raise LongtailError(f"The control {method.name!r} has no settings to override.")
+            phases.require_fit(method, dataset)
             cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
             return Run("controls", cut, method.control, seed)
         phase = self._final(method.name, cell.settings, dataset.name, cell.ratio)
@@ -450,7 +451,8 @@ class Study:
     def phases_of(self, cut: str) -> Mapping[str, Phase]:
         """Every phase that a recipe of the catalogue, or an override of a table, trains on a split, by folder name."""
         dataset, ratio = self.dataset_of(cut)
-        wanted = {(name, "{}") for name, method in self.catalog.methods.items() if method.recipe}
+        fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
+        wanted = {(name, "{}") for name in fitting}
         for spec in self.catalog.papers.values():
             for asked in _asked_cells(spec):
                 if asked.get("dataset") == dataset.name and asked.get("ratio") == ratio and "settings" in asked:
@@ -511,9 +513,29 @@ class Study:
             if images["name"] == image_set:
                 source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
                 parts = {**images["parts"], **source.pop("parts", {})}
-                keys = ("classes", "image_size", "channels")
-                return {"images": image_set, "source": source, "parts": parts, **{key: images[key] for key in keys}}
+                sizes = ("max_tokens",) if dataset.holds == "texts" else ("image_size", "channels")
+                described = {key: images[key] for key in ("classes", *sizes)}
+                return {dataset.holds: image_set, "source": source, "parts": parts, **described}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
+
+    def sets(self, holds: str) -> set[str]:
+        """The names of all image sets, or of all text sets (``images``, ``texts``)."""
+        return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
+
+    def stored(self, dataset: Dataset, part: str) -> str:
+        """The file with the images or texts of a part of a dataset's set."""
+        place = layout.texts if dataset.holds == "texts" else layout.images
+        return place(dataset.images["name"], part)
+
+    def encoder(self, text_set: str) -> dict[str, str | None]:
+        """Name, and local folder or None, of the sentence encoder of a text set."""
+        named = (dataset for dataset in self.catalog.datasets.values() if dataset.images["name"] == text_set)
+        return phases.sentence_encoder(next(named), self.config)
+
+    def encoders(self) -> dict[str, dict[str, str | None]]:
+        """Every sentence encoder of the catalogue, by the name of its folder."""
+        found = [self.encoder(name) for name in sorted(self.sets("texts"))]
+        return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
 
     def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
         """What a job that reads a split's images is told about them."""
@@ -551,8 +573,10 @@ class Study:
         if self.config.precision is not None:
             parts.append(f"precision {self.config.precision}")
         sets = {self.catalog.dataset(name).images["name"]: self.catalog.dataset(name) for name in datasets}
+        if self.config.sentence_encoder and any(dataset.holds == "texts" for dataset in sets.values()):
+            parts.append(f"sentence encoder {self.config.sentence_encoder['name']}")
         parts += [
-            f"{sets[name].images['title']} images: {self.config.data[name]['name']}"
+            f"{sets[name].images['title']} {sets[name].holds}: {self.config.data[name]['name']}"
             for name in sorted(sets)
             if name in self.config.data
         ]
@@ -570,7 +594,7 @@ class Study:
                 yield f"{objective}: {name} = {taken} ({self.config.protocol}; the other choice is {other}). {where}"
         for name in dict.fromkeys(cell["dataset"] for cell in reproduced):
             dataset = self.catalog.dataset(name)
-            yield f"{dataset.images['title']} images: {phases.source(dataset, self.config)['name']}."
+            yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
 
 
 def _statement(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -94,6 +94,6 @@ def resolved(
     for name in ("augmentation", "second_augmentation"):
         if name in values:
             values[name] = _augmentation(values[name], objective, catalog)
-    if "normalization" in values:
+    if "normalization" in values:  # which objectives on images have
         values["normalization"] = _normalization(values["normalization"], objective, dataset)
     return values

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from longtail.data.resident import derived_seed
 from longtail.errors import LongtailError
 from longtail.methods.base import Context, Objective
 from longtail.models.backbones import new_backbone
+from longtail.models.sentence import SentenceEncoder
+from longtail.training.encode import of_texts
 from longtail.training.settings import TrainingSettings, construct, split_settings
 
 Spec = Mapping[str, Any]
 
 
-def build(spec: Spec, parent: Objective | None = None) -> Objective:
+def build(spec: Spec, parent: Objective | None = None, encoder: Path | None = None) -> Objective:
     """The objective of a specification's last stretch, freshly initialised, on the CPU.
 
     Objectives that continue each other hold the same networks, so only the last class of such a chain is built; its
@@ -31,27 +35,34 @@ def build(spec: Spec, parent: Objective | None = None) -> Objective:
         spec: a phase as data (ARCHITECTURE.md).
         parent: the trained objective a transfer takes its encoder from. Without it an untrained one stands in, which
             is enough when all weights are loaded afterwards.
+        encoder: folder of the sentence encoder that is the backbone where the data are texts.
 
     Raises:
-        LongtailError: if a class cannot be imported, or its settings do not fit it.
+        LongtailError: if a class cannot be imported, its settings do not fit it, or texts have no encoder.
     """
     lineage = spec["lineage"]
     opening = opening_position(lineage)
     if lineage[opening]["start"] == "transfer" and parent is None:
-        parent = build({**spec, "lineage": lineage[:opening]})
+        parent = build({**spec, "lineage": lineage[:opening]}, encoder=encoder)
     stretch = lineage[-1]
     kind = implementation(stretch)
     _, own = split_settings(stretch)
     settings = construct(kind.Settings, own, stretch["objective"], tuple(TrainingSettings.__dataclass_fields__))
-    backbone, data = spec["backbone"], spec["data"]
-    context = Context(
-        new_backbone=functools.partial(new_backbone, backbone["name"], backbone["stem"], data["channels"]),
-        classes=data["classes"],
-        rows=data["rows"],
-    )
+    data = spec["data"]
+    context = Context(new_backbone=backbone_maker(spec, encoder), classes=data["classes"], rows=data["rows"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(spec["seed"], "init", opening))
         return kind(settings, context, parent)
+
+
+def backbone_maker(spec: Spec, encoder: Path | None) -> Callable[..., nn.Module]:
+    """What makes the backbones of an objective: new ones for images, the pre-trained sentence encoder for texts."""
+    backbone, data = spec["backbone"], spec["data"]
+    if not of_texts(data):
+        return functools.partial(new_backbone, backbone["name"], backbone["stem"], data["channels"])
+    if encoder is None:
+        raise LongtailError(f"Texts of {data['dataset']} need a sentence encoder: give its folder with --encoder.")
+    return lambda norm=None: SentenceEncoder(encoder)  # it has no batch normalisation to be of another kind
 
 
 def opening_position(lineage: list[Mapping[str, Any]]) -> int:

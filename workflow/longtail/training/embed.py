@@ -1,7 +1,8 @@
 """``python -m longtail embed``: a split through a trained network, or the features of a control.
 
 Networks run in eval mode and float32 on unaugmented images (the dataset's test transform, the normalisation of the
-stretch that was trained last). A control needs no torch, and does not load it.
+stretch that was trained last). A control needs no torch, and does not load it; only the control of texts is a network,
+the sentence encoder that all methods start from.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from longtail.training.controls import CONTROLS, embed_control
 from longtail.training.embeddings import write_embeddings
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
 
+PRETRAINED = "pretrained"
+"""The control of texts: their encoder before any training (the baseline of MiniClustering Table 10)."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -24,12 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
     source.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
     control = parser.add_argument_group("a control")
-    control.add_argument("--control", choices=CONTROLS)
+    control.add_argument("--control", choices=(*CONTROLS, PRETRAINED))
     control.add_argument("--data", metavar="JSON", help="the data part of a specification, or @FILE")
     control.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--encoder", type=Path, metavar="DIR", help="sentence encoder, for texts")
     parser.add_argument("--features", required=True, help="which features")
     parser.add_argument("--split", required=True, type=Path, help="rows to embed")
-    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="image stores")
+    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="stores")
     parser.add_argument("--out", required=True, type=Path, help="output: embeddings")
 
 
@@ -42,6 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.control:
         if arguments.spec or arguments.checkpoint or not arguments.data:
             raise LongtailError("A control has no training: give --data, and neither --spec nor --checkpoint.")
+        if arguments.control == PRETRAINED:
+            embed_pretrained(arguments)
+            return
         embed_control(
             arguments.control,
             read_json(arguments.data, "The data part"),
@@ -61,10 +69,9 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     """Write the embeddings of a trained phase."""
     import torch
 
-    from longtail.data.resident import ResidentSplit
     from longtail.training import checkpoint
     from longtail.training.build import build
-    from longtail.training.encode import ROWS, SplitImages
+    from longtail.training.encode import ROWS, inputs, resident
     from longtail.training.memory import room_for
     from longtail.training.precision import prepare_device
     from longtail.training.settings import split_settings
@@ -77,14 +84,14 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     if type(rows) is not int or rows < 1:
         raise LongtailError(f"{arguments.checkpoint} does not say how many rows it was trained on. Train it again.")
     spec = {**asked, "data": {**asked["data"], "rows": rows}}
-    objective = build(spec)
+    objective = build(spec, encoder=arguments.encoder)
     checkpoint.load_same(objective, trained, arguments.checkpoint)
     if arguments.features not in objective.features:
         raise unknown(
             f"kind of features of {spec['lineage'][-1]['objective']!r}", arguments.features, objective.features
         )
     device = prepare_device(thread_count(arguments.threads), arguments.gpus)
-    split = ResidentSplit(arguments.split, stores(arguments.images), device)
+    split = resident(spec["data"], arguments.split, stores(arguments.images), device)
     stored = objective.stored(arguments.features)
     if stored is not None:
         require_training_split(arguments.split, len(split), spec["data"]["rows"], arguments.features)
@@ -92,7 +99,7 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     else:
         encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
         settings, _ = split_settings(spec["lineage"][-1])
-        images = SplitImages(split, spec["data"], settings.normalization, torch.float32)
+        images = inputs(split, spec["data"], settings.normalization, torch.float32)
         with room_for(f"the activations of {ROWS} images", str(device)):
             outputs = images.encode_all(encoder)
     embedding, *heads = (output.cpu().numpy() for output in outputs)
@@ -103,6 +110,31 @@ def embed_phase(arguments: argparse.Namespace) -> None:
         heads[0] if heads else None,
         identity=spec["identity"],
         seed=spec["seed"],
+        features=arguments.features,
+    )
+
+
+def embed_pretrained(arguments: argparse.Namespace) -> None:
+    """Write the embeddings of texts by the sentence encoder as it comes, on the CPU."""
+    import torch
+
+    from longtail.data.resident_texts import ResidentTexts
+    from longtail.models.sentence import SentenceEncoder
+    from longtail.training.encode import SplitTexts
+    from longtail.training.precision import prepare_device
+
+    if not arguments.encoder:
+        raise LongtailError("A pre-trained control needs the folder of a sentence encoder: give it with --encoder.")
+    device = prepare_device(thread_count(arguments.threads), gpus=0)
+    split = ResidentTexts(arguments.split, stores(arguments.images), device)
+    (embedding,) = SplitTexts(split, torch.float32).encode_all(SentenceEncoder(arguments.encoder))
+    write_embeddings(
+        arguments.out,
+        split.labels.numpy(),
+        embedding.numpy(),
+        None,
+        control=PRETRAINED,
+        seed=arguments.seed,
         features=arguments.features,
     )
 

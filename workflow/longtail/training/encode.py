@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,13 +12,71 @@ from torch import Tensor, nn
 
 from longtail.data.augment import Normalization, unaugmented
 from longtail.data.resident import ResidentSplit
+from longtail.data.resident_texts import ResidentTexts
+from longtail.data.strong_augment import new_augmentation
 from longtail.training.precision import autocast
 
 ROWS = 512
 
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""From a batch as the split holds it, and random numbers, to one view of it that is not yet normalised."""
 
-class SplitImages:
-    """The images of a split for the networks of one phase (a ``longtail.methods.base.Images``).
+
+class SplitInputs:
+    """The rows of a split for the networks of one phase (a ``longtail.methods.base.Images``).
+
+    Args:
+        split: the images or texts, on the device of the networks.
+        dtype: what autocast computes in; float32 switches it off.
+    """
+
+    def __init__(self, split: ResidentSplit | ResidentTexts, dtype: torch.dtype) -> None:
+        self.device = split.device
+        self.rows = len(split)
+        self.dtype = dtype
+
+    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+        """The augmentation that an entry of the catalogue describes."""
+        raise NotImplementedError
+
+    def normalize(self, views: Tensor) -> Tensor:
+        """What a network is given of augmented views."""
+        raise NotImplementedError
+
+    def plain(self, rows: Tensor) -> Tensor:
+        """What a network is given of ``rows``, (B,) int64, when they are embedded."""
+        raise NotImplementedError
+
+    def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
+        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
+
+        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
+        """
+        if order is None:
+            return self.encode_all(encoder)[0]
+        order = order.to(self.device)
+        outputs = self.encode_all(encoder, order)[0]
+        return torch.empty_like(outputs).index_copy_(0, order, outputs)
+
+    @torch.no_grad()
+    def encode_all(self, encoder: nn.Module, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair.
+
+        Of ``rows`` only and in their order, where they are given.
+        """
+        outputs = []
+        every = torch.arange(self.rows, device=self.device) if rows is None else rows
+        with evaluating(encoder):
+            for rows in every.split(ROWS):
+                views = self.plain(rows)
+                with autocast(self.dtype, self.device):
+                    output = encoder(views)
+                outputs.append(output if isinstance(output, tuple) else (output,))
+        return tuple(torch.cat(part).float() for part in zip(*outputs, strict=True))
+
+
+class SplitImages(SplitInputs):
+    """The images of a split.
 
     Args:
         split: the images, on the device of the networks.
@@ -29,41 +88,79 @@ class SplitImages:
     def __init__(
         self, split: ResidentSplit, data: Mapping[str, Any], normalization: Mapping[str, Any], dtype: torch.dtype
     ) -> None:
+        super().__init__(split, dtype)
         self.split = split
         self.size, self.transform = data["image_size"], data["test_transform"]
-        self.normalization = Normalization(normalization["mean"], normalization["std"], split.device)
-        self.dtype = dtype
+        self.mean = normalization["mean"]
+        self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
-    def normalize(self, images: Tensor) -> Tensor:
+    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S)."""
+        return new_augmentation(spec, self.size, self.mean)
+
+    def normalize(self, views: Tensor) -> Tensor:
         """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
-        return self.normalization(images).contiguous(memory_format=torch.channels_last)
+        return self.normalization(views).contiguous(memory_format=torch.channels_last)
 
-    def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
-        """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
+    def plain(self, rows: Tensor) -> Tensor:
+        """Images under the dataset's test transform, (B, C, S, S) float32."""
+        return self.normalize(unaugmented(self.split.batch(rows), self.transform, self.size))
 
-        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
-        """
-        if order is None:
-            return self.encode_all(encoder)[0]
-        order = order.to(self.split.device)
-        outputs = self.encode_all(encoder, order)[0]
-        return torch.empty_like(outputs).index_copy_(0, order, outputs)
 
-    @torch.no_grad()
-    def encode_all(self, encoder: nn.Module, rows: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair.
+class SplitTexts(SplitInputs):
+    """The texts of a split.
 
-        Of ``rows`` only and in their order, where they are given.
-        """
-        outputs = []
-        every = torch.arange(len(self.split), device=self.split.device) if rows is None else rows
-        with evaluating(encoder):
-            for rows in every.split(ROWS):
-                views = self.normalize(unaugmented(self.split.batch(rows), self.transform, self.size))
-                with autocast(self.dtype, self.split.device):
-                    output = encoder(views)
-                outputs.append(output if isinstance(output, tuple) else (output,))
-        return tuple(torch.cat(part).float() for part in zip(*outputs, strict=True))
+    Args:
+        split: the texts, on the device of the networks.
+        dtype: what autocast computes in; float32 switches it off.
+    """
+
+    def __init__(self, split: ResidentTexts, dtype: torch.dtype) -> None:
+        super().__init__(split, dtype)
+        self.split = split
+
+    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+        """Synonyms in place of words, (B, W) to (B, W) int32."""
+        return self.split.replacement(spec)
+
+    def normalize(self, views: Tensor) -> Tensor:
+        """Tokens of the words, (B, L) int64."""
+        return self.split.tokens(views)
+
+    def plain(self, rows: Tensor) -> Tensor:
+        """Tokens of the texts as they are, (B, L) int64."""
+        return self.normalize(self.split.batch(rows))
+
+
+def of_texts(data: Mapping[str, Any]) -> bool:
+    """Whether a specification's ``data`` describes texts; else they are images."""
+    return "max_tokens" in data
+
+
+def resident(
+    data: Mapping[str, Any], split: Path, stores: Mapping[str, Path], device: torch.device
+) -> ResidentSplit | ResidentTexts:
+    """The rows of a split on the device that needs them.
+
+    Args:
+        data: the specification's ``data``.
+        split: the table of the rows.
+        stores: for each part, the file with its images or texts.
+        device: where to hold them.
+    """
+    return (ResidentTexts if of_texts(data) else ResidentSplit)(split, stores, device)
+
+
+def inputs(
+    split: ResidentSplit | ResidentTexts,
+    data: Mapping[str, Any],
+    normalization: Mapping[str, Any],
+    dtype: torch.dtype,
+) -> SplitInputs:
+    """What networks are given of a split; ``normalization`` is that of the stretch, and texts have none."""
+    if isinstance(split, ResidentTexts):
+        return SplitTexts(split, dtype)
+    return SplitImages(split, data, normalization, dtype)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
-from longtail.data.strong_augment import new_augmentation
+from longtail.data.resident_texts import ResidentTexts
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.distributed import ALONE, Group
-from longtail.training.encode import SplitImages
+from longtail.training.encode import Augment, SplitInputs, inputs
 from longtail.training.optimizer import Optimizer
 from longtail.training.precision import autocast
 from longtail.training.progress import Progress
@@ -67,24 +67,18 @@ def updates_per_epoch(rows: int, settings: TrainingSettings, objective: str) -> 
     return rows // settings.batch_size
 
 
-def view_augmentations(settings: TrainingSettings, size: int) -> list[Callable[[Tensor, torch.Generator], Tensor]]:
-    """What makes each view of a step: ``augmentation`` all of them, or all but view 2 where that has a list of its own.
-
-    Both are built for views of ``size`` pixels.
-    """
-    mean = settings.normalization["mean"]
-    first = new_augmentation(settings.augmentation, size, mean)
-    second = settings.second_augmentation
-    made: list[Callable[[Tensor, torch.Generator], Tensor]] = [first] * settings.views
-    if second is not None:
-        made[1] = new_augmentation(second, size, mean)
+def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
+    """What makes each view of a step: ``augmentation`` all, or all but view 2 where that has a list of its own."""
+    made = [images.augmentation(settings.augmentation)] * settings.views
+    if settings.second_augmentation is not None:
+        made[1] = images.augmentation(settings.second_augmentation)
     return made
 
 
 def train(
     run: Run,
     spec: Mapping[str, Any],
-    split: ResidentSplit,
+    split: ResidentSplit | ResidentTexts,
     *,
     dtype: torch.dtype,
     save: Callable[[Run], None],
@@ -100,7 +94,7 @@ def train(
     Args:
         run: changed in place.
         spec: the phase as data; the last stretch of its lineage is trained.
-        split: the training images, on the objective's device.
+        split: the training images or texts, on the objective's device.
         dtype: what autocast computes in; float32 switches it off.
         save: called with ``run`` between two updates, when it can be resumed; on every process.
         save_every: seconds between saves.
@@ -117,8 +111,8 @@ def train(
     steps = updates_per_epoch(len(split), settings, stretch["objective"])
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
     schedule, _ = SCHEDULES[settings.schedule]
-    augmentations = view_augmentations(settings, spec["data"]["image_size"])
-    images = SplitImages(split, spec["data"], settings.normalization, dtype)
+    images = inputs(split, spec["data"], settings.normalization, dtype)
+    augmentations = view_augmentations(settings, images)
     progress = Progress(
         stretch["objective"],
         epochs=last,
@@ -152,6 +146,7 @@ def train(
             update = run.epoch * steps + step + 1
             learning_rate = schedule(update, steps, clock, settings)
             optimizer.zero_grad()
+            torch.manual_seed(derived_seed(seed, "dropout", run.epoch, step))  # which takes no generator of its own
             with autocast(dtype, device):
                 parts = objective.loss(batch)
             parts["loss"].backward()

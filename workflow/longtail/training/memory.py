@@ -17,9 +17,11 @@ from typing import Any
 import torch
 
 from longtail.data.resident import ResidentSplit
+from longtail.data.resident_texts import ResidentTexts
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
 from longtail.training.distributed import ALONE, Group
+from longtail.training.encode import of_texts
 from longtail.training.loop import Interrupted, Run, train
 
 HEADROOM = 0.95
@@ -93,7 +95,7 @@ def out_of_memory(
     error: RuntimeError,
     training: Run,
     spec: Mapping[str, Any],
-    split: ResidentSplit,
+    split: ResidentSplit | ResidentTexts,
     dtype: torch.dtype,
     device: str,
     group: Group = ALONE,
@@ -111,10 +113,7 @@ def out_of_memory(
     """
     stretch = spec["lineage"][-1]
     batch = stretch["settings"]["batch_size"]
-    text = (
-        f"{device} is out of memory training {stretch['objective']} with batch size {batch} on images of "
-        f"{spec['data']['image_size']} pixels."
-    )
+    text = f"{device} is out of memory training {stretch['objective']} with batch size {batch} on {_described(spec)}."
     if split.device.type != "cuda" or group.size > 1:  # one process cannot try smaller batches without the others
         return LongtailError(f"{text} {advice(batch, None, None, None)}")
     traceback.clear_frames(error.__traceback__)  # they hold the activations of the step that failed
@@ -164,7 +163,7 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
 
 
 def peak_on_gpu(
-    training: Run, spec: Mapping[str, Any], split: ResidentSplit, dtype: torch.dtype, size: int
+    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> int | None:
     """Most bytes that torch holds in an update with ``size`` images; None if that does not fit, or is no batch."""
     _empty(training)
@@ -181,7 +180,9 @@ def peak_on_gpu(
         return None
 
 
-def one_update(training: Run, spec: Mapping[str, Any], split: ResidentSplit, dtype: torch.dtype, size: int) -> None:
+def one_update(
+    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
     stretch = spec["lineage"][-1]
     smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size}}
@@ -203,6 +204,11 @@ def _empty(training: Run) -> None:
     """Give back what no tensor uses, after the gradients."""
     training.optimizer.zero_grad()
     torch.cuda.empty_cache()
+
+
+def _described(spec: Mapping[str, Any]) -> str:
+    data = spec["data"]
+    return f"texts of {data['max_tokens']} tokens" if of_texts(data) else f"images of {data['image_size']} pixels"
 
 
 def _gigabytes(size: float) -> str:

@@ -33,7 +33,7 @@ class TrainingSettings:
         drop_last: whether an incomplete last batch of an epoch is left out.
         augmentation: what :class:`longtail.data.augment.Augmentation` takes.
         second_augmentation: likewise, of all views but the first; the same list when absent.
-        normalization: ``mean`` and ``std`` per channel, on the scale [0, 1].
+        normalization: ``mean`` and ``std`` per channel, on the scale [0, 1]; empty for texts.
         momentum: of SGD.
         betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
         warmup_epochs: of the schedules that have a warm-up.
@@ -50,7 +50,7 @@ class TrainingSettings:
     batch_size: int
     drop_last: bool
     augmentation: Mapping[str, Any]
-    normalization: Mapping[str, Any]
+    normalization: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     momentum: float | None = None
     betas: tuple[float, ...] | None = None
     warmup_epochs: float | None = None

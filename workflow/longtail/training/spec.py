@@ -13,8 +13,8 @@ COUNT = "a whole number from 0 on"
 NUMBERS = "a list of finite numbers"
 SHAPE: Mapping[str, Any] = {
     "identity": str,
-    "data": {"classes": COUNT, "image_size": COUNT, "channels": COUNT, "test_transform": dict},
-    "backbone": {"name": str, "stem": str},
+    "data": {"classes": COUNT},
+    "backbone": {"name": str},
     "precision": str,
     "lineage": [
         {
@@ -24,12 +24,20 @@ SHAPE: Mapping[str, Any] = {
             "first_epoch": COUNT,
             "last_epoch": COUNT,
             "clock": COUNT,
-            "settings": {"normalization": {"mean": NUMBERS, "std": NUMBERS}, "augmentation": dict},
+            "settings": {"augmentation": dict},
         }
     ],
     "seed": COUNT,
 }
 """Types by key; a mapping may have more keys, and a list has at least one item, all of one shape."""
+
+OF_IMAGES: Mapping[str, Any] = {
+    "data": {"image_size": COUNT, "channels": COUNT, "test_transform": dict},
+    "backbone": {"stem": str},
+    "lineage": [{"settings": {"normalization": {"mean": NUMBERS, "std": NUMBERS}}}],
+}
+OF_TEXTS: Mapping[str, Any] = {"data": {"max_tokens": COUNT}}
+"""What is there besides, depending on what the networks read: data with ``max_tokens`` are texts."""
 
 
 def require_spec(spec: Mapping[str, Any]) -> None:
@@ -41,17 +49,25 @@ def require_spec(spec: Mapping[str, Any]) -> None:
             is part of the names of files, is no plain name.
     """
     _require(spec, SHAPE, "")
+    texts = "max_tokens" in spec["data"]
+    _require(spec, OF_TEXTS if texts else OF_IMAGES, "")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", spec["identity"]):
         raise _error("identity", spec["identity"], "a name of letters, digits, - and _")
+    for index, stretch in enumerate(spec["lineage"]):
+        if not stretch["first_epoch"] < stretch["last_epoch"] <= stretch["clock"]:
+            epochs = {key: stretch[key] for key in ("first_epoch", "last_epoch", "clock")}
+            raise _error(f"lineage[{index}]", epochs, "first_epoch < last_epoch <= clock")
+    if not texts:
+        _require_images(spec)
+
+
+def _require_images(spec: Mapping[str, Any]) -> None:
     if not 0 < spec["data"]["image_size"] <= 16_384 or spec["data"]["channels"] not in (1, 3):
         raise _error("data", spec["data"], "an image_size from 1 to 16384 and 1 or 3 channels")
     for key, side in spec["data"]["test_transform"].items():
         if side is not None and not (type(side) is int and 0 < side <= 16_384):
             raise _error(f"data.test_transform.{key}", side, "null or a number of pixels up to 16384")
     for index, stretch in enumerate(spec["lineage"]):
-        if not stretch["first_epoch"] < stretch["last_epoch"] <= stretch["clock"]:
-            epochs = {key: stretch[key] for key in ("first_epoch", "last_epoch", "clock")}
-            raise _error(f"lineage[{index}]", epochs, "first_epoch < last_epoch <= clock")
         lengths = {len(values) for values in stretch["settings"]["normalization"].values()}
         if lengths != {spec["data"]["channels"]}:
             place = f"lineage[{index}].settings.normalization"

@@ -24,13 +24,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from longtail.data.resident import ResidentSplit
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
 from longtail.training import checkpoint, distributed
 from longtail.training.build import build
+from longtail.training.encode import resident
 from longtail.training.gpus import adopt, lease
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--spec", required=True, metavar="JSON", help="the phase as data, or @FILE")
     parser.add_argument("--split", required=True, type=Path, help="rows to train on")
-    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="image stores")
+    parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="stores")
+    parser.add_argument("--encoder", type=Path, metavar="DIR", help="sentence encoder, for texts")
     parser.add_argument("--parent", type=Path, help="checkpoint that the last stretch starts from")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="where an interrupted job is kept")
     parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
@@ -101,13 +102,16 @@ def run_one(arguments: argparse.Namespace) -> None:
     with StopSignals() as signals:
         group = distributed.join(device)
         say = tell if group.leads else lambda text: None
-        split = ResidentSplit(arguments.split, stores(arguments.images), device)
+        split = resident(spec["data"], arguments.split, stores(arguments.images), device)
         spec = with_rows(spec, len(split), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec)
         with group.leader_first():  # it clears away what cannot be read
             state = folder.newest()
         with room_for("the networks", device_name(device)):
-            training = start(spec, arguments.parent, device) if state is None else resume(spec, state, device)
+            if state is None:
+                training = start(spec, arguments.parent, device, arguments.encoder)
+            else:
+                training = resume(spec, state, device, arguments.encoder)
             group.spread(training.objective)
         if arguments.recompute_activations:
             recompute_activations(training.objective)
@@ -167,7 +171,7 @@ def run_one(arguments: argparse.Namespace) -> None:
         folder.remove()
 
 
-def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) -> Run:
+def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device, encoder: Path | None = None) -> Run:
     """A training at the beginning of this job: from nothing, or from the parent's checkpoint.
 
     Raises:
@@ -180,31 +184,31 @@ def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device) ->
                 f"{stretch['objective']} has start {stretch['start']!r}, so it needs the checkpoint of the training "
                 f"before it. Give it with --parent."
             )
-        return _run(spec, build(spec), device, stretch["first_epoch"])
+        return _run(spec, build(spec, encoder=encoder), device, stretch["first_epoch"])
     trained = checkpoint.read(parent)
     if checkpoint.require_ancestor(trained, spec, parent):
-        objective = build(spec)
+        objective = build(spec, encoder=encoder)
         checkpoint.load_same(objective, trained, parent)
         return _run(spec, objective, device, trained["epoch"], trained["moments"])
     if stretch["start"] == "transfer":
         # The classes that are built are those of our own lineage: the file's are data, and name no code to be run.
-        source = build({**trained["spec"], "lineage": spec["lineage"][:-1]})
+        source = build({**trained["spec"], "lineage": spec["lineage"][:-1]}, encoder=encoder)
         checkpoint.load_same(source, trained, parent)
-        return _run(spec, build(spec, source), device, stretch["first_epoch"])
+        return _run(spec, build(spec, source, encoder), device, stretch["first_epoch"])
     before = trained["spec"]["lineage"][-1]["settings"]["optimizer"]
     if before != stretch["settings"]["optimizer"]:
         raise LongtailError(
             f"{stretch['objective']} uses {stretch['settings']['optimizer']}, but continues a training with {before}, "
             f"whose moments mean something else. Use the same optimizer, or 'start: transfer'."
         )
-    objective = build(spec)
+    objective = build(spec, encoder=encoder)
     checkpoint.load_continued(objective, trained, parent)
     return _run(spec, objective, device, stretch["first_epoch"], trained["moments"])
 
 
-def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device) -> Run:
+def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device, encoder: Path | None = None) -> Run:
     """A training where a saved state of this job left it."""
-    objective = build(spec)
+    objective = build(spec, encoder=encoder)
     checkpoint.load_same(objective, state, Path("the saved state"))
     resumed = _run(spec, objective, device, state["epoch"], state["moments"])
     resumed.step = state["step"]

@@ -1,0 +1,292 @@
+"""``python -m longtail tokenize``: cut a dataset's texts into words and look up their synonyms, once.
+
+A text is kept as the numbers of its words, and a vocabulary says of each word which tokens it becomes and which words
+may stand in its place. So an augmented view is a matter of a few table look-ups on the device that trains
+(:mod:`longtail.data.resident_texts`). ``tokens.npz`` holds, with -1 where a row is shorter than the longest:
+
+* ``words`` int32 (N, W): for each text the positions of its words in the vocabulary, no more than could be read;
+* ``pieces`` int32 (V, P): the tokens of each word;
+* ``synonyms`` int32 (V, S): the positions of the words that may stand in its place;
+* ``lexical`` bool (V,): whether it is a word at all, and no punctuation;
+* ``prefix``, ``suffix`` int32: the tokens that open and close every text; ``padding``, the one that fills it up;
+  ``length``, the tokens of a text with all of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longtail.data.encoder import load_tokenizer
+from longtail.data.sources import require_file
+from longtail.data.spec import check_keys, is_count
+from longtail.data.wordnet import Synonyms
+from longtail.errors import LongtailError, unknown
+from longtail.files import read_json, replacing, write_table
+
+MOST_TOKENS = 512
+
+
+class Text(NamedTuple):
+    """One text: what an error message calls it (a file and its row), what it says, and its class in the source."""
+
+    name: str
+    text: str
+    label: int
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """What the catalogue says about one set of texts.
+
+    Attributes:
+        texts: its name.
+        source: ``kind`` (``parquet``), what tables call it (``name``), and the options of :class:`ParquetTexts`.
+        classes: number of classes K; labels are 0..K-1.
+        max_tokens: the longest text the encoder reads, with the tokens that open and close it.
+        parts: number of texts in each part.
+    """
+
+    texts: str
+    source: Mapping[str, Any]
+    classes: int
+    max_tokens: int
+    parts: Mapping[str, int]
+
+    @classmethod
+    def from_json(cls, text: str) -> TextSet:
+        """Parse the ``--spec`` of the command.
+
+        Raises:
+            LongtailError: if the text is no JSON object, or a key is missing, unknown or of the wrong type.
+        """
+        spec = read_json(text, "--spec")
+        known = [field.name for field in fields(cls)]
+        check_keys("the specification of a text set", spec, known, required=known)
+        if not is_count(spec["classes"]) or not is_count(spec["max_tokens"], MOST_TOKENS):
+            raise LongtailError(
+                f"classes and max_tokens of {spec['texts']} are {spec['classes']!r} and {spec['max_tokens']!r}; both "
+                f"must be positive integers, the latter up to {MOST_TOKENS}."
+            )
+        if not isinstance(spec["parts"], dict) or not all(map(is_count, spec["parts"].values())):
+            raise LongtailError(f"parts of {spec['texts']} must give a number of texts per part: {spec['parts']!r}.")
+        source = spec["source"]
+        if not isinstance(source, dict) or source.get("kind") != "parquet":
+            kind = source.get("kind") if isinstance(source, dict) else source
+            raise unknown(f"kind of source (texts of {spec['texts']})", str(kind), ["parquet"])
+        return cls(**spec)
+
+    def samples(self, part: str) -> Iterator[Text]:
+        """The texts of ``part`` in source order, labels checked.
+
+        Raises:
+            LongtailError: if the part does not exist, its number of texts is not the catalogue's, a file is missing or
+                broken, or a label is not in 0..classes-1.
+        """
+        if part not in self.parts:
+            raise unknown(f"part of {self.texts}", part, self.parts)
+        options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
+        check_keys(f"the source of {self.texts}", options, [f.name for f in fields(ParquetTexts)], required=["files"])
+        count = 0
+        for count, sample in enumerate(ParquetTexts(**options).samples(part), start=1):  # noqa: B007
+            if not 0 <= sample.label < self.classes:
+                raise LongtailError(
+                    f"{sample.name} has label {sample.label}; {self.texts} has {self.classes} classes, "
+                    f"0..{self.classes - 1}. Check the label column and the classes in the catalogue."
+                )
+            yield sample
+        if count != self.parts[part]:
+            raise LongtailError(
+                f"The source of {self.texts} has {count:,} texts in part {part!r}, the catalogue says "
+                f"{self.parts[part]:,}. Get the missing files, or correct 'parts' in the catalogue."
+            )
+
+
+@dataclass(frozen=True)
+class ParquetTexts:
+    """Texts in Parquet files: a column of strings, and one of integer labels.
+
+    Attributes:
+        files: file or files of each part, in order; relative to ``root``.
+        root: folder of the files.
+        text: name of the text column.
+        label: name of the label column.
+        obtain: where to get the files, for the message when they are missing.
+    """
+
+    files: Mapping[str, str | Sequence[str]]
+    root: str = "data"
+    text: str = "text"
+    label: str = "label"
+    obtain: str = ""
+
+    def samples(self, part: str) -> Iterator[Text]:
+        """Yield the texts in row order, file after file."""
+        if part not in self.files:
+            raise unknown("part in the files of this source", part, self.files)
+        files = self.files[part]
+        for name in [files] if isinstance(files, str) else files:
+            path = Path(self.root) / name
+            require_file(path, self.obtain)
+            try:
+                table = pq.read_table(path, columns=None)
+            except (OSError, pa.ArrowException) as error:
+                raise LongtailError(
+                    f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
+                ) from error
+            yield from self._rows(path, table)
+
+    def _rows(self, path: Path, table: pa.Table) -> Iterator[Text]:
+        wanted = (
+            ("text", self.text, (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
+            ("label", self.label, (pa.types.is_integer,)),
+        )
+        for role, name, kinds in wanted:
+            if table.column_names.count(name) != 1:
+                raise LongtailError(
+                    f"{path} has {table.column_names.count(name) or 'no'} {role} column {name!r}; it has "
+                    f"{', '.join(table.column_names)}. Name the right one as {role!r} in the source of these texts."
+                )
+            column = table.column(name)
+            if column.null_count or not any(kind(column.type) for kind in kinds):
+                meant = "text" if role == "text" else "integers"
+                raise LongtailError(
+                    f"Column {name!r} of {path} is {column.type} with {column.null_count} nulls; it must be {meant}, "
+                    f"and there in every row."
+                )
+        rows = zip(table.column(self.text).to_pylist(), table.column(self.label).to_pylist(), strict=True)
+        for row, (text, label) in enumerate(rows):
+            yield Text(f"{path}, row {row}", text, label)
+
+
+Word = tuple[str, tuple[int, ...]]
+"""A word as it stands in a text, and its tokens."""
+
+
+def words_of(texts: Sequence[str], tokenizer: Any) -> list[list[Word]]:
+    """The words of each text, as the encoder's tokenizer divides it: at white space and around punctuation.
+
+    The tokens of a text are those of its words one after the other, without what opens and closes it.
+    """
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    found = []
+    for number, text in enumerate(texts):
+        spans: dict[int, list[int]] = {}
+        pieces: dict[int, list[int]] = {}
+        rows = zip(
+            encoded.word_ids(number), encoded["offset_mapping"][number], encoded["input_ids"][number], strict=True
+        )
+        for word, (start, end), piece in rows:
+            first, _ = spans.get(word, (start, end))
+            spans[word] = [first, end]
+            pieces.setdefault(word, []).append(piece)
+        found.append([(text[slice(*spans[word])], tuple(pieces[word])) for word in pieces])
+    return found
+
+
+def frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The tokens that open and close every text."""
+    encoded = tokenizer("a")
+    inside = [position for position, word in enumerate(encoded.word_ids()) if word is not None]
+    tokens = list(encoded["input_ids"])
+    return tokens[: inside[0]], tokens[inside[-1] + 1 :]
+
+
+def tokens_of(
+    texts: Sequence[str], tokenizer: Any, synonyms: Callable[[str], Sequence[str]], length: int
+) -> dict[str, np.ndarray]:
+    """The arrays of ``tokens.npz``.
+
+    Args:
+        texts: N texts.
+        tokenizer: of the encoder.
+        synonyms: the words that may stand in place of a word.
+        length: tokens that the encoder reads.
+    """
+    read = [words[:length] for words in words_of(texts, tokenizer)]
+    vocabulary: dict[Word, int] = {}
+    positions = [[vocabulary.setdefault(word, len(vocabulary)) for word in words] for words in read]
+    of_texts = list(vocabulary)
+    alternatives = {surface: list(synonyms(surface)) for surface, _ in of_texts}
+    candidates = list(dict.fromkeys(name for names in alternatives.values() for name in names))
+    pieces = tokenizer(candidates, add_special_tokens=False)["input_ids"] if candidates else []
+    place = {
+        name: vocabulary.setdefault((name, tuple(tokens)), len(vocabulary))
+        for name, tokens in zip(candidates, pieces, strict=True)
+        if tokens
+    }
+    places = [[place[name] for name in alternatives[surface] if name in place] for surface, _ in of_texts]
+    prefix, suffix = frame(tokenizer)
+    return {
+        "words": padded(positions),
+        "pieces": padded([tokens for _, tokens in vocabulary]),
+        "synonyms": padded([*places, *([] for _ in range(len(vocabulary) - len(places)))]),
+        "lexical": np.array([any(letter.isalnum() for letter in surface) for surface, _ in vocabulary]),
+        "prefix": np.array(prefix, dtype=np.int32),
+        "suffix": np.array(suffix, dtype=np.int32),
+        "padding": np.array(tokenizer.pad_token_id, dtype=np.int32),
+        "length": np.array(length, dtype=np.int32),
+    }
+
+
+def padded(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    """int32 (rows, the longest, 1 at least), filled up with -1."""
+    filled = np.full((len(rows), max([1, *map(len, rows)])), -1, dtype=np.int32)
+    for row, values in enumerate(rows):
+        filled[row, : len(values)] = values
+    return filled
+
+
+def write_tokens(
+    text_set: TextSet,
+    part: str,
+    encoder: Path,
+    wordnet: str | None,
+    tokens_path: str | PathLike[str],
+    labels_path: str | PathLike[str],
+) -> None:
+    """Write the words and labels of ``part``.
+
+    Args:
+        text_set: what the catalogue says about the texts.
+        part: ``train`` or ``test``.
+        encoder: folder of the sentence encoder, for its tokenizer.
+        wordnet: folder of WordNet's dictionaries; None looks in the usual places.
+        tokens_path: the ``.npz`` file to write.
+        labels_path: the Parquet file to write.
+
+    Raises:
+        LongtailError: if a text or label is wrong, or encoder or dictionaries cannot be read.
+    """
+    synonyms, tokenizer = Synonyms(wordnet), load_tokenizer(encoder)
+    samples = list(text_set.samples(part))
+    arrays = tokens_of([sample.text for sample in samples], tokenizer, synonyms, text_set.max_tokens)
+    with replacing(tokens_path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    labels = pa.table({"label": pa.array([sample.label for sample in samples], pa.int64())})
+    facts = {"texts": text_set.texts, "part": part, "source": dict(text_set.source)}
+    write_table(labels_path, labels, encoder=str(encoder), wordnet=synonyms.place, **facts)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m longtail tokenize``."""
+    parser.add_argument("--spec", required=True, metavar="JSON", help="texts, source, classes, max_tokens and parts")
+    parser.add_argument("--part", required=True, help="train or test")
+    parser.add_argument("--encoder", required=True, type=Path, metavar="DIR", help="folder of the sentence encoder")
+    parser.add_argument("--wordnet", metavar="DIR", help="folder of WordNet's dictionaries, if in no usual place")
+    parser.add_argument("--tokens", required=True, metavar="NPZ", help="the words to write")
+    parser.add_argument("--labels", required=True, metavar="PARQUET", help="the labels to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write one part's words."""
+    text_set = TextSet.from_json(arguments.spec)
+    write_tokens(text_set, arguments.part, arguments.encoder, arguments.wordnet, arguments.tokens, arguments.labels)
