@@ -37,9 +37,9 @@ def loaded(file: Path) -> dict[str, Any]:
 
 @functools.cache
 def images_of() -> dict[str, str]:
-    """The image set of each dataset."""
+    """The image or text set of each dataset."""
     files = map(loaded, (CATALOG / "datasets").glob("*.yaml"))
-    return {dataset: file["images"]["name"] for file in files for dataset in file["datasets"]}
+    return {dataset: (file.get("images") or file["texts"])["name"] for file in files for dataset in file["datasets"]}
 
 
 def settings_of(objective: str) -> dict[str, Any]:
