@@ -42,7 +42,10 @@ def check_metrics(path: Path) -> None:
 
 
 def test_every_method_ends_in_metrics(own_checkout, tiny_encoder, tiny_wordnet):
-    (own_checkout.checkout / "workflow" / "catalog" / "datasets" / "pets.yaml").write_text(DATASET)
+    catalog = own_checkout.checkout / "workflow" / "catalog"
+    (catalog / "datasets" / "pets.yaml").write_text(DATASET)
+    methods = catalog / "methods" / "text.yaml"
+    methods.write_text(methods.read_text().replace("agnews: 8", "agnews: 8, pets: 4"))
     texts = [f"the {size} {animal} runs" for size in ("big", "small", "little") for animal in ("dog", "cat")] * 6
     table = pa.table({"text": texts, "label": [int("cat" in text) for text in texts]})
     pq.write_table(table, own_checkout.folder / "pets.parquet")
