@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from longtail.data.longtail import class_sizes, shot_groups
 from longtail.data.sources import ImageSet, decode, open_source, samples
 from longtail.data.split import SplitSpec, make_split
+from longtail.data.texts import TextSet
 
 CATALOG = Path(__file__).parents[2] / "workflow" / "catalog" / "datasets"
 DOCUMENTS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(CATALOG.glob("*.yaml"))}
@@ -37,11 +38,27 @@ ROWS = {
     ("stl10", 5): 6607,
     ("stl10", 10): 5309,
     ("tiny_imagenet", 10): 39072,
+    ("stackoverflow", 10): 7975,
+    ("agnews", 10): 3558,
     ("digits", 10): 707,  # by hand: 174 134 104 80 62 48 37 29 22 17
 }
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+def held(document):
+    """What is said about the images, or the texts, of a file."""
+    return document.get("images") or document["texts"]
+
+
+@pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if "texts" in document])
+def test_text_sources_open(name):
+    texts = DOCUMENTS[name]["texts"]
+    keys = ("source", "classes", "max_tokens", "parts")
+    text_set = TextSet.from_json(json.dumps({"texts": texts["name"], **{key: texts[key] for key in keys}}))
+    assert text_set.texts == name
+    assert set(text_set.source["files"]) == set(text_set.parts)
+
+
+@pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if "images" in document])
 def test_sources_open(name):
     images = DOCUMENTS[name]["images"]
     keys = ("source", "classes", "image_size", "channels", "parts")
@@ -56,7 +73,7 @@ def test_sources_open(name):
 def test_datasets_have_the_published_rows(name, ratio):
     """Balanced labels of the right number stand in for the images."""
     document, cut = CUTS[name]
-    images = document["images"]
+    images = held(document)
     spec = {"dataset": name, "ratio": ratio, "classes": images["classes"], **cut}
     labels = {part: np.arange(rows) % images["classes"] for part, rows in images["parts"].items()}
     if name == "digits":

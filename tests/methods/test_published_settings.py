@@ -184,6 +184,18 @@ ON_CIFAR10: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-6,
     },
 }  # fmt: skip
+# Li et al. 2026, App. J gives no settings: those of Secs. 4.1 and App. D, which the catalogue says are chosen.
+ON_STACKOVERFLOW: dict[str, dict[str, Any]] = {
+    "text-miniclustering": {
+        **{name: value for name, value in MINICLUSTERING.items() if name != "normalization"},
+        "features": "backbone", "mini_clusters": 40, "alpha": 0.5, "beta": 0.5, "augmentation": {"replaced": 0.2},
+    },
+    "text-conmix": {
+        "temperature": 0.2, "projection_width": 128, "tags": 100, "optimizer": "adam", "learning_rate": 1e-5,
+        "weight_decay": 0.0, "schedule": "constant", "batch_size": 512, "drop_last": False,
+        "augmentation": {"replaced": 0.2},
+    },
+}  # fmt: skip
 ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
     ("sdclr", "cifar20"): {},
     ("sdclr", "stl10"): {},
@@ -242,12 +254,19 @@ def settings_of(objective: str, dataset: str) -> dict[str, Any]:
 
 
 def test_every_objective_is_checked() -> None:
-    assert set(ON_CIFAR10) == set(CATALOG.objectives)
+    assert {*ON_CIFAR10, *ON_STACKOVERFLOW} == set(CATALOG.objectives)
 
 
 @pytest.mark.parametrize("objective", ON_CIFAR10)
 def test_settings_on_cifar10(objective: str) -> None:
     assert settings_of(objective, "cifar10") == ON_CIFAR10[objective]
+
+
+@pytest.mark.parametrize("objective", ON_STACKOVERFLOW)
+def test_settings_on_texts(objective: str) -> None:
+    assert settings_of(objective, "stackoverflow") == ON_STACKOVERFLOW[objective]
+    agnews = {"mini_clusters": 8} if "mini_clusters" in ON_STACKOVERFLOW[objective] else {}
+    assert settings_of(objective, "agnews") == {**ON_STACKOVERFLOW[objective], **agnews}
 
 
 @pytest.mark.parametrize(("objective", "dataset"), ON_OTHERS)
@@ -316,6 +335,9 @@ READOUT = {
     **dict.fromkeys(["cc", "scan"], ("cluster_head", "argmax")),
     **dict.fromkeys(["idfd", "dmicc"], ("memory", "kmeans-euclidean")),
     "secu": ("cluster_head", "argmax"),
+    **dict.fromkeys(["text-miniclustering", "text-self-labelling"], ("target_head", "argmax")),
+    "text-conmix": ("projection", "kmeans"),
+    "text-baseline": ("pretrained", "kmeans"),
 }
 
 

@@ -106,7 +106,7 @@ sys.exit(main(sys.argv[1:]))
 """
     stopped = subprocess.run(
         [sys.executable, "-c", code, *train_arguments(desk, tmp_path / "stopped", spec)],
-        env=dict(os.environ),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -157,3 +157,13 @@ def test_what_does_not_fit_is_described_in_tokens(desk):
 
     error = out_of_memory(RuntimeError(), None, make_spec(), OnTheCpu(), torch.float32, "This machine")
     assert "with batch size 4 on texts of 8 tokens" in str(error)
+
+
+def test_jobs_on_images_load_no_transformers():
+    code = "import sys, longtail.training.train, longtail.training.loop, longtail.training.embed; print(*sys.modules)"
+    path = os.pathsep.join(sys.path)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "torch" in loaded
+    assert {"transformers", "tokenizers", "nltk"}.isdisjoint(loaded)

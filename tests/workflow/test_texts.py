@@ -41,24 +41,27 @@ def check_metrics(path: Path) -> None:
     assert all(math.isfinite(value) and value <= 100 for value in values.values()), path
 
 
-def test_every_method_ends_in_metrics(own_checkout, tiny_encoder, tiny_wordnet):
-    (own_checkout.checkout / "workflow" / "catalog" / "datasets" / "pets.yaml").write_text(DATASET)
+def test_every_method_ends_in_metrics(checkout, tiny_encoder, tiny_wordnet):
+    catalog = checkout.folder / "workflow" / "catalog"
+    (catalog / "datasets" / "pets.yaml").write_text(DATASET)
+    methods = catalog / "methods" / "text.yaml"
+    methods.write_text(methods.read_text().replace("agnews: 8", "agnews: 8, pets: 4"))
     texts = [f"the {size} {animal} runs" for size in ("big", "small", "little") for animal in ("dog", "cat")] * 6
     table = pa.table({"text": texts, "label": [int("cat" in text) for text in texts]})
-    pq.write_table(table, own_checkout.folder / "pets.parquet")
+    pq.write_table(table, checkout.folder / "pets.parquet")
     write_config(
-        own_checkout,
+        checkout,
         data_root=".",
         sentence_encoder={"name": "tiny", "folder": str(tiny_encoder)},
         wordnet=str(tiny_wordnet),
     )
     cells = [f"results/custom/cells/{method}/pets-ir2/seed0.parquet" for method in METHODS]
-    own_checkout.succeed(*cells)
+    checkout.succeed(*cells)
     for cell in cells:
-        check_metrics(own_checkout.folder / cell)
-    labels = pq.read_table(own_checkout.folder / "results/datasets/pets-ir2/train.parquet")["label"].to_pylist()
+        check_metrics(checkout.folder / cell)
+    labels = pq.read_table(checkout.folder / "results/datasets/pets-ir2/train.parquet")["label"].to_pylist()
     assert labels == [0] * 16 + [1] * 8
-    assert not own_checkout.leftovers()
+    assert not checkout.leftovers()
 
 
 def test_miniclustering_on_real_texts(workflow, tiny_wordnet):
@@ -88,10 +91,10 @@ def test_the_papers_table_resolves(workflow):
     assert {rule: found.get(rule) for rule in wanted} == wanted
 
 
-def test_without_dictionaries_the_way_out_is_named(own_checkout, tiny_encoder, tmp_path):
-    (own_checkout.checkout / "workflow" / "catalog" / "datasets" / "pets.yaml").write_text(DATASET)
+def test_without_dictionaries_the_way_out_is_named(checkout, tiny_encoder, tmp_path):
+    (checkout.folder / "workflow" / "catalog" / "datasets" / "pets.yaml").write_text(DATASET)
     encoder = {"name": "tiny", "folder": str(tiny_encoder)}
-    write_config(own_checkout, sentence_encoder=encoder, wordnet=str(tmp_path / "nowhere"))
-    output = own_checkout.fail("results/datasets/pets/train/tokens.npz")
+    write_config(checkout, sentence_encoder=encoder, wordnet=str(tmp_path / "nowhere"))
+    output = checkout.fail("results/datasets/pets/train/tokens.npz")
     assert "There are no dictionaries of WordNet in" in output
     assert "apt install wordnet-base" in output
