@@ -31,8 +31,12 @@ rule status:
 
 rule discrepancies:
     input:
-        catalog=[path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))],
-        source=sources_of("reporting", "discrepancies", "points", "printed", "contradictions", "misstatements", "markup"),
+        catalog=[
+            path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))
+        ],
+        source=sources_of(
+            "reporting", "discrepancies", "points", "printed", "contradictions", "misstatements", "markup"
+        ),
         templates=expand(f"{ROOT}/longtail/reporting/discrepancies.{{form}}.jinja", form=["md", "html"]),
     output:
         f"{layout.DISCREPANCIES}.md",
@@ -52,6 +56,6 @@ rule discrepancies:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
-        out=lambda wildcards, output: output[0].removesuffix(".md"),
+        out=lambda wildcards, output: output.html.removesuffix(".html"),
     shell:
         "python -m longtail discrepancies --out {params.out} > {log} 2>&1"

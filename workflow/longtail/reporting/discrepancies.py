@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from longtail import files
 from longtail.reporting import contradictions, points
@@ -364,14 +363,14 @@ class Links:
             end = match.end()
         yield "text", text[end:], ""
 
-    def html(self, text: str) -> Markup:
+    def html(self, text: str) -> str:
         """The text as HTML."""
         shapes: dict[str, Callable[[str, str], str]] = {
             "text": lambda shown_text, _: escape_html(shown_text),
             "code": lambda shown_text, _: f"<code>{escape_html(shown_text)}</code>",
             "link": lambda shown_text, url: f'<a href="{escape_html(url)}">{escape_html(shown_text)}</a>',
         }
-        return Markup("".join(shapes[kind](shown_text, url) for kind, shown_text, url in self.parts(text)))
+        return "".join(shapes[kind](shown_text, url) for kind, shown_text, url in self.parts(text))
 
     def markdown(self, text: str) -> str:
         """The text as Markdown."""
@@ -418,7 +417,7 @@ def render(study: Study) -> dict[str, str]:
             "plain": escape_markdown,
         }
         template = environment.get_template(f"discrepancies.{suffix}.jinja")
-        text = template.render(page=page, palette=Markup(PALETTE))
+        text = template.render(page=page, palette=PALETTE)
         texts[suffix] = re.sub(r"\n{3,}", "\n\n", text)
     return texts
 
