@@ -86,6 +86,8 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
         ({"source": {"files": {"test": "texts.parquet"}}}, "part in the files of this source"),
         ({"source": {"image": "text"}}, "key in the source of toy"),
         ({"source": {"kind": "imagefolder"}}, "kind of source"),
+        ({"source": {"files": 3}}, "'files' in the source of toy is 3"),
+        ({"source": {"files": {"train": [3]}}}, "'files' in the source of toy is"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"parts": {"train": "all"}}, "parts of toy"),
     ],

@@ -8,20 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.errors import LongtailError
-from longtail.methods.base import Batch, Context
+from longtail.methods.base import Context
 from longtail.methods.byol import regression_loss
 from longtail.methods.propos import ProPos, prototype_scattering, standard_normal
 from longtail.methods.sdclr import SDCLR
-
-
-class TinyBackbone(nn.Sequential):
-    def __init__(self, norm=nn.BatchNorm2d):
-        super().__init__(nn.Conv2d(2, 6, 3), norm(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.width = 6
-
+from tests.methods.pieces import ROWS, TheseImages, TinyBackbone, a_batch, step_without_values
 
 OFFICIAL = ProPos.Settings(
     hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant",
@@ -29,7 +22,7 @@ OFFICIAL = ProPos.Settings(
     prototype_weight=0.1, prototype_start_epochs=2, absent_classes="minus_ten", views_together=False,
     balanced_sampling=False, kmeans_seed=0,
 )  # fmt: skip
-ROWS, CLASSES = 20, 3
+CLASSES = 3
 
 
 def changed(**settings) -> ProPos.Settings:
@@ -39,23 +32,6 @@ def changed(**settings) -> ProPos.Settings:
 def objective(settings=OFFICIAL, parent=None) -> ProPos:
     torch.manual_seed(0)
     return ProPos(settings, Context(TinyBackbone, classes=CLASSES, rows=ROWS), parent).double()
-
-
-def a_batch(seed: int = 0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64, generator=generator) for _ in range(2))
-    return Batch(views, torch.randperm(ROWS, generator=generator)[:8], generator)
-
-
-class TheseImages:
-    """A split whose images are given."""
-
-    def __init__(self, images):
-        self.images = images
-
-    @torch.no_grad()
-    def encode(self, encoder):
-        return copy.deepcopy(encoder).eval()(self.images).float()
 
 
 def images(seed=1) -> TheseImages:
@@ -202,11 +178,7 @@ def test_the_pseudo_labels_are_part_of_the_checkpoint():
 
 def test_a_step_never_asks_for_a_value():
     own = objective()
-    # fake tensors have shapes but no values: reading one, or a shape that depends on one, raises
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64) for _ in range(2))
-        own.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"].backward()
-        own.after_step(0.5)
+    step_without_values(own, 8, 2, 5, 5)
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("noise", -1.0), ("absent_classes", "kept")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -20,6 +21,63 @@ from longtail.errors import LongtailError
 from longtail.files import read_table
 
 CHUNK = 4096  # rows copied at a time
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of a split as ``python -m longtail split`` wrote them.
+
+    Attributes:
+        path: the table.
+        parts: text (N,), the part that each is of.
+        source_rows: int64 (N,), its row in that part.
+        labels: int64 (N,).
+    """
+
+    path: str | PathLike[str]
+    parts: np.ndarray
+    source_rows: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def read(cls, path: str | PathLike[str], stores: Mapping[str, str | PathLike[str]]) -> SplitRows:
+        """Read a table whose parts have ``stores``.
+
+        Raises:
+            LongtailError: if it has no rows, or a part has no store.
+        """
+        table = read_table(path, ["part", "source_row", "label"])
+        if not len(table):
+            raise LongtailError(f"{path} has no rows. Delete it and run the workflow again to rebuild it.")
+        parts = np.asarray(table.column("part").to_pylist())
+        rows = cls(
+            path, parts, table.column("source_row").to_numpy(), table.column("label").to_numpy().astype(np.int64)
+        )
+        for part in rows.names:
+            if part not in stores:
+                raise LongtailError(f"{path} has rows of part {part!r}, but no store was given for it.")
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> list[str]:
+        """The parts that there are rows of, by name."""
+        return sorted(set(self.parts.tolist()))
+
+    def require(self, part: str, store: str | PathLike[str], there: int, holds: str) -> None:
+        """Check that the ``there`` images or texts (``holds``) in the store of ``part`` are enough.
+
+        Raises:
+            LongtailError: if not.
+        """
+        last = int(self.source_rows[self.parts == part].max())
+        if last >= there:
+            raise LongtailError(
+                f"{self.path} wants row {last} of part {part!r}, but {store} has {there} "
+                f"{holds}. One of them is out of date: delete both and run the workflow again."
+            )
 
 
 class ResidentSplit:
@@ -42,38 +100,27 @@ class ResidentSplit:
     def __init__(
         self, split_path: str | PathLike[str], stores: Mapping[str, str | PathLike[str]], device: torch.device | str
     ) -> None:
-        table = read_table(split_path, ["part", "source_row", "label"])
-        if not len(table):
-            raise LongtailError(f"{split_path} has no rows. Delete it and run the workflow again to rebuild it.")
-        parts = np.asarray(table.column("part").to_pylist())
-        source_rows = table.column("source_row").to_numpy()
-        opened = {}
-        for part in sorted(set(parts.tolist())):
-            if part not in stores:
-                raise LongtailError(f"{split_path} has rows of part {part!r}, but no store was given for it.")
-            opened[part] = open_store(stores[part])
-            last = int(source_rows[parts == part].max())
-            if last >= len(opened[part]):
-                raise LongtailError(
-                    f"{split_path} wants row {last} of part {part!r}, but {stores[part]} has {len(opened[part])} "
-                    f"images. One of them is out of date: delete both and run the workflow again."
-                )
+        rows = SplitRows.read(split_path, stores)
+        opened = {part: open_store(stores[part]) for part in rows.names}
+        for part, images in opened.items():
+            rows.require(part, stores[part], len(images), "images")
         shapes = {images.shape[1:] for images in opened.values()}
         if len(shapes) > 1:
             raise LongtailError(f"The parts of {split_path} have images of different shapes: {sorted(shapes)}.")
-        shape = (len(table), *shapes.pop())
+        shape = (len(rows), *shapes.pop())
         try:
             pixels = torch.empty(shape, dtype=torch.uint8, device=device)
         except RuntimeError as error:  # torch.OutOfMemoryError on CUDA, plain on the CPU
             size = np.prod(shape, dtype=np.int64) / 1e9
             raise LongtailError(f"{split_path} needs {size:.1f} GB on {device}: {error}") from error
         for part, images in opened.items():
-            positions = np.flatnonzero(parts == part)
-            positions = positions[np.argsort(source_rows[positions])]  # the file is read front to back
+            positions = np.flatnonzero(rows.parts == part)
+            positions = positions[np.argsort(rows.source_rows[positions])]  # the file is read front to back
             for chunk in np.array_split(positions, -(-len(positions) // CHUNK)):
-                pixels[torch.from_numpy(chunk).to(device)] = torch.from_numpy(images[source_rows[chunk]]).to(device)
+                read = torch.from_numpy(images[rows.source_rows[chunk]])
+                pixels[torch.from_numpy(chunk).to(device)] = read.to(device)
         self.images: Tensor = pixels.permute(0, 3, 1, 2)
-        self.labels: Tensor = torch.from_numpy(table.column("label").to_numpy().astype(np.int64)).to(device)
+        self.labels: Tensor = torch.from_numpy(rows.labels).to(device)
         self.device = pixels.device
 
     def __len__(self) -> int:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longtail.data.resident import SplitRows
 from longtail.data.spec import check_keys
 from longtail.errors import LongtailError
-from longtail.files import read_table
 
 ARRAYS = ("words", "pieces", "synonyms", "lexical", "prefix", "suffix", "padding", "length")
 
@@ -41,40 +41,27 @@ class ResidentTexts:
     def __init__(
         self, split_path: str | PathLike[str], stores: Mapping[str, str | PathLike[str]], device: torch.device | str
     ) -> None:
-        table = read_table(split_path, ["part", "source_row", "label"])
-        if not len(table):
-            raise LongtailError(f"{split_path} has no rows. Delete it and run the workflow again to rebuild it.")
-        parts = np.asarray(table.column("part").to_pylist())
-        source_rows = table.column("source_row").to_numpy()
-        names = sorted(set(parts.tolist()))
-        for part in names:
-            if part not in stores:
-                raise LongtailError(f"{split_path} has rows of part {part!r}, but no store was given for it.")
-        opened = {part: open_tokens(stores[part]) for part in names}
+        rows = SplitRows.read(split_path, stores)
+        opened = {part: open_tokens(stores[part]) for part in rows.names}
         width = max(arrays["words"].shape[1] for arrays in opened.values())
-        words = np.full((len(table), width), -1, dtype=np.int32)
+        words = np.full((len(rows), width), -1, dtype=np.int32)
         before = 0  # words in the vocabularies of the parts before this one
         for part, arrays in opened.items():
-            here = parts == part
-            last = int(source_rows[here].max())
-            if last >= len(arrays["words"]):
-                raise LongtailError(
-                    f"{split_path} wants row {last} of part {part!r}, but {stores[part]} has {len(arrays['words'])} "
-                    f"texts. One of them is out of date: delete both and run the workflow again."
-                )
-            words[here, : arrays["words"].shape[1]] = _moved(arrays["words"][source_rows[here]], before)
+            rows.require(part, stores[part], len(arrays["words"]), "texts")
+            here = rows.parts == part
+            words[here, : arrays["words"].shape[1]] = _moved(arrays["words"][rows.source_rows[here]], before)
             before += len(arrays["pieces"])
 
         def on_device(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         self.words = on_device(words)
-        self.labels = on_device(table.column("label").to_numpy().astype(np.int64))
+        self.labels = on_device(rows.labels)
         self.device = self.words.device
         self._pieces = on_device(_stacked([arrays["pieces"] for arrays in opened.values()]))
         self._synonyms = on_device(_stacked([arrays["synonyms"] for arrays in opened.values()], move=True))
         self._lexical = on_device(np.concatenate([arrays["lexical"] for arrays in opened.values()]))
-        first = opened[names[0]]
+        first = next(iter(opened.values()))
         self._prefix, self._suffix = on_device(first["prefix"]).long(), on_device(first["suffix"]).long()
         self._padding, self._length = int(first["padding"]), int(first["length"])
 

@@ -13,10 +13,10 @@ import os
 import pickle
 import struct
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,18 @@ class Sample(NamedTuple):
     name: str
     content: np.ndarray | bytes | Path
     label: int
+
+
+class Labelled(Protocol):
+    """A row of a source: what messages call it, and its class."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def label(self) -> int: ...  # noqa: D102
+
+
+Row = TypeVar("Row", bound=Labelled)
 
 
 @dataclass(frozen=True)
@@ -91,14 +103,7 @@ class ImageSet:
             raise LongtailError(f"images is {spec['images']!r}; it must be the name of the set.")
         if not isinstance(spec["parts"], dict) or not spec["parts"] or not all(map(is_count, spec["parts"].values())):
             raise LongtailError(f"parts of {spec['images']} must give a number of images per part: {spec['parts']!r}.")
-        if not isinstance(spec["source"], dict):
-            raise LongtailError(f"source of {spec['images']} must be a mapping with a kind: {spec['source']!r}.")
-        for key, value in spec["source"].items():
-            if not _fits(key, value):
-                raise LongtailError(
-                    f"{key!r} in the source of {spec['images']} is {value!r}; {', '.join(BY_PART)} give paths by part, "
-                    f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, and every other option is text."
-                )
+        require_source(spec["images"], spec["source"])
         return cls(**spec)
 
     @property
@@ -203,25 +208,26 @@ class TorchvisionSource:
 
 
 @dataclass(frozen=True)
-class ParquetSource:
-    """Images in Parquet files: a column of struct<bytes, path> with encoded images, and one of integer labels.
+class ParquetFiles:
+    """Rows of Parquet files; subclasses say what is in them.
 
     Attributes:
         files: file or files of each part, in order; relative to ``root``.
         root: folder of the files.
-        image: name of the image column.
         label: name of the label column.
         obtain: where to get the files, for the message when they are missing.
     """
 
     files: Mapping[str, str | Sequence[str]]
     root: str = "data"
-    image: str = "image"
     label: str = "label"
     obtain: str = ""
 
-    def samples(self, part: str) -> Iterator[Sample]:
-        """Yield the images in row order, file after file."""
+    holds: ClassVar[str]
+    """What the rows are, as messages call them."""
+
+    def samples(self, part: str) -> Iterator[Any]:
+        """Yield the rows in their order, file after file."""
         if part not in self.files:
             raise unknown("part in the files of this source", part, self.files)
         files = self.files[part]
@@ -236,15 +242,35 @@ class ParquetSource:
                     f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
                 ) from error
 
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
-        schema = file.schema_arrow
-        for role, name in (("image", self.image), ("label", self.label)):
-            if schema.names.count(name) != 1:
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Any]:
+        raise NotImplementedError
+
+    def _require_columns(self, path: Path, file: pq.ParquetFile, **columns: str) -> None:
+        """Check that a file has each column exactly once; ``columns`` are their names by role."""
+        present = file.schema_arrow.names
+        for role, name in columns.items():
+            if present.count(name) != 1:
                 raise LongtailError(
-                    f"{path} has {schema.names.count(name) or 'no'} {role} column {name!r}; it has "
-                    f"{', '.join(schema.names)}. "
-                    f"Name the right one as {role!r} in the source of these images."
+                    f"{path} has {present.count(name) or 'no'} {role} column {name!r}; it has {', '.join(present)}. "
+                    f"Name the right one as {role!r} in the source of these {self.holds}."
                 )
+
+
+@dataclass(frozen=True)
+class ParquetSource(ParquetFiles):
+    """Images in Parquet files: a column of struct<bytes, path> with encoded images, and one of integer labels.
+
+    Attributes:
+        image: name of the image column.
+    """
+
+    image: str = "image"
+
+    holds = "images"
+
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
+        self._require_columns(path, file, image=self.image, label=self.label)
+        schema = file.schema_arrow
         image_type = schema.field(self.image).type
         if not pa.types.is_struct(image_type) or not _is_binary(image_type):
             raise LongtailError(
@@ -383,10 +409,26 @@ def _is_source(found: object) -> bool:
     return isinstance(found, type) and is_dataclass(found) and hasattr(found, "samples")
 
 
+def require_source(name: str, source: Any) -> None:
+    """Check that the source of the set ``name`` is a mapping whose options are of the right types.
+
+    Raises:
+        LongtailError: if it is not.
+    """
+    if not isinstance(source, dict):
+        raise LongtailError(f"source of {name} must be a mapping with a kind: {source!r}.")
+    for key, value in source.items():
+        if not _fits(key, value):
+            raise LongtailError(
+                f"{key!r} in the source of {name} is {value!r}; {', '.join(BY_PART)} give paths by part, "
+                f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, and every other option is text."
+            )
+
+
 def _fits(key: str, value: Any) -> bool:
     """Whether an option of a source is of the right type; null stands for its default."""
     if value is None:
-        return key not in ("root", "image", "label", "obtain", "dataset")
+        return key not in ("root", "image", "text", "label", "obtain", "dataset")
     if key in ("resize", "crop"):
         return is_count(value, LARGEST_SIDE)
     if key not in BY_PART:
@@ -421,15 +463,33 @@ def samples(image_set: ImageSet, part: str) -> Iterator[Sample]:
     Raises:
         LongtailError: if the part does not exist, a file is missing or broken, or a label is not in 0..classes-1.
     """
-    if part not in image_set.parts:
-        raise unknown(f"part of {image_set.images}", part, image_set.parts)
-    for sample in open_source(image_set).samples(part):
-        if not 0 <= sample.label < image_set.classes:
+    require_part(image_set.images, part, image_set.parts)
+    yield from with_labels_checked(open_source(image_set).samples(part), image_set.images, image_set.classes)
+
+
+def require_part(name: str, part: str, parts: Mapping[str, int]) -> None:
+    """Check that the set ``name`` has the part."""
+    if part not in parts:
+        raise unknown(f"part of {name}", part, parts)
+
+
+def with_labels_checked(samples: Iterable[Row], name: str, classes: int) -> Iterator[Row]:
+    """The samples of the set ``name``, up to the first whose label is not in 0..classes-1."""
+    for sample in samples:
+        if not 0 <= sample.label < classes:
             raise LongtailError(
-                f"{sample.name} has label {sample.label}; {image_set.images} has {image_set.classes} classes, "
-                f"0..{image_set.classes - 1}. Check the label column and the classes in the catalogue."
+                f"{sample.name} has label {sample.label}; {name} has {classes} classes, "
+                f"0..{classes - 1}. Check the label column and the classes in the catalogue."
             )
         yield sample
+
+
+def wrong_number(name: str, holds: str, part: str, found: str, expected: int) -> LongtailError:
+    """The error for a source with other than the catalogue's number of images or texts in a part."""
+    return LongtailError(
+        f"The source of {name} has {found} {holds} in part {part!r}, the catalogue says "
+        f"{expected:,}. Get the missing files, or correct 'parts' in the catalogue."
+    )
 
 
 def decode(sample: Sample, image_set: ImageSet) -> np.ndarray:

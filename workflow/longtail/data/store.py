@@ -15,7 +15,7 @@ from os import PathLike
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.sources import ImageSet, Sample, decode, samples
+from longtail.data.sources import ImageSet, Sample, decode, samples, wrong_number
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 
@@ -60,10 +60,7 @@ def write_store(
                 _progress(image_set.images, part, len(labels), expected)
         if len(labels) != expected:
             found = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
-            raise LongtailError(
-                f"The source of {image_set.images} has {found} images in part {part!r}, the catalogue says "
-                f"{expected:,}. Get the missing files, or correct 'parts' in the catalogue."
-            )
+            raise wrong_number(image_set.images, "images", part, found, expected)
         facts = {"images": image_set.images, "part": part, "source": dict(image_set.source)}
         write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
 

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longtail.data.encoder import load_tokenizer
-from longtail.data.sources import require_file
+from longtail.data.sources import ParquetFiles, require_part, require_source, with_labels_checked, wrong_number
 from longtail.data.spec import check_keys, is_count
 from longtail.data.wordnet import Synonyms
 from longtail.errors import LongtailError, unknown
@@ -78,10 +78,9 @@ class TextSet:
             )
         if not isinstance(spec["parts"], dict) or not all(map(is_count, spec["parts"].values())):
             raise LongtailError(f"parts of {spec['texts']} must give a number of texts per part: {spec['parts']!r}.")
-        source = spec["source"]
-        if not isinstance(source, dict) or source.get("kind") != "parquet":
-            kind = source.get("kind") if isinstance(source, dict) else source
-            raise unknown(f"kind of source (texts of {spec['texts']})", str(kind), ["parquet"])
+        require_source(spec["texts"], spec["source"])
+        if spec["source"].get("kind") != "parquet":
+            raise unknown(f"kind of source (texts of {spec['texts']})", str(spec["source"].get("kind")), ["parquet"])
         return cls(**spec)
 
     def samples(self, part: str) -> Iterator[Text]:
@@ -91,73 +90,39 @@ class TextSet:
             LongtailError: if the part does not exist, its number of texts is not the catalogue's, a file is missing or
                 broken, or a label is not in 0..classes-1.
         """
-        if part not in self.parts:
-            raise unknown(f"part of {self.texts}", part, self.parts)
+        require_part(self.texts, part, self.parts)
         options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
         check_keys(f"the source of {self.texts}", options, [f.name for f in fields(ParquetTexts)], required=["files"])
         count = 0
-        for count, sample in enumerate(ParquetTexts(**options).samples(part), start=1):  # noqa: B007
-            if not 0 <= sample.label < self.classes:
-                raise LongtailError(
-                    f"{sample.name} has label {sample.label}; {self.texts} has {self.classes} classes, "
-                    f"0..{self.classes - 1}. Check the label column and the classes in the catalogue."
-                )
+        found = with_labels_checked(ParquetTexts(**options).samples(part), self.texts, self.classes)
+        for count, sample in enumerate(found, start=1):  # noqa: B007
             yield sample
         if count != self.parts[part]:
-            raise LongtailError(
-                f"The source of {self.texts} has {count:,} texts in part {part!r}, the catalogue says "
-                f"{self.parts[part]:,}. Get the missing files, or correct 'parts' in the catalogue."
-            )
+            raise wrong_number(self.texts, "texts", part, f"{count:,}", self.parts[part])
 
 
 @dataclass(frozen=True)
-class ParquetTexts:
+class ParquetTexts(ParquetFiles):
     """Texts in Parquet files: a column of strings, and one of integer labels.
 
     Attributes:
-        files: file or files of each part, in order; relative to ``root``.
-        root: folder of the files.
         text: name of the text column.
-        label: name of the label column.
-        obtain: where to get the files, for the message when they are missing.
     """
 
-    files: Mapping[str, str | Sequence[str]]
-    root: str = "data"
     text: str = "text"
-    label: str = "label"
-    obtain: str = ""
 
-    def samples(self, part: str) -> Iterator[Text]:
-        """Yield the texts in row order, file after file."""
-        if part not in self.files:
-            raise unknown("part in the files of this source", part, self.files)
-        files = self.files[part]
-        for name in [files] if isinstance(files, str) else files:
-            path = Path(self.root) / name
-            require_file(path, self.obtain)
-            try:
-                table = pq.read_table(path, columns=None)
-            except (OSError, pa.ArrowException) as error:
-                raise LongtailError(
-                    f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
-                ) from error
-            yield from self._rows(path, table)
+    holds = "texts"
 
-    def _rows(self, path: Path, table: pa.Table) -> Iterator[Text]:
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Text]:
+        self._require_columns(path, file, text=self.text, label=self.label)
+        table = file.read(columns=[self.text, self.label])
         wanted = (
             ("text", self.text, (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
-            ("label", self.label, (pa.types.is_integer,)),
+            ("integers", self.label, (pa.types.is_integer,)),
         )
-        for role, name, kinds in wanted:
-            if table.column_names.count(name) != 1:
-                raise LongtailError(
-                    f"{path} has {table.column_names.count(name) or 'no'} {role} column {name!r}; it has "
-                    f"{', '.join(table.column_names)}. Name the right one as {role!r} in the source of these texts."
-                )
+        for meant, name, kinds in wanted:
             column = table.column(name)
             if column.null_count or not any(kind(column.type) for kind in kinds):
-                meant = "text" if role == "text" else "integers"
                 raise LongtailError(
                     f"Column {name!r} of {path} is {column.type} with {column.null_count} nulls; it must be {meant}, "
                     f"and there in every row."

@@ -16,8 +16,8 @@ from torch.nn import functional
 from longtail.errors import LongtailError, unknown
 from longtail.methods.base import Batch, Context, Images, Objective
 from longtail.methods.contrastive import full_precision, require, unit
-from longtail.methods.miniclustering import HeadedEncoder
 from longtail.models.chain import Chain
+from longtail.models.headed import HeadedEncoder
 from longtail.models.mlp import projector
 
 

@@ -179,10 +179,37 @@ def sensitivity(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataF
     Options: ``axis`` names the setting, ``metrics`` lists what is drawn.
     """
     metrics = plan.options["metrics"]
+    figure, panels, drawn = _over_labels(plan, lines, metrics, 4.4, 3.0)
+    for axis, part in panels:
+        for index, metric in enumerate(metrics):
+            points = part[part["metric"] == metric]
+            axis.errorbar(
+                points["at"],
+                points["value"],
+                yerr=_errors(points),
+                label=metric,
+                color=style.SERIES[index % len(style.SERIES)],
+                marker=style.MARKERS[index % len(style.MARKERS)],
+            )
+        axis.set_ylabel("percent")
+    _legend(figure, figure.axes)
+    return figure, drawn
+
+
+def _over_labels(
+    plan: FigurePlan, lines: pd.DataFrame, metrics: Sequence[str], width: float, height: float
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]], pd.DataFrame]:
+    """A panel per group, whose horizontal axis has the labels of the group's cells.
+
+    Returns:
+        The figure; the panels in which there is something, each with its values, of which ``at`` is the place of the
+        label; and all values.
+    """
     whole = lines[lines["metric"].isin(metrics) & lines["class"].isna() & lines["cluster"].isna()]
     drawn = over_seeds(whole, ["panel", "series", "metric"])
     groups = list(dict.fromkeys(cell.group for cell in plan.cells))
-    figure, axes = _panels(len(groups), 4.4, 3.0)
+    figure, axes = _panels(len(groups), width, height)
+    panels = []
     for axis, group in zip(axes, groups, strict=True):
         part = drawn[drawn["panel"] == group]
         axis.set_title(group)
@@ -190,22 +217,11 @@ def sensitivity(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataF
             _nothing(axis)
             continue
         ticks = list(dict.fromkeys(cell.label for cell in plan.cells if cell.group == group))
-        for index, metric in enumerate(metrics):
-            points = part[part["metric"] == metric]
-            axis.errorbar(
-                [ticks.index(label) for label in points["series"]],
-                points["value"],
-                yerr=_errors(points),
-                label=metric,
-                color=style.SERIES[index % len(style.SERIES)],
-                marker=style.MARKERS[index % len(style.MARKERS)],
-            )
+        panels.append((axis, part.assign(at=[ticks.index(label) for label in part["series"]])))
         axis.set_xticks(range(len(ticks)), ticks)
         axis.set_xlim(-0.3, len(ticks) - 0.7)
         axis.set_xlabel(plan.options["axis"])
-        axis.set_ylabel("percent")
-    _legend(figure, axes)
-    return figure, drawn
+    return figure, panels, drawn
 
 
 def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -381,45 +397,26 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
     """
     curves = plan.options["curves"]
     metrics = [curve[which] for curve in curves for which in ("metric", "stated")]
-    whole = lines[lines["metric"].isin(metrics) & lines["class"].isna() & lines["cluster"].isna()]
-    drawn = over_seeds(whole, ["panel", "series", "metric"])
-    groups = list(dict.fromkeys(cell.group for cell in plan.cells))
-    figure, axes = _panels(len(groups), 3.4, 3.1)
-    for axis, group in zip(axes, groups, strict=True):
-        part = drawn[drawn["panel"] == group]
-        axis.set_title(group)
-        if part.empty:
-            _nothing(axis)
-            continue
-        ticks = list(dict.fromkeys(cell.label for cell in plan.cells if cell.group == group))
+    figure, panels, drawn = _over_labels(plan, lines, metrics, 3.4, 3.1)
+    for axis, part in panels:
         axis.axhline(0, color="#333333", linewidth=0.8)
         for index, curve in enumerate(curves):
             measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
             colour = style.SERIES[index % len(style.SERIES)]
             axis.errorbar(
-                [ticks.index(label) for label in measured["series"]],
+                measured["at"],
                 measured["value"],
                 yerr=_errors(measured),
                 label=f"{curve['title']}, measured",
                 color=colour,
                 marker=style.MARKERS[index % len(style.MARKERS)],
             )
-            axis.plot(
-                [ticks.index(label) for label in stated["series"]],
-                stated["value"],
-                label=f"{curve['title']}, stated",
-                color=colour,
-                linestyle="--",
-            )
-        axis.set_xticks(range(len(ticks)), ticks)
-        axis.set_xlim(-0.3, len(ticks) - 0.7)
-        axis.set_xlabel(plan.options["axis"])
+            axis.plot(stated["at"], stated["value"], label=f"{curve['title']}, stated", color=colour, linestyle="--")
         axis.set_ylabel(plan.options["value"])
-    shown = [axis.get_ylim() for axis in axes if axis.lines]
-    for axis in axes:
-        if axis.lines:
-            axis.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
-    _legend(figure, axes)
+    shown = [axis.get_ylim() for axis, _ in panels]
+    for axis, _ in panels:
+        axis.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
+    _legend(figure, figure.axes)
     return figure, drawn
 
 

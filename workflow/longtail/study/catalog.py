@@ -63,7 +63,7 @@ class Method:
 
     Attributes:
         recipe: steps as in the catalogue; empty for a control.
-        control: ``pixels``, ``labels``, ``noise`` or ``pretrained`` for a control, else None.
+        control: ``pixels``, ``labels``, ``noise``, ``similarities`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
         clusterer: how the papers cluster this method's embedding.
         source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
