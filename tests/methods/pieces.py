@@ -9,6 +9,30 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.methods.base import Batch, Objective
+from longtail.methods.miniclustering import MiniClustering
+
+MINI_CLUSTERS = 5
+MINICLUSTERING = MiniClustering.Settings(
+    features="backbone",
+    direction="mini",
+    mini_clusters=MINI_CLUSTERS,
+    assignment_threshold=0.3,
+    confidence_threshold=0.1,
+    target_weight=1.0,
+    alpha=0.5,
+    beta=0.5,
+    target_loss="reweighted",
+    cb_gamma=0.99,
+    confidence_view=2,
+    count_view=1,
+    reweighting="weighted_mean",
+    mini_balance="class_balanced",
+    similarity="cosine",
+    empty_mask="skip",
+    head_scale=1.0,
+    kmeans_seed=0,
+)
+"""The official code's choices, at a size where loops are quick."""
 
 ROWS = 20
 """Images of the split."""

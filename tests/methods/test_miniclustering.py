@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -27,29 +28,13 @@ from longtail.methods.miniclustering import (
 )
 from longtail.methods.moco import MoCo
 from longtail.methods.simclr import SimCLR
-from tests.methods.pieces import TinyBackbone, step_without_values
+from tests.methods.pieces import MINI_CLUSTERS as M
+from tests.methods.pieces import MINICLUSTERING, TinyBackbone, step_without_values
 
-K, M, B = 3, 5, 9
+K, B = 3, 9
 SEEDS = st.integers(0, 10**6)
-OFFICIAL = MiniClustering.Settings(
-    features="target_projection",
-    direction="mini",
-    mini_clusters=M,
-    assignment_threshold=0.3,
-    confidence_threshold=0.5,
-    target_weight=1.0,
-    alpha=0.2,
-    beta=0.7,
-    target_loss="reweighted",
-    cb_gamma=0.99,
-    confidence_view=2,
-    count_view=1,
-    reweighting="weighted_mean",
-    mini_balance="class_balanced",
-    similarity="cosine",
-    empty_mask="skip",
-    head_scale=100.0,
-    kmeans_seed=0,
+OFFICIAL = dataclasses.replace(
+    MINICLUSTERING, features="target_projection", confidence_threshold=0.5, alpha=0.2, beta=0.7, head_scale=100.0
 )
 
 

@@ -15,28 +15,11 @@ from longtail.methods.conmix import ConMix
 from longtail.methods.contrastive import nt_xent
 from longtail.methods.miniclustering import MiniClustering
 from longtail.methods.text import Pretrained, TextMiniClustering
+from tests.methods.pieces import MINI_CLUSTERS as M
+from tests.methods.pieces import MINICLUSTERING
 
-K, M, ROWS, WORDS, LENGTH = 3, 5, 12, 20, 6
-SETTINGS = MiniClustering.Settings(
-    features="backbone",
-    direction="mini",
-    mini_clusters=M,
-    assignment_threshold=0.3,
-    confidence_threshold=0.1,
-    target_weight=1.0,
-    alpha=0.5,
-    beta=0.5,
-    target_loss="reweighted",
-    cb_gamma=0.99,
-    confidence_view=2,
-    count_view=1,
-    reweighting="weighted_mean",
-    mini_balance="class_balanced",
-    similarity="cosine",
-    empty_mask="skip",
-    head_scale=1.0,
-    kmeans_seed=0,
-)
+K, ROWS, WORDS, LENGTH = 3, 12, 20, 6
+SETTINGS = MINICLUSTERING
 
 
 class Encoder(nn.Module):

@@ -6,38 +6,17 @@ import pytest
 import torch
 
 from longtail.training.build import build
+from tests.training import spread_steps
 
-CONTRASTIVE = {"noise": None, "temperature": 0.2, "projection_width": 8}
+CONTRASTIVE = {"noise": None, **spread_steps.CONTRASTIVE}
 MINICLUSTERING = {
     "noise": None,
-    "features": "target_projection",
+    **spread_steps.MINICLUSTERING,
     "direction": "mini",
     "mini_clusters": 6,
-    "assignment_threshold": 0.1,
-    "confidence_threshold": 0.2,
-    "target_weight": 1.0,
-    "alpha": 1.0,
-    "beta": 1.0,
-    "target_loss": "reweighted",
-    "cb_gamma": 0.99,
-    "confidence_view": 2,
     "count_view": 2,
-    "reweighting": "weighted_mean",
-    "mini_balance": "class_balanced",
-    "similarity": "cosine",
-    "empty_mask": "skip",
-    "head_scale": 10.0,
-    "kmeans_seed": 0,
 }
-BYOL = {
-    "noise": None,
-    "hidden_width": 16,
-    "projection_width": 8,
-    "target_momentum": 0.9,
-    "target_schedule": "cosine",
-    "target_update": "before_forward",
-    "predictor_learning_rate_scale": 10.0,
-}
+BYOL = {"noise": None, **spread_steps.BYOL, "target_update": "before_forward"}
 MOCO = {
     **CONTRASTIVE,
     "queue_size": 32,
