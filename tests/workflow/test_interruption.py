@@ -170,12 +170,8 @@ def test_a_training_that_is_terminated_says_where_it_goes_on(longer, straight):
     assert not workflow.leftovers()
 
 
-def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path):
-    workflow = straight.copy(tmp_path)
-    phase = folder(workflow, "conmix")
-    command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
-    shutil.rmtree(phase)
-    (workflow.folder / CELL).unlink()
+def kill_in_mid_training(workflow, command):
+    """Run a training that saves after every update, and kill it after epoch 12."""
     process = subprocess.Popen(
         [*command, "--checkpoint-seconds", "0"],
         cwd=workflow.folder,
@@ -188,6 +184,15 @@ def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+
+
+def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path):
+    workflow = straight.copy(tmp_path)
+    phase = folder(workflow, "conmix")
+    command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
+    shutil.rmtree(phase)
+    (workflow.folder / CELL).unlink()
+    kill_in_mid_training(workflow, command)
     assert not phase.exists()
 
     # What writers leave behind that are killed in the middle of a file
@@ -261,17 +266,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
     phase = folder(workflow, "conmix")
     command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
     shutil.rmtree(phase)
-    process = subprocess.Popen(
-        [*command, "--checkpoint-seconds", "0"],
-        cwd=workflow.folder,
-        env=workflow.job_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_until(lambda: any(int(epoch) >= 12 for epoch in re.findall(r"epoch(\d+)", str(states(workflow)))), process)
-    process.kill()
-    process.communicate()
+    kill_in_mid_training(workflow, command)
     before, newest = [path for path in workflow.files("state/**/*.pt") if not path.name.startswith(".")][-2:]
     newest.write_bytes(newest.read_bytes()[:1000])
     (epoch, step) = re.findall(r"-epoch(\d+)-step(\d+)", before.name)[0]
