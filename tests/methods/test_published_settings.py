@@ -72,8 +72,8 @@ CONR = {
 LFSS = {
     **BYOL, "projection_width": 256, "noise": 1e-3, "temperature": 0.5, "stability_weight": 0.1,
     "prototype_start_epochs": 200, "unstable_share": 0.1, "stability_between": "equals",
-    "pseudo_label_statistics": "batch", "kmeans_seed": 0, "schedule": "lfss_cosine", "final_learning_rate": 0.025,
-    "drop_last": False,
+    "pseudo_label_statistics": "batch", "pseudo_label_batch": 256, "kmeans_seed": 0,
+    "schedule": "lfss_cosine", "final_learning_rate": 0.025, "drop_last": False,
 }  # fmt: skip
 # idstcv/SeCu
 BLURRED = {
