@@ -48,9 +48,12 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.where(lengths > 0, lengths, 1)
 
 
-def one_start(points: np.ndarray, clusters: int, seed: int) -> tuple[float, np.ndarray, np.ndarray]:
+def one_start(
+    points: np.ndarray, clusters: int, seed: int, lengths_count: bool = False
+) -> tuple[float, np.ndarray, np.ndarray]:
     """One start written from the description, in float64 loops; the draws are those of the fast versions."""
     x = unit(points)
+    averaged = points if lengths_count else x
     first, uniforms = draws(seed, len(x), clusters)
     centres = [x[first]]
     for uniform_candidates in uniforms:
@@ -71,7 +74,7 @@ def one_start(points: np.ndarray, clusters: int, seed: int) -> tuple[float, np.n
         lengths = np.linalg.norm(a) * np.linalg.norm(b)
         return float(a @ b / lengths) if lengths else 0.0
 
-    best, previous = (math.inf, None, None), None
+    best, previous, arrived = (math.inf, None, None), None, False
     for _ in range(300):
         distances = np.array([[1 - cosine(row, centre) for centre in centres] for row in x])
         labels = distances.argmin(axis=1)
@@ -79,11 +82,16 @@ def one_start(points: np.ndarray, clusters: int, seed: int) -> tuple[float, np.n
         if inertia < best[0]:
             best = (inertia, labels, centres)
         moved = np.array(
-            [x[labels == k].mean(axis=0) if (labels == k).any() else np.zeros(x.shape[1]) for k in range(clusters)]
+            [
+                averaged[labels == k].mean(axis=0) if (labels == k).any() else np.zeros(x.shape[1])
+                for k in range(clusters)
+            ]
         )
         shift = sum(1 - cosine(old, new) for old, new in zip(centres, moved, strict=True))
-        if (previous is not None and (labels == previous).all()) or shift <= 1e-4 * x.var(axis=0).mean():
+        settled = (previous is not None and (labels == previous).all()) or shift <= 1e-4 * averaged.var(axis=0).mean()
+        if arrived or (settled and not lengths_count):
             break
+        arrived = settled  # the official code of LFSS looks at the centres that the last step leads to
         centres, previous = moved, labels
     return best
 
@@ -97,6 +105,29 @@ def test_equals_the_slow_version(trials: Trials, clusters: int, seed: int) -> No
     assert result.inertia == pytest.approx(inertia, rel=1e-5)
     np.testing.assert_array_equal(result.labels, labels)
     np.testing.assert_allclose(result.centres, centres, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=15)
+@given(clusters=st.integers(1, 6), seed=st.integers(0, 10_000), longest=st.sampled_from([1.0, 10.0, 100.0]))
+def test_lengths_that_count_move_the_centres_towards_long_rows(clusters: int, seed: int, longest: float) -> None:
+    points = blobs(rows=40, spread=0.6, seed=seed)
+    points *= np.random.default_rng(seed).uniform(1.0, longest, (len(points), 1)).astype(np.float32)
+    inertia, labels, centres = one_start(points.astype(np.float64), clusters, seed, lengths_count=True)
+    found = kmeans.spherical_kmeans(torch.from_numpy(points), clusters, seed=seed, inits=1, lengths_count=True)
+    assert found.inertia == pytest.approx(inertia, rel=1e-5)
+    np.testing.assert_array_equal(found.labels.numpy(), labels)
+    np.testing.assert_allclose(found.centres.numpy(), centres, rtol=1e-5, atol=1e-5 * longest)
+
+
+def test_lengths_that_count_change_what_is_found() -> None:
+    """A long row draws the centre of its cluster to itself, and its neighbours to another cluster."""
+    points = blobs(rows=200, spread=0.9)
+    points[::10] *= 50
+    one, other = (
+        kmeans.spherical_kmeans(torch.from_numpy(points), 5, seed=0, lengths_count=count).labels
+        for count in (False, True)
+    )
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("seed", [0, 9361, 2**32 - 1])

@@ -13,12 +13,14 @@ from longtail.methods.base import Context
 from longtail.methods.byol import regression_loss
 from longtail.methods.lfss import LFSS, BatchStatistics, instance_stability, prototype_stability, unstable
 from longtail.methods.propos import standard_normal
+from tests.clusterers.test_kmeans import one_start
 from tests.methods.pieces import ROWS, TheseImages, TinyBackbone, a_batch, step_without_values
 
 OFFICIAL = LFSS.Settings(
     hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant", target_update="after_step",
     predictor_learning_rate_scale=10.0, noise=0.5, temperature=0.5, stability_weight=0.1, prototype_start_epochs=2,
-    unstable_share=0.25, stability_between="equals", pseudo_label_statistics="batch", kmeans_seed=0,
+    unstable_share=0.25, stability_between="equals", pseudo_label_statistics="batch",
+    pseudo_label_batch=8, kmeans_seed=0,
 )  # fmt: skip
 CLASSES = 3
 
@@ -172,10 +174,32 @@ def test_the_official_code_compares_the_target_with_itself():
     assert all(order.sort().values.tolist() == list(range(ROWS)) for order in images.orders)
 
 
-def test_batch_statistics_survive_eval_mode():
+@PROTOCOLS
+def test_pseudo_labels_are_those_of_projections_as_long_as_they_are(settings):
+    """By a slow version: nearest by cosine, while centres are means of projections that nothing has normalised."""
+    lfss, images = objective(settings), TheseImages()
+    lengths = torch.linspace(1, 30, ROWS, dtype=torch.float64).roll(7)
+    images.images *= lengths[:, None, None, None]
+    target = copy.deepcopy(lfss.encoder("target_projection"))
+    now = images.encode(BatchStatistics(target, 8) if settings is OFFICIAL else target).double().numpy()
+    starts = [one_start(now, CLASSES, seed, lengths_count=True) for seed in range(10)]
+    expected = torch.from_numpy(min(starts, key=lambda start: start[0])[1])
+    lfss.start_epoch(2, images)
+    assert torch.equal(lfss.labels, expected.masked_fill(lfss.labels == -1, -1))
+    assert (lfss.labels >= 0).sum() >= ROWS - 5
+
+
+@given(rows=st.integers(1, 20), size=st.integers(1, 9), seed=st.integers(0, 10**6))
+def test_batch_statistics_are_those_of_batches_also_in_eval_mode(rows, size, seed):
     norm = nn.BatchNorm1d(2)
-    x = torch.randn(6, 2) + 3
-    torch.testing.assert_close(BatchStatistics(norm).eval()(x), nn.functional.batch_norm(x, None, None, training=True))
+    norm.running_mean.fill_(0.5)
+    x = torch.randn(rows, 2, generator=torch.Generator().manual_seed(seed)) + 3
+    reference, expected = copy.deepcopy(norm), []
+    for first in range(0, rows, size):
+        batch = x[first : first + size]
+        expected.append(reference.train(len(batch) > 1)(batch))  # one image alone has no statistics
+    torch.testing.assert_close(BatchStatistics(norm, size).eval()(x), torch.cat(expected))
+    torch.testing.assert_close(norm.running_mean, reference.running_mean)
 
 
 @PROTOCOLS
@@ -205,7 +229,10 @@ def test_a_step_never_asks_for_a_value():
     step_without_values(own, 8, 2, 5, 5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("noise", -1.0), ("stability_between", "views")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", 0.0), ("noise", -1.0), ("stability_between", "views"), ("pseudo_label_batch", 0)],
+)
 def test_impossible_settings_are_named(name, value):
     with pytest.raises(LongtailError, match=name):
         changed(**{name: value})

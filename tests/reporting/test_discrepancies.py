@@ -147,6 +147,30 @@ def test_what_comments_call_chosen_has_a_remark():
         assert {entry, *files.get(file, ())} & remarked, f"{file}: {entry} says `chosen` in a comment; remark it"
 
 
+def remarked(point):
+    """The methods that a remark of this name touches where STL-10 is shown."""
+    catalog = study().catalog
+    return {
+        method
+        for remark in catalog.remarks
+        if remark.point == point and "stl10" in remark.subjects["datasets"]
+        for method in remark.subjects["methods"]
+    }
+
+
+def test_what_official_codes_do_otherwise_on_stl10_is_remarked():
+    """As the codes load it and build their networks; the other codes have no STL-10, or do as is done here."""
+    assert remarked("STL-10's unlabelled images") == {"cc", "scan", "secu", "lfss"}
+    assert remarked("Stem on STL-10") == {"dmicc", "scan", "secu"}
+
+
+def test_every_list_of_transforms_of_photographs_is_remarked_as_unrounded():
+    catalog = study().catalog
+    (names,) = (r.subjects["augmentations"] for r in catalog.remarks if r.point == "Rounding between transforms")
+    rounded = {name for name, spec in catalog.augmentations.items() if "operations" in spec}
+    assert set(names) == set(catalog.augmentations) - rounded - {"unaugmented", "digits", "synonyms"}
+
+
 def test_remarks_on_tables_are_on_tables_that_exist():
     """Of a paper that is not in the catalogue anything may be said when it is loaded."""
     specs = study().catalog.papers

@@ -63,7 +63,7 @@ OBJECTIVES = {
     "moco": ("moco:MoCo", {**CONTRASTIVE, "queue_size": 32, "target_momentum": 0.9, "batchnorm_splits": 6}),
     "byol": ("byol:BYOL", BYOL),
     "conr": ("conr:CoNR", {**BYOL, **CONR}),
-    "idfd": ("instance:IDFD", {**INSTANCE, "feature_temperature": 2.0, "feature_reduction": "sum"}),
+    "idfd": ("instance:IDFD", {**INSTANCE, "feature_temperature": 2.0, "feature_reduction": "sums"}),
     "dmicc": (
         "instance:DMICC",
         {**INSTANCE, "feature_weight": 0.1, "instance_weight": 0.1, "regularization": 1.0, "joint_of": "softmax"},

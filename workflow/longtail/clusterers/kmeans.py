@@ -34,7 +34,8 @@ class KMeansResult:
 
     Attributes:
         labels: cluster of each row, (N,) int64; the nearest of ``centres`` by cosine, the first of equals.
-        centres: (K, D) float32, means of normalised rows, not normalised themselves; zero for a cluster without rows.
+        centres: (K, D) float32, means of normalised rows unless ``lengths_count``, not normalised themselves; zero for
+            a cluster without rows.
         inertia: sum over the rows of the cosine distance to their centre.
     """
 
@@ -43,7 +44,9 @@ class KMeansResult:
     inertia: float
 
 
-def spherical_kmeans(embeddings: Tensor, clusters: int, *, seed: int, inits: int = 10) -> KMeansResult:
+def spherical_kmeans(
+    embeddings: Tensor, clusters: int, *, seed: int, inits: int = 10, lengths_count: bool = False
+) -> KMeansResult:
     """Cluster ``embeddings`` by cosine: one trial, the best of ``inits`` starts.
 
     The result is the same for the same seed, device, number of threads and order of rows; another order of rows is
@@ -54,16 +57,17 @@ def spherical_kmeans(embeddings: Tensor, clusters: int, *, seed: int, inits: int
         clusters: number of clusters K.
         seed: start i draws from the seed ``seed + i``.
         inits: number of starts.
+        lengths_count: see :func:`spherical_kmeans_trials`.
 
     Raises:
         LongtailError: if N < K, or ``embeddings`` is not a finite matrix.
     """
-    return spherical_kmeans_trials(embeddings, clusters, [seed], inits)[0]
+    return spherical_kmeans_trials(embeddings, clusters, [seed], inits, lengths_count)[0]
 
 
 @torch.no_grad()
 def spherical_kmeans_trials(
-    embeddings: Tensor, clusters: int, seeds: Sequence[int], inits: int = 10
+    embeddings: Tensor, clusters: int, seeds: Sequence[int], inits: int = 10, lengths_count: bool = False
 ) -> list[KMeansResult]:
     """One :func:`spherical_kmeans` per seed, all starts at once.
 
@@ -74,6 +78,8 @@ def spherical_kmeans_trials(
         clusters: number of clusters K.
         seeds: one per trial.
         inits: number of starts per trial.
+        lengths_count: whether a centre is the mean of its rows as they are, so that long rows count more, and the
+            tolerance is of their variance; as LZX-001/LFSS clusters while it trains. Otherwise rows have length 1.
 
     Raises:
         LongtailError: if N < K, or ``embeddings`` is not a finite matrix.
@@ -84,11 +90,12 @@ def spherical_kmeans_trials(
     group = max(1, STARTS_WIDTH // clusters)
     with _exact_products(embeddings.device):
         x_ND = normalize(embeddings.float(), dim=1)
-        tolerance = TOLERANCE * x_ND.var(dim=0, correction=0).mean()
+        averaged_ND = embeddings.float() if lengths_count else x_ND
+        tolerance = TOLERANCE * averaged_ND.var(dim=0, correction=0).mean()
         centres, inertias = [], []
         for first in range(0, len(starts), group):
             c_KSD = _plus_plus(x_ND, clusters, starts[first : first + group])
-            c_KSD, inertia_S = _lloyd(x_ND, c_KSD, tolerance)
+            c_KSD, inertia_S = _lloyd(x_ND, averaged_ND, c_KSD, tolerance, last_counts=lengths_count)
             centres.append(c_KSD)
             inertias.append(inertia_S)
         best_T = torch.cat(inertias).view(len(seeds), inits).argmin(dim=1).tolist()
@@ -142,35 +149,43 @@ def _plus_plus(x_ND: Tensor, clusters: int, seeds: Sequence[int]) -> Tensor:
     return x_ND[chosen_KS]
 
 
-def _lloyd(x_ND: Tensor, c_KSD: Tensor, tolerance: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres of the lowest inertia that each start passes, (K, S, D), and that inertia, (S,) float64."""
+def _lloyd(
+    x_ND: Tensor, averaged_ND: Tensor, c_KSD: Tensor, tolerance: Tensor, last_counts: bool
+) -> tuple[Tensor, Tensor]:
+    """Centres of the lowest inertia that each start passes, (K, S, D), and that inertia, (S,) float64.
+
+    ``last_counts``: whether a start passes the centres that the step within the tolerance leads to. At length 1 that
+    step moves next to nothing; the tolerance of long rows is as large as their lengths squared.
+    """
     best_KSD = c_KSD.clone()
     best_S = torch.full((c_KSD.shape[1],), math.inf, dtype=torch.float64, device=x_ND.device)
     active_A = torch.arange(c_KSD.shape[1], device=x_ND.device)
+    arrived_A = torch.zeros(c_KSD.shape[1], dtype=torch.bool, device=x_ND.device)
     for _ in range(MAX_ITERATIONS):
         unit_KAD = normalize(c_KSD, dim=2)
-        moved_KAD, inertia_A = _step(x_ND, unit_KAD)
+        moved_KAD, inertia_A = _step(x_ND, averaged_ND, unit_KAD)
         better_A = inertia_A < best_S[active_A]
         best_S[active_A] = torch.where(better_A, inertia_A, best_S[active_A])
         best_KSD[:, active_A] = torch.where(better_A[:, None], c_KSD, best_KSD[:, active_A])
         # half the squared distance of unit vectors is their cosine distance, without its cancellation
         shift_A = (normalize(moved_KAD, dim=2) - unit_KAD).square().sum(dim=(0, 2)) / 2
-        moving_A = shift_A > tolerance
-        active_A = active_A[moving_A]
+        settled_A = shift_A <= tolerance
+        moving_A = ~(arrived_A if last_counts else settled_A)
+        active_A, arrived_A = active_A[moving_A], settled_A[moving_A]
         if not len(active_A):
             break
         c_KSD = moved_KAD[:, moving_A]
     return best_KSD, best_S
 
 
-def _step(x_ND: Tensor, unit_KSD: Tensor) -> tuple[Tensor, Tensor]:
+def _step(x_ND: Tensor, averaged_ND: Tensor, unit_KSD: Tensor) -> tuple[Tensor, Tensor]:
     """Assign all rows to the nearest of the unit centres: the means (K, S, D) and the inertia of it (S,) float64."""
     clusters, starts, dimensions = unit_KSD.shape
     unit_DC = unit_KSD.reshape(-1, dimensions).T
     sums_CD = torch.zeros(clusters * starts, dimensions, device=x_ND.device)
     counts_KS = torch.zeros(clusters, starts, device=x_ND.device)
     inertia_S = torch.zeros(starts, dtype=torch.float64, device=x_ND.device)
-    for x_RD in _chunks(x_ND, clusters * starts):
+    for x_RD, averaged_RD in zip(*(_chunks(rows, clusters * starts) for rows in (x_ND, averaged_ND)), strict=True):
         cosine_RKS = (x_RD @ unit_DC).view(len(x_RD), clusters, starts)
         highest_RS = cosine_RKS.amax(dim=1)
         # comparing in place is several times faster than an argmax; ties, which it would count twice, are rare
@@ -182,7 +197,7 @@ def _step(x_ND: Tensor, unit_KSD: Tensor) -> tuple[Tensor, Tensor]:
             held_KS = member_RKS.sum(dim=0)
         counts_KS += held_KS
         inertia_S += (1 - highest_RS).sum(dim=0, dtype=torch.float64)
-        sums_CD.addmm_(member_RKS.view(len(x_RD), -1).T, x_RD)
+        sums_CD.addmm_(member_RKS.view(len(x_RD), -1).T, averaged_RD)
     return sums_CD.view(clusters, starts, dimensions) / counts_KS.clamp(min=1)[..., None], inertia_S
 
 

@@ -49,11 +49,13 @@ def decorrelation_loss(f: Tensor, temperature: float, reduction: str) -> Tensor:
     Args:
         f: representations, (B, d); the columns are normalised here.
         temperature: tau_2.
-        reduction: ``sum`` over the d features as in the paper, or their ``mean`` as in the official code.
+        reduction: ``mean`` over the d features, as in the official code; or, as in the paper, where L_ID and L_FD are
+            both ``sums``, their sum over B, which is what it weighs beside an L_ID that is a mean over the batch.
     """
     columns = functional.normalize(f, dim=0)
     similarity = columns.T @ columns / temperature
-    return functional.cross_entropy(similarity, torch.arange(len(similarity), device=f.device), reduction=reduction)
+    mean = functional.cross_entropy(similarity, torch.arange(len(similarity), device=f.device))
+    return mean if reduction == "mean" else mean * (len(similarity) / len(f))
 
 
 @full_precision
@@ -176,7 +178,7 @@ class IDFD(InstanceDiscrimination):
         """
 
         feature_temperature: float
-        feature_reduction: Literal["mean", "sum"]
+        feature_reduction: Literal["mean", "sums"]
 
         def __post_init__(self) -> None:
             super().__post_init__()

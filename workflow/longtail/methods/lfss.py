@@ -77,19 +77,24 @@ def unstable(stability: Tensor, share: float) -> Tensor:
 
 
 class BatchStatistics(nn.Module):
-    """An encoder that stays in train mode, and so normalises by the batch, where others are in eval mode."""
+    """An encoder that normalises by the statistics of batches, also where others are in eval mode.
 
-    def __init__(self, encoder: nn.Module) -> None:
+    Args:
+        encoder: the network, (B, C, H, W) to (B, d); its running statistics move as in training.
+        rows: images of a batch; the last of what is passed at once may have fewer.
+    """
+
+    def __init__(self, encoder: nn.Module, rows: int) -> None:
         super().__init__()
-        self.encoder = encoder
-
-    def train(self, mode: bool = True) -> BatchStatistics:
-        """Train mode, whatever ``mode``."""
-        return super().train(True)
+        self.encoder, self.rows = encoder, rows
 
     def forward(self, images: Tensor) -> Tensor:
-        """As the encoder."""
-        return self.encoder(images)
+        """As the encoder, batch by batch. A batch of one image has no statistics, and takes the running ones."""
+        outputs = []
+        for batch in images.split(self.rows):
+            self.encoder.train(len(batch) > 1)
+            outputs.append(self.encoder(batch))
+        return torch.cat(outputs)
 
 
 class LFSS(BYOL):
@@ -110,6 +115,7 @@ class LFSS(BYOL):
                 rounding decides.
             pseudo_label_statistics: whether the split is embedded for this with the statistics of the ``batch``, in
                 random order, or with the ``running`` ones.
+            pseudo_label_batch: images of such a batch.
             kmeans_seed: of the clustering at the start of each epoch.
         """
 
@@ -120,12 +126,14 @@ class LFSS(BYOL):
         unstable_share: float
         stability_between: Literal["equals", "epochs"]
         pseudo_label_statistics: Literal["batch", "running"]
+        pseudo_label_batch: int
         kmeans_seed: int
 
         def __post_init__(self) -> None:
             super().__post_init__()
             require(self.temperature > 0, "temperature", self.temperature, "above 0")
             require(self.noise >= 0, "noise", self.noise, "at least 0")
+            require(self.pseudo_label_batch >= 1, "pseudo_label_batch", self.pseudo_label_batch, "at least 1")
             require(0 <= self.unstable_share <= 1, "unstable_share", self.unstable_share, "between 0 and 1")
 
     settings: Settings
@@ -155,11 +163,14 @@ class LFSS(BYOL):
         target, snapshot = self.encoder("target_projection"), self.snapshot
         if s.pseudo_label_statistics == "batch":
             order = torch.randperm(len(self.labels))
-            now, before = (images.encode(BatchStatistics(network), order) for network in (target, snapshot))
+            now, before = (
+                images.encode(BatchStatistics(network, s.pseudo_label_batch), order) for network in (target, snapshot)
+            )
         else:
             now, before = (images.encode(network) for network in (target, snapshot))
-        labels = spherical_kmeans(now, self.classes, seed=s.kmeans_seed).labels
-        moved = unstable(functional.cosine_similarity(before, now), s.unstable_share)
+        labels = spherical_kmeans(now, self.classes, seed=s.kmeans_seed, lengths_count=True).labels
+        # rows are normalised twice, as in the official code, since there rounding is all that tells them apart
+        moved = unstable(functional.cosine_similarity(unit(before), unit(now)), s.unstable_share)
         self.labels.copy_(labels.masked_fill(moved, UNSTABLE))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
