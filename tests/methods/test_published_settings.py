@@ -54,19 +54,19 @@ BYOL = {
 }  # fmt: skip
 # Hzzone/ProPos
 BYOL_P = {
-    **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "before_forward",
+    **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "after_forward",
     "learning_rate": 0.1, "schedule": "propos_cosine", "warmup_epochs": 50, "batch_size": 512,
 }  # fmt: skip
 PROPOS = {
     **BYOL_P, "target_schedule": "constant", "noise": 1e-3, "temperature": 0.5, "prototype_weight": 0.1,
     "prototype_start_epochs": 50, "absent_classes": "minus_ten", "views_together": False, "balanced_sampling": False,
-    "kmeans_seed": 0,
+    "kmeans_seed": 0, "kmeans_inits": 40,
 }  # fmt: skip
 # cly234/DeepClustering-ConNR
 CONR = {
     **BYOL_P, "learning_rate_scale": 0.1, "predictor_learning_rate_scale": 0.1, "context_size": 10,
     "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
-    "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
+    "kmeans_inits": 40, "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
 }  # fmt: skip
 # LZX-001/LFSS
 LFSS = {
@@ -215,8 +215,8 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "normalization": IMAGENET,
     },
     ("propos", "cifar20"): {
-        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "views_together": True,
-        "balanced_sampling": True, "normalization": CIFAR20,
+        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "target_update": "before_forward",
+        "views_together": True, "balanced_sampling": True, "normalization": CIFAR20,
     },
     ("propos", "stl10"): {"normalization": IMAGENET},
     ("conr", "cifar20"): {"batch_size": 256, "learning_rate": 0.05, "normalization": CIFAR20},

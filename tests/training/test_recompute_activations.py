@@ -35,7 +35,7 @@ BYOL = {
     "projection_width": 8,
     "target_momentum": 0.9,
     "target_schedule": "cosine",
-    "target_update": "before_forward",
+    "target_update": "after_forward",
     "predictor_learning_rate_scale": 10.0,
 }
 MOCO = {
