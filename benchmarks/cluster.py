@@ -233,7 +233,7 @@ def _kmeans(case: Case, implementation: str, points: np.ndarray, trials: int) ->
 
 
 def _gaussian_mixture(case: Case, implementation: str, points: np.ndarray, trials: int) -> list[np.ndarray]:
-    settings = {key: value for key, value in case.settings.items() if key != "algorithm"}
+    settings = {key: value for key, value in case.settings.items() if key != "algorithm"} | {"inits": 1}
     if implementation == "ours":
         from longtail.clusterers.mixture import gaussian_mixture
 

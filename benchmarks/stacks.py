@@ -137,6 +137,7 @@ def fused(objective: Objective, settings: TrainingSettings) -> Step:
 
 def update(objective: Objective, step: Step, batch: Batch, dtype: torch.dtype, clock: Clock) -> None:
     """One bare update, as the loop does it, without its schedule, history and progress."""
+    objective.before_step(0.5)
     objective.zero_grad(set_to_none=True)
     clock.mark(BETWEEN)
     with autocast(dtype, batch.views[0].device):

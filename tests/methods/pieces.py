@@ -1,14 +1,17 @@
-"""What tests of objectives share: a network of two layers, a batch, a split, and a step on shapes alone."""
+"""What tests of objectives share: a network of two layers, a batch, a split, a step on shapes alone, slow updates."""
 
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.methods.base import Batch, Objective
+from longtail.methods.byol import BYOL
 from longtail.methods.miniclustering import MiniClustering
 
 MINI_CLUSTERS = 5
@@ -74,5 +77,65 @@ def step_without_values(objective: Objective, *shape: int, views: int = 2) -> No
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
         seen = tuple(torch.randn(*shape, dtype=torch.float64) for _ in range(views))
+        objective.before_step(0.5)
         objective.loss(Batch(seen, torch.arange(shape[0]), torch.Generator()))["loss"].backward()
         objective.after_step(0.5)
+
+
+RATE = 0.1
+"""The learning rate of the updates below."""
+
+
+def updates(objective: Objective, batches: Sequence[Batch], after: int = 0, clock: int | None = None) -> None:
+    """One update per batch in the loop's order of calls, ``after`` others; the whole ``clock`` unless that is given."""
+    groups = objective.parameter_groups()
+    optimizer = torch.optim.SGD([{"params": g["params"], "lr": RATE * g["learning_rate_scale"]} for g in groups])
+    for number, batch in enumerate(batches, after + 1):
+        objective.before_step(number / (clock or len(batches)))
+        optimizer.zero_grad()
+        objective.loss(batch)["loss"].backward()
+        optimizer.step()
+        objective.after_step(number / (clock or len(batches)))
+
+
+def slow_updates(byol: BYOL, batches: Sequence[Batch], slow_loss: Callable[[BYOL, Batch], Tensor]) -> None:
+    """The same of a BYOL, or of what is built on it, step by step as the official codes take them, in float64.
+
+    Before update n of N, the momentum becomes m(n). The target moves where the settings say: before the losses or
+    after them, either towards the weights that the losses are of, or after the step, towards the new ones.
+    """
+    settings, total = byol.settings, len(batches)
+    online = [*byol.backbone.parameters(), *byol.projector.parameters()]
+    target = [*byol.target_backbone.parameters(), *byol.target_projector.parameters()]
+    for n, batch in enumerate(batches, 1):
+        m = settings.target_momentum
+        if settings.target_schedule == "cosine":
+            m = 1.0 - (1.0 - m) * (math.cos(math.pi * n / total) + 1) / 2
+
+        def move(m=m):
+            for q, k in zip(online, target, strict=True):
+                k.data = k.data * m + q.data * (1 - m)
+
+        if settings.target_update == "before_forward":
+            move()
+        loss = slow_loss(byol, batch)
+        if settings.target_update == "after_forward":
+            move()
+        loss.backward()
+        for group in byol.parameter_groups():
+            for parameter in group["params"]:
+                parameter.data = parameter.data - RATE * group["learning_rate_scale"] * parameter.grad
+                parameter.grad = None
+        if settings.target_update == "after_step":
+            move()
+
+
+def assert_same_updates(byol: BYOL, slow_loss: Callable[[BYOL, Batch], Tensor], count: int = 3) -> None:
+    """Its own training ends with the weights of the slow one, online and target's, up to rounding in float64."""
+    reference, start = copy.deepcopy(byol), copy.deepcopy(byol)
+    slow_updates(reference, [a_batch(seed) for seed in range(count)], slow_loss)
+    updates(byol, [a_batch(seed) for seed in range(count)])
+    for name, value in reference.named_parameters():
+        torch.testing.assert_close(byol.get_parameter(name), value, rtol=1e-12, atol=1e-13, msg=name)
+    moved = zip(start.target_projector.parameters(), byol.target_projector.parameters(), strict=True)
+    assert not all(torch.equal(before, after) for before, after in moved)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -12,25 +13,20 @@ from hypothesis import strategies as st
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Context
 from longtail.methods.byol import BYOL, regression_loss, target_rate
-from tests.methods.pieces import TinyBackbone, step_without_values
+from tests.methods.pieces import TinyBackbone, a_batch, assert_same_updates, step_without_values, updates
 
 RECIPE_M = BYOL.Settings(
     hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant", target_update="after_step",
     predictor_learning_rate_scale=10.0,
 )  # fmt: skip
-RECIPE_P = BYOL.Settings(**{**vars(RECIPE_M), "target_schedule": "cosine", "target_update": "before_forward"})
+RECIPE_P = BYOL.Settings(**{**vars(RECIPE_M), "target_schedule": "cosine", "target_update": "after_forward"})
 RECIPES = pytest.mark.parametrize("settings", [RECIPE_M, RECIPE_P], ids=["M", "P"])
+CHOICES = get_type_hints(BYOL.Settings)
 
 
 def objective(settings: BYOL.Settings) -> BYOL:
     torch.manual_seed(0)
     return BYOL(settings, Context(new_backbone=TinyBackbone, classes=3, rows=20)).double()
-
-
-def a_batch(seed: int = 0) -> Batch:
-    generator = torch.Generator().manual_seed(seed)
-    views = tuple(torch.randn(8, 2, 5, 5, dtype=torch.float64, generator=generator) for _ in range(2))
-    return Batch(views, torch.arange(8), generator)
 
 
 @given(rows=st.integers(1, 6), width=st.integers(1, 5), seed=st.integers(0, 10**6))
@@ -65,16 +61,21 @@ def test_target_rate():
     assert 1 - target_rate(0.25, 0.996, "cosine") == pytest.approx(1 - 0.004 * (1 + math.cos(math.pi / 4)) / 2)
 
 
+def slow_loss(byol, batch):
+    one, two = batch.views
+    total = 0.0
+    for view, other in ((one, two), (two, one)):
+        prediction = byol.predictor(byol.projector(byol.backbone(view)))
+        target = byol.target_projector(byol.target_backbone(other))
+        total = total + 0.5 * regression_loss(prediction, target)
+    return total
+
+
 @RECIPES
 def test_the_loss_is_the_mean_of_both_directions(settings):
     byol, (one, two) = objective(settings), a_batch().views
-    reference = copy.deepcopy(byol)
+    expected = slow_loss(copy.deepcopy(byol), a_batch())
     loss = byol.loss(a_batch())["loss"]
-    expected = 0.0
-    for view, other in ((one, two), (two, one)):
-        prediction = reference.predictor(reference.projector(reference.backbone(view)))
-        target = reference.target_projector(reference.target_backbone(other))
-        expected = expected + 0.5 * regression_loss(prediction, target)
     torch.testing.assert_close(loss, expected)
     swapped = objective(settings).loss(Batch((two, one), torch.arange(8), torch.Generator()))["loss"]
     torch.testing.assert_close(loss, swapped)
@@ -90,16 +91,11 @@ def test_no_gradient_reaches_the_target(settings):
 
 def trained(settings: BYOL.Settings, steps: int = 3) -> list[BYOL]:
     """The states after 0, 1, ... steps of a plain training."""
-    byol = objective(settings)
-    groups = byol.parameter_groups()
-    optimizer = torch.optim.SGD([{"params": g["params"], "lr": 0.1 * g["learning_rate_scale"]} for g in groups])
-    states = [copy.deepcopy(byol)]
-    for step in range(steps):
-        optimizer.zero_grad()
-        byol.loss(a_batch(step))["loss"].backward()
-        optimizer.step()
-        byol.after_step((step + 1) / steps)
-        states.append(copy.deepcopy(byol))
+    states = [objective(settings)]
+    for done in range(steps):
+        byol = copy.deepcopy(states[-1])
+        updates(byol, [a_batch(done)], after=done, clock=steps)
+        states.append(byol)
     return states
 
 
@@ -118,10 +114,31 @@ def test_recipe_m_moves_the_target_after_each_step():
 
 def test_recipe_p_moves_the_target_towards_the_weights_before_the_step_and_ever_less():
     states = trained(RECIPE_P)
-    for done, (before, after) in enumerate(itertools.pairwise(states)):
-        momentum = 1 - 0.1 * (1 + math.cos(math.pi * done / 3)) / 2
+    for update, (before, after) in enumerate(itertools.pairwise(states), 1):
+        momentum = 1 - 0.1 * (1 + math.cos(math.pi * update / 3)) / 2
         for (online, old), (_, new) in zip(online_and_target(before), online_and_target(after), strict=True):
-            torch.testing.assert_close(new, momentum * old + (1 - momentum) * online, rtol=1e-6, atol=1e-9)
+            torch.testing.assert_close(new, momentum * old + (1 - momentum) * online, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("target_schedule", get_args(CHOICES["target_schedule"]))
+@pytest.mark.parametrize("target_update", get_args(CHOICES["target_update"]))
+@pytest.mark.parametrize(("count", "momentum"), [(3, 0.0), (3, 0.9), (4, 0.37)])
+def test_updates_are_those_of_the_official_codes(target_update, target_schedule, count, momentum):
+    """Hzzone/ProPos sets m(n) at the start of update n and moves the target in the forward pass, after the losses."""
+    changed = {"target_update": target_update, "target_schedule": target_schedule, "target_momentum": momentum}
+    assert_same_updates(objective(BYOL.Settings(**{**vars(RECIPE_M), **changed})), slow_loss, count)
+
+
+def test_the_losses_of_an_update_are_of_the_target_before_it_moves_or_after():
+    losses = {
+        target_update: objective(BYOL.Settings(**{**vars(RECIPE_M), "target_update": target_update}))
+        for target_update in get_args(CHOICES["target_update"])
+    }
+    for byol in losses.values():
+        for parameter in byol.projector.parameters():
+            parameter.data.mul_(2)  # which the target has not followed yet
+    found = {name: byol.loss(a_batch())["loss"].item() for name, byol in losses.items()}
+    assert found["after_forward"] == found["after_step"] != found["before_forward"]
 
 
 @RECIPES

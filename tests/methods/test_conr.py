@@ -12,12 +12,19 @@ from torch import nn
 from longtail.errors import LongtailError
 from longtail.methods.base import Context
 from longtail.methods.conr import CoNR, boundary_ratios, concordance, contextual_neighbours, within_boundary
-from tests.methods.pieces import ROWS, TheseImages, TinyBackbone, a_batch, step_without_values
+from tests.methods.pieces import (
+    ROWS,
+    TheseImages,
+    TinyBackbone,
+    a_batch,
+    assert_same_updates,
+    step_without_values,
+)
 
 SETTINGS = CoNR.Settings(
     hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant",
-    target_update="before_forward", predictor_learning_rate_scale=0.1, learning_rate_scale=0.2, context_size=4,
-    propagation_size=2, neighbours=3, kept_at_start=0.8, kept_ramp_epochs=4, kmeans_seed=0,
+    target_update="after_forward", predictor_learning_rate_scale=0.1, learning_rate_scale=0.2, context_size=4,
+    propagation_size=2, neighbours=3, kept_at_start=0.8, kept_ramp_epochs=4, kmeans_seed=0, kmeans_inits=4,
 )  # fmt: skip
 CLASSES = 3
 
@@ -117,25 +124,41 @@ def test_concordance_is_the_formula(rows, width, count, seed):
     assert into_target is None
 
 
-def test_the_loss_is_the_mean_of_both_directions():
-    conr, batch = objective(), a_batch()
-    conr.prepare(TheseImages())
-    conr.start_epoch(800, TheseImages())
-    reference = copy.deepcopy(conr)
-    parts = conr.loss(batch)
-    reference.move_target()
-    labels, expected = reference.labels[batch.rows], 0.0
+def slow_loss(conr, batch):
+    """In the first epoch of its own."""
+    labels, total = conr.labels[batch.rows], 0.0
     for view, other in (batch.views, batch.views[::-1]):
-        p = reference.predictor(reference.projector(reference.backbone(view)))
-        k = nn.functional.normalize(reference.target_projector(reference.target_backbone(other)), dim=1).detach()
-        ratios = boundary_ratios(k, labels, reference.centres)
+        p = conr.predictor(conr.projector(conr.backbone(view)))
+        k = nn.functional.normalize(conr.target_projector(conr.target_backbone(other)), dim=1).detach()
+        ratios = boundary_ratios(k, labels, conr.centres)
         kept = within_boundary(ratios, torch.tensor(0.85, dtype=torch.float64))
         assert kept.sum() == 5
-        expected = expected + concordance(p, k, kept, contextual_neighbours(k, 4, 2, 3)) / 2
+        total = total + concordance(p, k, kept, contextual_neighbours(k, 4, 2, 3)) / 2
+    return total
+
+
+def begun(settings=SETTINGS) -> CoNR:
+    conr = objective(settings)
+    conr.prepare(TheseImages())
+    conr.start_epoch(800, TheseImages())
+    return conr
+
+
+def test_the_loss_is_the_mean_of_both_directions():
+    conr = begun()
+    expected = slow_loss(copy.deepcopy(conr), a_batch())
+    parts = conr.loss(a_batch())
     torch.testing.assert_close(parts["loss"], expected)
     assert parts["kept"] == 5 / 8
     parts["loss"].backward()
     assert all((p.grad is None) == name.startswith("target_") for name, p in conr.named_parameters())
+
+
+@pytest.mark.parametrize("target_update", ["after_forward", "after_step"])
+def test_updates_are_those_of_the_official_code(target_update):
+    """Which moves the target at the end of the forward pass, with an m that grows; the paper of BYOL after the step."""
+    changed = {"target_update": target_update, "target_schedule": "cosine"}
+    assert_same_updates(begun(CoNR.Settings(**{**vars(SETTINGS), **changed})), slow_loss)
 
 
 def test_the_boundary_widens_with_the_epochs_of_this_objective():
@@ -185,7 +208,9 @@ def test_a_step_never_asks_for_a_value():
     step_without_values(own, 8, 2, 5, 5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("kept_at_start", 1.2), ("kept_ramp_epochs", 0), ("neighbours", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("kept_at_start", 1.2), ("kept_ramp_epochs", 0), ("neighbours", 0), ("kmeans_inits", 0)]
+)
 def test_impossible_settings_are_named(name, value):
     with pytest.raises(LongtailError, match=name):
         CoNR.Settings(**{**vars(SETTINGS), name: value})

@@ -14,13 +14,20 @@ from longtail.methods.base import Context
 from longtail.methods.byol import regression_loss
 from longtail.methods.propos import ProPos, prototype_scattering, standard_normal
 from longtail.methods.sdclr import SDCLR
-from tests.methods.pieces import ROWS, TheseImages, TinyBackbone, a_batch, step_without_values
+from tests.methods.pieces import (
+    ROWS,
+    TheseImages,
+    TinyBackbone,
+    a_batch,
+    assert_same_updates,
+    step_without_values,
+)
 
 OFFICIAL = ProPos.Settings(
     hidden_width=7, projection_width=4, target_momentum=0.9, target_schedule="constant",
-    target_update="before_forward", predictor_learning_rate_scale=10.0, noise=0.5, temperature=0.5,
+    target_update="after_forward", predictor_learning_rate_scale=10.0, noise=0.5, temperature=0.5,
     prototype_weight=0.1, prototype_start_epochs=2, absent_classes="minus_ten", views_together=False,
-    balanced_sampling=False, kmeans_seed=0,
+    balanced_sampling=False, kmeans_seed=0, kmeans_inits=4,
 )  # fmt: skip
 CLASSES = 3
 
@@ -97,31 +104,56 @@ def test_collapsed_projections_have_a_finite_loss_and_gradient():
         assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("warmed_up", [0.0, 1.0])
-def test_the_loss_is_both_parts_in_both_directions(together, warmed_up):
-    propos, batch = objective(changed(views_together=together)), a_batch()
-    propos.labels.copy_(torch.arange(ROWS) % 2)
-    propos.warmed_up.fill_(warmed_up)
-    reference, generator = copy.deepcopy(propos), torch.Generator()
-    generator.set_state(batch.generator.get_state())
-    parts = propos.loss(batch)
+def slow_parts(propos, batch):
+    """PSA and PSL of two pseudo-classes, each the mean of both directions."""
+    together, warmed_up = propos.settings.views_together, propos.warmed_up.item()
 
     def each(network, inputs):
         return network(torch.cat(inputs)).split(8) if together else [network(part) for part in inputs]
 
-    reference.move_target()
-    q = each(lambda v: reference.projector(reference.backbone(v)), batch.views)
-    k = each(lambda v: reference.target_projector(reference.target_backbone(v)).detach(), batch.views)
-    moved = [v + 0.5 * warmed_up * standard_normal(v, generator) for v in q]
-    h = each(reference.predictor, moved)
-    labels = (batch.rows % 2).tolist()
+    q = each(lambda v: propos.projector(propos.backbone(v)), batch.views)
+    k = each(lambda v: propos.target_projector(propos.target_backbone(v)).detach(), batch.views)
+    moved = [v + 0.5 * warmed_up * standard_normal(v, batch.generator) for v in q]
+    h = each(propos.predictor, moved)
+    labels = propos.labels[batch.rows].tolist()
     psa = (regression_loss(h[0], k[1]) + regression_loss(h[1], k[0])) / 2
     psl = sum(slow_scattering(q[i], k[1 - i], labels, CLASSES, 0.5, "minus_ten") for i in range(2)) / 2
+    return psa, psl
+
+
+def slow_loss(propos, batch):
+    psa, psl = slow_parts(propos, batch)
+    return psa + 0.1 * propos.warmed_up * psl
+
+
+def halved(settings, warmed_up=1.0):
+    """With two pseudo-classes, which take turns."""
+    propos = objective(settings)
+    propos.labels.copy_(torch.arange(ROWS) % 2)
+    propos.warmed_up.fill_(warmed_up)
+    return propos
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("warmed_up", [0.0, 1.0])
+def test_the_loss_is_both_parts_in_both_directions(together, warmed_up):
+    propos = halved(changed(views_together=together), warmed_up)
+    psa, psl = slow_parts(copy.deepcopy(propos), a_batch())
+    parts = propos.loss(a_batch())
     torch.testing.assert_close(parts["loss"], psa + 0.1 * warmed_up * psl)
     torch.testing.assert_close(parts["L_PSL"], psl.detach())
     parts["loss"].backward()
     assert all((p.grad is None) == name.startswith("target_") for name, p in propos.named_parameters())
+
+
+CIFAR10 = {"views_together": False, "target_update": "after_forward", "target_schedule": "constant"}
+CIFAR20 = {"views_together": True, "target_update": "before_forward", "target_schedule": "cosine"}
+
+
+@pytest.mark.parametrize("configuration", [CIFAR10, CIFAR20], ids=["CIFAR-10", "CIFAR-20"])
+def test_updates_are_those_of_the_official_code(configuration):
+    """The target moves at the end of the forward pass for CIFAR-10, at the beginning of the other one for CIFAR-20."""
+    assert_same_updates(halved(changed(**configuration)), slow_loss)
 
 
 def test_pseudo_labels_are_clusters_of_the_targets_embeddings_once_they_are_read():
@@ -181,7 +213,9 @@ def test_a_step_never_asks_for_a_value():
     step_without_values(own, 8, 2, 5, 5)
 
 
-@pytest.mark.parametrize(("name", "value"), [("temperature", 0.0), ("noise", -1.0), ("absent_classes", "kept")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", 0.0), ("noise", -1.0), ("absent_classes", "kept"), ("kmeans_inits", 0)]
+)
 def test_impossible_settings_are_named(name, value):
     with pytest.raises(LongtailError, match=name):
         changed(**{name: value})

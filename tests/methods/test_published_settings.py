@@ -54,19 +54,19 @@ BYOL = {
 }  # fmt: skip
 # Hzzone/ProPos
 BYOL_P = {
-    **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "before_forward",
+    **BYOL, "projection_width": 256, "target_schedule": "cosine", "target_update": "after_forward",
     "learning_rate": 0.1, "schedule": "propos_cosine", "warmup_epochs": 50, "batch_size": 512,
 }  # fmt: skip
 PROPOS = {
     **BYOL_P, "target_schedule": "constant", "noise": 1e-3, "temperature": 0.5, "prototype_weight": 0.1,
     "prototype_start_epochs": 50, "absent_classes": "minus_ten", "views_together": False, "balanced_sampling": False,
-    "kmeans_seed": 0,
+    "kmeans_seed": 0, "kmeans_inits": 40,
 }  # fmt: skip
 # cly234/DeepClustering-ConNR
 CONR = {
     **BYOL_P, "learning_rate_scale": 0.1, "predictor_learning_rate_scale": 0.1, "context_size": 10,
     "propagation_size": 2, "neighbours": 10, "kept_at_start": 0.8, "kept_ramp_epochs": 50, "kmeans_seed": 0,
-    "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
+    "kmeans_inits": 40, "augmentation": {**AUG_M, "crop_scale": [0.45, 1.0]},
 }  # fmt: skip
 # LZX-001/LFSS
 LFSS = {
@@ -215,8 +215,8 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "normalization": IMAGENET,
     },
     ("propos", "cifar20"): {
-        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "views_together": True,
-        "balanced_sampling": True, "normalization": CIFAR20,
+        "batch_size": 256, "learning_rate": 0.05, "target_schedule": "cosine", "target_update": "before_forward",
+        "views_together": True, "balanced_sampling": True, "normalization": CIFAR20,
     },
     ("propos", "stl10"): {"normalization": IMAGENET},
     ("conr", "cifar20"): {"batch_size": 256, "learning_rate": 0.05, "normalization": CIFAR20},
@@ -262,10 +262,9 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
 }  # fmt: skip
 
 
-def settings_of(objective: str, dataset: str) -> dict[str, Any]:
-    return resolved(
-        objective, CATALOG.objectives[objective].settings, {}, CATALOG.dataset(dataset), 10, "official", CATALOG
-    )
+def settings_of(objective: str, dataset: str, protocol: str = "official") -> dict[str, Any]:
+    settings = CATALOG.objectives[objective].settings
+    return resolved(objective, settings, {}, CATALOG.dataset(dataset), 10, protocol, CATALOG)
 
 
 def test_every_objective_is_checked() -> None:
@@ -313,6 +312,51 @@ def test_what_the_papers_say_otherwise(objective: str, dataset: str) -> None:
     own = CATALOG.objectives[objective].settings
     on_paper = resolved(objective, own, {}, CATALOG.dataset(dataset), 10, "paper", CATALOG)
     assert on_paper == {**settings_of(objective, dataset), **ON_PAPER[objective]}
+
+
+# ConMix Sec. 5.1.2: "a batch size of 512 for all methods"
+OF_CONMIX = [
+    "simclr", "sdclr", "conmix", "conmix-pairwise", "mixup-input", "mixup-manifold", "moco", "byol-p", "conr", "propos",
+    "cc", "idfd", "dmicc",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar10-full", "cifar20", "stl10", "tiny_imagenet", "imagenet_lt"])
+@pytest.mark.parametrize("objective", OF_CONMIX)
+def test_the_batch_that_conmix_prints_is_every_methods_under_the_paper_protocol(objective: str, dataset: str) -> None:
+    assert settings_of(objective, dataset, "paper")["batch_size"] == 512
+
+
+@pytest.mark.parametrize("protocol", ["official", "paper"])
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar20", "stl10", "tiny_imagenet", "imagenet_lt"])
+@pytest.mark.parametrize("objective", ["byol-p", "conr", "propos"])
+def test_the_rate_of_propos_goes_with_the_batch(objective: str, dataset: str, protocol: str) -> None:
+    """Hzzone/ProPos multiplies 0.05 by the images of a batch over 256."""
+    values = settings_of(objective, dataset, protocol)
+    assert values["learning_rate"] == pytest.approx(0.05 * values["batch_size"] / 256)
+
+
+# what else ConMix's own code and the compared methods' do otherwise than the papers
+APART: dict[str, dict[str, tuple[Any, Any]]] = {
+    "byol-p": {"target_update": ("after_forward", "after_step")},
+    "conr": {"target_update": ("after_forward", "after_step")},
+    "propos": {"absent_classes": ("minus_ten", "left_out")},
+}
+
+
+@pytest.mark.parametrize("objective", [name for name in OF_CONMIX if name not in ("cc", "idfd", "dmicc")])
+def test_the_protocols_differ_in_what_paper_and_code_say(objective: str) -> None:
+    official, paper = (settings_of(objective, "cifar10", protocol) for protocol in ("official", "paper"))
+    found = {name: (value, paper[name]) for name, value in official.items() if value != paper[name]}
+    assert found == APART.get(objective, {})
+
+
+def test_the_mixture_is_the_official_class_with_its_defaults() -> None:
+    """LZX-001/ConMix, torch_clustering/gaussian_mixture.py; a start at random is ConMix Table 8's alone."""
+    defaults = {"inits": 10, "covariance_floor": 1e-6, "tolerance": 1e-4, "max_iterations": 300}
+    for name, start in (("gmm-k", "kmeans"), ("gmm-r", "random")):
+        entry = CATALOG.clusterers[name]
+        assert {key: entry[key] for key in (*defaults, "start")} == {**defaults, "start": start}
 
 
 @pytest.mark.parametrize("objective", ON_CIFAR10)

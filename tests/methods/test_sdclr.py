@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import functools
 
 import pytest
@@ -74,6 +75,32 @@ def test_joint_gradient_is_the_sum_of_the_two_partial_passes_of_the_official_cod
     partial = [torch.autograd.grad(loss, parameters, materialize_grads=True) for loss in (dense_alone, pruned_alone)]
     for whole, first, second in zip(joint, *partial, strict=True):
         torch.testing.assert_close(whole, first + second, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_step_moves_either_set_of_statistics_once(sdclr: SDCLR, batch: Batch, steps: int) -> None:
+    """The official code runs the pruned branch twice, for two partial gradients, and so moves its set twice."""
+    sdclr.start_epoch(0, None)  # type: ignore[arg-type]
+    for _ in range(steps):
+        sdclr.loss(batch)
+    counts = {
+        name.rsplit(".", 2)[1]: buffer.item()
+        for name, buffer in sdclr.named_buffers()
+        if name.endswith("num_batches_tracked")
+    }
+    assert counts == {"dense": steps, "pruned": steps}
+
+
+def test_the_dense_statistics_are_those_of_the_official_order_of_forwards(sdclr: SDCLR, batch: Batch) -> None:
+    """Pruned, dense, pruned: the dense set, which alone is read, sees the same."""
+    sdclr.start_epoch(0, None)  # type: ignore[arg-type]
+    official, (x1, x2) = copy.deepcopy(sdclr), batch.views
+    sdclr.loss(batch)
+    for forward, x in ((official.network.pruned, x2), (official.network, x1), (official.network.pruned, x2)):
+        forward(x)
+    for name, buffer in sdclr.named_buffers():
+        if ".dense." in name:
+            assert torch.equal(buffer, official.get_buffer(name)), name
 
 
 def test_mid_epoch_resume_is_exact(sdclr: SDCLR, batch: Batch) -> None:

@@ -78,6 +78,22 @@ def test_no_cell_is_said_to_differ_that_does_not():
                 assert final(place, "official").identity != final(place, "paper").identity, (point.name, place)
 
 
+@pytest.mark.parametrize("setting", ["batch_size", "learning_rate"])
+def test_what_differs_on_some_datasets_only_is_told_of_these(setting):
+    values = {"batch_size": ("256", "512"), "learning_rate": ("0.05", "0.1")}[setting]
+    (point,) = (
+        point
+        for point in derived()
+        if (point.kind, point.name) == ("difference", setting) and any("BYOL" in title for title in point.carriers)
+    )
+    assert point.here == {
+        protocol: f"CIFAR-20: {value}; ImageNet-LT: {value}"
+        for protocol, value in zip(("official", "paper"), values, strict=True)
+    }
+    assert {place.dataset for place in point.places} == {"cifar20", "cifar20-full", "imagenet_lt"}
+    assert {place.method for place in point.places} == {"byol", "conr", "propos", "conmix-propos"}
+
+
 def test_every_value_marked_chosen_is_on_the_page():
     listed = {
         (point.name, carrier, label, value)

@@ -54,7 +54,8 @@ def value(setting: Mapping[str, Any], dataset: str, ratio: int) -> Any:
     for name in (dataset, images_of()[dataset]):
         for key in (f"{name}-ir{ratio}", name):
             if key in setting.get("for", {}):
-                return setting["for"][key]
+                found = setting["for"][key]
+                return found[PROTOCOL] if isinstance(found, dict) and set(found) == {"official", "paper"} else found
     return setting["value"] if "value" in setting else setting[PROTOCOL]
 
 

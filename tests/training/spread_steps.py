@@ -55,6 +55,7 @@ CONR = {
     "kept_at_start": 0.5,
     "kept_ramp_epochs": 10.0,
     "kmeans_seed": 0,
+    "kmeans_inits": 10,
 }
 OBJECTIVES = {
     "simclr": ("simclr:SimCLR", CONTRASTIVE),
@@ -126,6 +127,7 @@ def steps(name, objective, group, images, dtype=torch.float64):
             images[rows] + 0.1 * torch.randn(images[rows].shape, generator=noise, dtype=images.dtype)
             for _ in range(1 if name == "idfd" else 2)
         )
+        objective.before_step((number + 1) / 10)
         objective.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
             loss = objective.loss(Batch(views, rows, torch.Generator().manual_seed(100 + number)))["loss"]

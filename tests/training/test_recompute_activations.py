@@ -16,7 +16,7 @@ MINICLUSTERING = {
     "mini_clusters": 6,
     "count_view": 2,
 }
-BYOL = {"noise": None, **spread_steps.BYOL, "target_update": "before_forward"}
+BYOL = {"noise": None, **spread_steps.BYOL, "target_update": "after_forward"}
 MOCO = {
     **CONTRASTIVE,
     "queue_size": 32,

@@ -53,11 +53,19 @@ def test_propos_cosine_at_chosen_updates():
     )
 
 
-def test_epoch_cosine_is_constant_within_an_epoch():
-    assert [rate("epoch_cosine", s, 3, 4, peak=0.06) for s in (1, 2, 3)] == [0.06] * 3
-    assert rate("epoch_cosine", 4, 3, 4, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(math.pi / 4)))
-    assert rate("epoch_cosine", 7, 3, 4, peak=0.06) == pytest.approx(0.03)
-    assert rate("epoch_cosine", 12, 3, 4, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(3 * math.pi / 4)))
+@given(per_epoch=st.integers(1, 50), clock=st.integers(1, 1000), share=st.floats(0, 1))
+def test_epoch_cosine_counts_epochs_from_one_as_the_demo_of_moco(per_epoch, clock, share):
+    """Its loop is ``for epoch in range(1, epochs + 1)``, and it sets the rate at the start of each epoch."""
+    epoch = 1 + int(share * (clock - 1))
+    expected = 0.06 * 0.5 * (1.0 + math.cos(math.pi * epoch / clock))
+    updates = {(epoch - 1) * per_epoch + 1, epoch * per_epoch}
+    assert {rate("epoch_cosine", update, per_epoch, clock, peak=0.06) for update in updates} == {expected}
+
+
+def test_the_last_epoch_of_moco_trains_at_nothing():
+    assert rate("epoch_cosine", 1, 39, 1000, peak=0.06) < 0.06
+    assert rate("epoch_cosine", 999 * 39, 39, 1000, peak=0.06) == pytest.approx(0.03 * (1 + math.cos(0.999 * math.pi)))
+    assert rate("epoch_cosine", 1000 * 39, 39, 1000, peak=0.06) == 0.0
 
 
 def test_floored_epoch_cosine_is_that_of_scan():

@@ -78,11 +78,15 @@ def test_steps_are_taken_in_train_mode(desk, tools, seen, monkeypatch):
     assert [training for _, training in seen] == [True] * 6
 
 
-def test_progress_is_the_share_of_the_clock(desk, tools, monkeypatch):
-    shares = []
-    monkeypatch.setattr(toys.Toy, "after_step", lambda self, progress: shares.append(progress))
+def test_progress_is_the_share_of_the_clock_before_and_after_each_step(desk, tools, monkeypatch):
+    calls, loss = [], toys.Toy.loss
+    monkeypatch.setattr(toys.Toy, "before_step", lambda self, progress: calls.append(("before", progress)))
+    monkeypatch.setattr(toys.Toy, "loss", lambda self, batch: (calls.append(("loss", 0.0)), loss(self, batch))[1])
+    monkeypatch.setattr(toys.Toy, "after_step", lambda self, progress: calls.append(("after", progress)))
     assert desk.train(tools.spec(tools.stretch(last=2, clock=5))) == 0
-    assert shares == pytest.approx([update / 15 for update in range(1, 7)])
+    assert [name for name, _ in calls] == ["before", "loss", "after"] * 6
+    for name in ("before", "after"):
+        assert [share for called, share in calls if called == name] == [update / 15 for update in range(1, 7)]
 
 
 @pytest.mark.parametrize("change", [{}, {"optimizer": "adam", "momentum": None}])

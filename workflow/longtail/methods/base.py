@@ -81,6 +81,9 @@ class Objective(nn.Module):
         """
         return (rows,) * views
 
+    def before_step(self, progress: float) -> None:
+        """Called before the loss of each update, with the ``progress`` of :meth:`after_step`."""
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one step: ``"loss"`` is minimised, the others are parts worth a line in the history.
 
@@ -109,7 +112,7 @@ class Objective(nn.Module):
         return None
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates so far."""
+        """Called after each optimiser step; ``progress`` in (0, 1] is the share of the clock's updates by then."""
 
     def encoder(self, features: str) -> nn.Module:
         """The network behind ``features``: (B, C, H, W) to (B, d), or to (embedding, logits) where it has a head.

@@ -1,8 +1,9 @@
 """BYOL: predict a momentum network's view of an image (Grill et al., NeurIPS 2020).
 
 Two recipes are in use and differ in settings only. The pre-training of MiniClustering (LZX-001/MiniClustering) keeps
-the momentum constant and moves the target after each step; Hzzone/ProPos raises the momentum to 1 along a cosine and
-moves the target within the forward pass, before the step.
+the momentum constant and moves the target after each step, as the paper does (Eq. 1). Hzzone/ProPos raises the momentum
+to 1 along a cosine and moves the target within the forward pass, before the step: after the losses, so that the target
+of update n has seen the online weights of update n - 1 only.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class BYOL(Objective):
             projection_width: d.
             target_momentum: m at the start.
             target_schedule: whether m stays or grows to 1.
-            target_update: whether the target moves after each step, or in each forward pass (towards the weights
-                before the step).
+            target_update: when in an update the target moves, with the momentum of that update: before the forward
+                pass, after it (towards the same weights, those before the step), or after the step.
             predictor_learning_rate_scale: factor on the learning rate of the predictor.
         """
 
@@ -67,7 +68,7 @@ class BYOL(Objective):
         projection_width: int
         target_momentum: float
         target_schedule: Literal["constant", "cosine"]
-        target_update: Literal["after_step", "before_forward"]
+        target_update: Literal["before_forward", "after_forward", "after_step"]
         predictor_learning_rate_scale: float
 
         def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class BYOL(Objective):
         self.predictor = predictor(settings.projection_width, settings.hidden_width)
         self.target_backbone = momentum_copy(self.backbone)
         self.target_projector = momentum_copy(self.projector)
-        # part of the checkpoint because a forward pass does not know how far the training is
+        # of the update at hand; a tensor, so that it lies beside the weights that it moves
         self.register_buffer("rate", torch.tensor(self._rate_at(0.0)))
 
     def _initial_backbone(self, context: Context, parent: Objective | None) -> Any:
@@ -97,10 +98,23 @@ class BYOL(Objective):
             raise LongtailError("BYOL starts from a new network; it cannot take over the encoder of another objective.")
         return context.new_backbone()
 
+    def before_step(self, progress: float) -> None:
+        """Set the rate for this point of the clock."""
+        self.rate.fill_(self._rate_at(progress))
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """:meth:`losses`; moves the target before or after, if it is then that it moves."""
+        self._move_target("before_forward")
+        losses = self.losses(batch)
+        self._move_target("after_forward")
+        return losses
+
+    def after_step(self, progress: float) -> None:
+        """Move the target, if it is now that it moves."""
+        self._move_target("after_step")
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Each view predicts the target's projection of the other; the mean of both directions."""
-        if self.settings.target_update == "before_forward":
-            self.move_target()
         view_1, view_2 = batch.views
         prediction_1, prediction_2 = self.predictor(self.online(view_1)), self.predictor(self.online(view_2))
         target_1, target_2 = self.target(view_1), self.target(view_2)
@@ -116,16 +130,12 @@ class BYOL(Objective):
         """The target's projection k = g_k(f_k(x)), without gradient: (B, C, H, W) to (B, d)."""
         return self.target_projector(self.target_backbone(view))
 
-    def move_target(self) -> None:
-        """One step of the target towards the online network."""
+    def _move_target(self, now: str) -> None:
+        """One step of the target towards the online network, if ``target_update`` is ``now``."""
+        if self.settings.target_update != now:
+            return
         follow(self.target_backbone, self.backbone, self.rate)
         follow(self.target_projector, self.projector, self.rate)
-
-    def after_step(self, progress: float) -> None:
-        """Set the rate for this point of the clock; move the target, if that is not done in the forward pass."""
-        self.rate.fill_(self._rate_at(progress))
-        if self.settings.target_update == "after_step":
-            self.move_target()
 
     def _rate_at(self, progress: float) -> float:
         return target_rate(progress, self.settings.target_momentum, self.settings.target_schedule)

@@ -105,6 +105,7 @@ class CoNR(BYOL):
             kept_at_start: share t of a batch that is inside the boundary before the first epoch ...
             kept_ramp_epochs: ... and after how many epochs of this objective all are.
             kmeans_seed: of the clustering at the start of each epoch.
+            kmeans_inits: its starts.
         """
 
         learning_rate_scale: float
@@ -114,12 +115,13 @@ class CoNR(BYOL):
         kept_at_start: float
         kept_ramp_epochs: float
         kmeans_seed: int
+        kmeans_inits: int
 
         def __post_init__(self) -> None:
             super().__post_init__()
             require(0 <= self.kept_at_start <= 1, "kept_at_start", self.kept_at_start, "between 0 and 1")
             require(self.kept_ramp_epochs > 0, "kept_ramp_epochs", self.kept_ramp_epochs, "above 0")
-            for name in ("context_size", "propagation_size", "neighbours"):
+            for name in ("context_size", "propagation_size", "neighbours", "kmeans_inits"):
                 require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
 
     settings: Settings
@@ -143,19 +145,16 @@ class CoNR(BYOL):
     def start_epoch(self, epoch: int, images: Images) -> None:
         """Cluster the target's embeddings, and widen the boundary."""
         s = self.settings
-        found = spherical_kmeans(
-            images.encode(self.encoder("target_projection")), len(self.centres), seed=s.kmeans_seed
-        )
+        embeddings = images.encode(self.encoder("target_projection"))
+        found = spherical_kmeans(embeddings, len(self.centres), seed=s.kmeans_seed, inits=s.kmeans_inits)
         self.labels.copy_(found.labels)
         self.centres.copy_(found.centres)
         self.epochs.add_(1)
         self.kept_share.copy_((s.kept_at_start + (1 - s.kept_at_start) * self.epochs / s.kept_ramp_epochs).clamp(max=1))
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: the mean of the concordances in both directions; ``kept``: the share inside the boundary."""
         s = self.settings
-        if s.target_update == "before_forward":
-            self.move_target()
         labels = self.labels[batch.rows]
         loss = kept_share = torch.zeros((), device=labels.device)
         for view, other in (batch.views, batch.views[::-1]):

@@ -80,8 +80,9 @@ class Contrastive(Objective):
     All of them build the same network under the same names, so each continues the others.
 
     The two views are two forwards with batch statistics of their own. The official code (LZX-001/ConMix) gets the
-    gradient from two partial backward passes at the same parameters, which add up to the one taken here; the extra
-    forward that this costs moves its running statistics a third time per step, which is not reproduced.
+    gradient from two partial backward passes at the same parameters, which add up to the one taken here. The extra
+    forward that this costs moves running statistics once more per step, which is not reproduced: those of the pruned
+    branch in SDCLR, of the only branch in use elsewhere.
     """
 
     @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class LFSS(BYOL):
         moved = unstable(functional.cosine_similarity(unit(before), unit(now)), s.unstable_share)
         self.labels.copy_(labels.masked_fill(moved, UNSTABLE))
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: L_noise + lambda L_nt, + lambda L_prt later; each the mean of both views or directions."""
         s = self.settings
         q = [self.online(view) for view in batch.views]

@@ -4,8 +4,7 @@ BYOL whose prediction starts near an image's projection rather than at it (PSA),
 apart by their prototypes (PSL). The pseudo-classes are clusters of the target's embeddings, found anew each epoch.
 
 The official code runs on four devices that normalise their part of a batch apart and shuffle what the target sees
-between them; here a batch is normalised as a whole, as everywhere in this project but in MoCo. For CIFAR-10 it moves
-the target at the end of the forward pass, for CIFAR-20 at its beginning; here both do the latter.
+between them; here a batch is normalised as a whole, as everywhere in this project but in MoCo.
 """
 
 from __future__ import annotations
@@ -73,6 +72,7 @@ class ProPos(BYOL):
             views_together: whether both views are normalised as one batch.
             balanced_sampling: whether an epoch draws rows with replacement, every pseudo-class alike.
             kmeans_seed: of the clustering at the start of each epoch.
+            kmeans_inits: its starts.
         """
 
         noise: float
@@ -83,11 +83,13 @@ class ProPos(BYOL):
         views_together: bool
         balanced_sampling: bool
         kmeans_seed: int
+        kmeans_inits: int
 
         def __post_init__(self) -> None:
             super().__post_init__()
             require(self.temperature > 0, "temperature", self.temperature, "above 0")
             require(self.noise >= 0, "noise", self.noise, "at least 0")
+            require(self.kmeans_inits >= 1, "kmeans_inits", self.kmeans_inits, "at least 1")
 
     settings: Settings
     labels: Tensor
@@ -108,8 +110,9 @@ class ProPos(BYOL):
         warmed_up = epoch >= self.settings.prototype_start_epochs
         self.warmed_up.fill_(float(warmed_up))
         if warmed_up or self.settings.balanced_sampling:
-            embeddings = images.encode(self.encoder("target_projection"))
-            self.labels.copy_(spherical_kmeans(embeddings, self.classes, seed=self.settings.kmeans_seed).labels)
+            s, embeddings = self.settings, images.encode(self.encoder("target_projection"))
+            found = spherical_kmeans(embeddings, self.classes, seed=s.kmeans_seed, inits=s.kmeans_inits)
+            self.labels.copy_(found.labels)
 
     def sampling_weights(self) -> Tensor | None:
         """With ``balanced_sampling``, N over the size of a row's pseudo-class, (N,)."""
@@ -117,14 +120,12 @@ class ProPos(BYOL):
             return None
         return len(self.labels) / torch.bincount(self.labels, minlength=self.classes)[self.labels]
 
-    def loss(self, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: PSA + weight PSL, each the mean of both directions.
 
         PSA is BYOL's loss with h(q + sigma epsilon) as the prediction; q is not normalised.
         """
         s = self.settings
-        if s.target_update == "before_forward":
-            self.move_target()
         q = self._for_both(self.online, batch.views)
         k = self._for_both(self.target, batch.views)
         noisy = tuple(v + s.noise * self.warmed_up * standard_normal(v, batch.generator) for v in q)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from longtail.study.settings import resolve, selectors
+from longtail.study.settings import is_pair, resolve, selectors
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
@@ -259,7 +259,9 @@ def acts(entry: Setting, values: Mapping[str, Any]) -> bool:
 
 
 def is_chosen(entry: Setting, selector: str | None) -> bool:
-    """Whether a value is stated nowhere: the entry's own, or that of a key of its ``for``."""
+    """Whether a value is stated nowhere: the entry's own, or that of a key of its ``for``; a pair is stated."""
+    if selector is not None and is_pair(entry["for"][selector]):
+        return False
     if selector is None or "for_where" not in entry:
         return entry.get("origin") == "chosen"
     return selector in entry.get("for_chosen", ())
@@ -317,18 +319,21 @@ def _of_setting(
     acting: Iterable[tuple[Acting, Place]],
 ) -> Iterator[Point]:
     uses = list(acting)
-    if "official" in entry:
+    pairs = {key: value for key, value in entry.get("for", {}).items() if is_pair(value)}
+    if "official" in entry or pairs:
         touched = _printed(place for one, place in uses if one.official != one.paper)
-        here = {protocol: shown(entry[protocol]) for protocol in ("official", "paper")}
+        here = {protocol: _of_protocol(catalog, entry, pairs, protocol) for protocol in ("official", "paper")}
         told = entry.get("in_paper", ""), entry.get("in_code", "")
         yield Point(home, "difference", name, entry.get("point", name), carriers, *told, here, entry["where"], touched)
-    elif entry["origin"] == "official":
+    if entry.get("origin") == "official":
         given = {"": shown(entry["value"])} | {
             selector_label(catalog, key): shown(value)
             for key, value in entry.get("for", {}).items()
-            if not is_chosen(entry, key)
+            if key not in pairs and not is_chosen(entry, key)
         }
-        touched = _printed(place for one, place in uses if not is_chosen(entry, one.selector))
+        touched = _printed(
+            place for one, place in uses if one.selector not in pairs and not is_chosen(entry, one.selector)
+        )
         yield Point(home, "read", name, name, carriers, "", "", given, entry["where"], touched)
     own = own_datasets(catalog)
     for ours in (False, True):
@@ -349,6 +354,12 @@ def _of_setting(
             )
             touched = _printed(place for one, place in uses if one.selector in keys)
             yield Point(home, "unstated", name, name, carriers, "", "", values, "; ".join(reasons), touched, ours)
+
+
+def _of_protocol(catalog: Catalog, entry: Setting, pairs: Mapping[str, Any], protocol: str) -> str:
+    """The value under a protocol: the entry's own where it has one, then those of single datasets that have two."""
+    own = [shown(entry[protocol])] if protocol in entry else []
+    return "; ".join([*own, *(f"{selector_label(catalog, key)}: {shown(pairs[key][protocol])}" for key in pairs)])
 
 
 def _of_remark(remark: Remark, among: Iterable[Place], uses: Uses) -> Point:

@@ -19,7 +19,7 @@ from longtail.study.catalog import Catalog, Dataset, Published
 from longtail.study.config import Config
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical
-from longtail.study.settings import choices
+from longtail.study.settings import choices, selectors
 
 
 @dataclass(frozen=True)
@@ -585,11 +585,12 @@ class Study:
     def _footnotes(self, cells: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
         """Protocol choices and data sources behind the cells of a table or figure."""
         reproduced = [cell for cell in cells if cell]
+        keys = {key for c in reproduced for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
         objectives = dict.fromkeys(
             step["objective"] for cell in reproduced for step in self.catalog.method(cell["method"]).recipe
         )
         for objective in objectives:
-            for name, official, paper, where in choices(self.catalog.objectives[objective].settings):
+            for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):
                 taken, other = (official, paper) if self.config.protocol == "official" else (paper, official)
                 yield f"{objective}: {name} = {taken} ({self.config.protocol}; the other choice is {other}). {where}"
         for name in dict.fromkeys(cell["dataset"] for cell in reproduced):

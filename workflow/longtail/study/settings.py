@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
@@ -20,15 +20,28 @@ def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) ->
     own = setting.get("for", {})
     for key in keys:
         if key in own:
-            return own[key]
+            return own[key][protocol] if is_pair(own[key]) else own[key]
     return setting["value"] if "value" in setting else setting[protocol]
 
 
-def choices(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any, Any, str]]:
-    """The settings in which paper and official code differ: name, official value, paper's value, where."""
+def is_pair(value: Any) -> bool:
+    """Whether a value of ``for`` is one for each protocol: ``{official: 256, paper: 512}``."""
+    return isinstance(value, Mapping) and value.keys() == {"official", "paper"}
+
+
+def choices(settings: Mapping[str, Mapping[str, Any]], keys: Collection[str]) -> Iterator[tuple[str, Any, Any, str]]:
+    """The settings in which paper and official code differ: name, official value, paper's value, where.
+
+    Args:
+        settings: of an objective.
+        keys: the :func:`selectors` of all datasets that matter; a pair of ``for`` is told with the key it is for.
+    """
     for name, setting in settings.items():
         if "official" in setting:
             yield name, setting["official"], setting["paper"], setting["where"]
+        for key, value in setting.get("for", {}).items():
+            if key in keys and is_pair(value):
+                yield f"{name} for {key}", value["official"], value["paper"], setting["where"]
 
 
 def _augmentation(name: str, objective: str, catalog: Catalog) -> Mapping[str, Any]:

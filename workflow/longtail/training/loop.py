@@ -144,7 +144,9 @@ def train(
             batch = Batch(views, rows, generator(device, seed, "loss", run.epoch, step))
 
             update = run.epoch * steps + step + 1
+            share = update / (clock * steps)
             learning_rate = schedule(update, steps, clock, settings)
+            objective.before_step(share)
             optimizer.zero_grad()
             torch.manual_seed(derived_seed(seed, "dropout", run.epoch, step))  # which takes no generator of its own
             with autocast(dtype, device):
@@ -152,7 +154,7 @@ def train(
             parts["loss"].backward()
             group.add_gradients(objective)
             optimizer.step(learning_rate, group.of_leader(parts.get("skipped")))
-            objective.after_step(update / (clock * steps))
+            objective.after_step(share)
 
             for name, value in parts.items():
                 run.sums[name] = run.sums.get(name, 0) + value.detach().double()

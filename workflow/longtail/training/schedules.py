@@ -84,13 +84,19 @@ def _stretched_cosine(epoch: float, clock: int, settings: ScheduleSettings, fina
 
 
 def epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
-    """Cosine in steps of an epoch, as in facebookresearch/moco: lr (1 + cos(pi e / E)) / 2 with e counted from 0."""
-    epoch = (update - 1) // updates_per_epoch
+    """Cosine in steps of an epoch, as the CIFAR-10 demo of facebookresearch/moco has it: lr (1 + cos(pi e / E)) / 2.
+
+    The demo counts e from 1, so the first epoch is already below lr, and the last one trains at 0.
+    """
+    epoch = (update - 1) // updates_per_epoch + 1
     return 0.5 * settings.learning_rate * (1 + math.cos(math.pi * epoch / clock))
 
 
 def floored_epoch_cosine(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
-    """:func:`epoch_cosine` down to ``final_learning_rate`` instead of 0 (wvangansbeke/Unsupervised-Classification)."""
+    """SCAN (wvangansbeke/Unsupervised-Classification): lr_end + (lr - lr_end) (1 + cos(pi e / E)) / 2, e from 0.
+
+    ``final_learning_rate`` is lr_end.
+    """
     assert settings.final_learning_rate is not None
     epoch = (update - 1) // updates_per_epoch
     final = settings.final_learning_rate
