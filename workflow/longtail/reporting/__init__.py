@@ -1,1 +1,1 @@
-"""Tables and figures: published numbers beside reproduced ones. Never imports torch."""
+"""Tables and figures: published numbers beside computed ones. Never imports torch."""

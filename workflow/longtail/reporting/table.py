@@ -1,4 +1,4 @@
-"""``python -m longtail table``: one table of a paper, published numbers beside reproduced ones."""
+"""``python -m longtail table``: one table of a paper, published numbers beside computed ones."""
 
 from __future__ import annotations
 
