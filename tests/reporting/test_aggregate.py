@@ -169,9 +169,7 @@ def test_beside_a_printed_spread_the_tolerance_is_what_both_spreads_allow() -> N
         data = metrics(lines(each.cell, "ACC", [[value + shift] for value in values]))
         return tidy(plan(each, seeds=tuple(range(5)), printed_seeds=5), data).iloc[0]
 
-    assert shown(0)["tolerance"] == pytest.approx(
-        allowed_difference(statistics.stdev(values), 5, 0.9, 5, 0.95) + 0.05
-    )
+    assert shown(0)["tolerance"] == pytest.approx(allowed_difference(statistics.stdev(values), 5, 0.9, 5, 0.95) + 0.05)
     assert shown(0)["tolerance"] < 2.5
     assert (shown(0)["status"], shown(1.0)["status"], shown(2.0)["status"]) == ("reproduced", "reproduced", "differs")
 

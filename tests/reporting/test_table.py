@@ -157,8 +157,8 @@ def test_notes_say_how_many_values_are_reproduced_and_what_that_takes() -> None:
     assert "4 of 4 values are computed." in notes
     assert (
         "3 of them were trained as printed, as long as in the paper, on its data and with all of the table's seeds: "
-        "2 are reproduced, 1 differ. Reproduced means at most 2.5 (ACC) or what the 95% Welch interval of both standard "
-        "deviations allows away from the published value, its rounding apart."
+        "2 are reproduced, 1 differ. Reproduced means at most 2.5 (ACC) or what the 95% Welch interval of both "
+        "standard deviations allows away from the published value, its rounding apart."
     ) in notes
     assert list(table.frame["status"]) == ["reproduced", "differs", "computed", "reproduced"]
     assert table.document.grid.marks == ["trained as printed, yet further from the published value than the tolerance"]

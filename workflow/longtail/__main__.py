@@ -1,7 +1,7 @@
 """``python -m longtail <command>``: the jobs of the workflow, each of which can be run by hand.
 
-A command is a module with ``add_arguments(parser)`` and ``run(arguments)``; it is imported only when it is asked for,
-so that a job that needs no torch never loads it.
+A command is a module with ``add_arguments(parser)`` and ``run(arguments)``, which may return a status to exit with; it
+is imported only when it is asked for, so that a job that needs no torch never loads it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figure", "draw one figure"),
+    "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.reporting.discrepancies", "where papers, official codes and this project part"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 on success, 1 with a message on a ``LongtailError``."""
+    """Run one command; 0 on success or what the command returns, 1 with a message on a ``LongtailError``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     lines = "\n".join(f"  {name:13} {what}" for name, (_, what) in COMMANDS.items())
     usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
@@ -53,11 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_arguments(parser)
         options = parser.parse_args(arguments[1:], argparse.Namespace(command_line=arguments))
         wait_for_clock(arguments)
-        command.run(options)
+        return command.run(options) or 0
     except LongtailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 class _NoPandas:

@@ -19,9 +19,11 @@ def allowed_difference(
     taken to be that of both, and the interval is the one that predicts it: ``t(n - 1) s sqrt(1/n + 1)``.
 
     Args:
-        first_std, second_std: standard deviations over the seeds (ddof 1); NaN, or anything for a single seed, where
+        first_std: standard deviation of the first over its seeds (ddof 1); NaN, or anything for a single seed, where
             there is none.
-        first_seeds, second_seeds: how many seeds each mean is over, at least 1.
+        first_seeds: how many seeds the first mean is over, at least 1.
+        second_std: the same of the second.
+        second_seeds: the same of the second.
         confidence: in (0, 1).
 
     Returns:

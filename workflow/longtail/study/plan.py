@@ -325,8 +325,8 @@ class Study:
                         raise LongtailError(f"{where}: the published table has no number for {key}.")
                     if number is not None and "tolerance" not in metric:
                         raise LongtailError(
-                            f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may lie "
-                            "from a printed one to be called reproduced. Give it a tolerance there."
+                            f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may "
+                            "lie from a printed one to be called reproduced. Give it a tolerance there."
                         )
                     cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
                     average = "average_of" in asked
