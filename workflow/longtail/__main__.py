@@ -99,7 +99,10 @@ if __name__ == "__main__":
             signal.signal(number, stop)
     if os.environ.get(WORKFLOW):
         end_with(int(os.environ[WORKFLOW]))
-    status = main()
-    sys.stdout.flush()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads what we print has read enough, as `head` does
+        status = 128 + signal.SIGPIPE
     sys.stderr.flush()
     os._exit(status)  # every file is closed; unloading torch in good order would take half a second more

@@ -1,10 +1,10 @@
 """``python -m longtail compare A B``: whether two runs of the same tables differ by more than their seeds do.
 
 Training on another kind of processor, or with another release of a library, rounds otherwise, and after some epochs
-that is another draw from the same distribution. So two tables of one study seldom agree to the digit; whether they agree
-as well as two draws do can be tested. Every value has an interval (``spread.allowed_difference``), and all of them
-together are held to one confidence: of as many values as a table has, some lie outside of a 95 % interval of their own
-by chance.
+that is another draw from the same distribution. Two tables of one study then seldom agree to the digit; whether they
+agree as well as two draws do can be tested. Every value has an interval (``spread.allowed_difference``), and all of
+them together are held to one confidence: of as many values as a table has, some lie outside of a 95 % interval of their
+own by chance.
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ class Run:
     Attributes:
         name: the path as it was given.
         values: by what tells them apart, see :data:`PLACE`; those that are missing in their table are not among them.
-        labels: what the tables say of how they were made.
-        revisions: of the code that made them.
+        labels: what keeps them from being a reproduction.
+        origins: with which revision of the code they were made, and on what.
     """
 
     name: str
     values: dict[tuple[str, ...], Value]
     labels: tuple[str, ...]
-    revisions: tuple[str, ...]
+    origins: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "; ".join([f"{self.name} (revision {', '.join(self.revisions)})", *filter(None, self.labels)])
+        return "; ".join([self.name, *filter(None, self.labels), *self.origins])
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def read(path: Path) -> Run:
         files = [path]
     values: dict[tuple[str, ...], Value] = {}
     found: dict[tuple[str, str], Path] = {}
-    labels, revisions = [], []
+    labels, origins = [], []
     for file in files:
         table, facts = read_with_provenance(file)
         lacking = [name for name in COLUMNS if name not in table.column_names]
@@ -154,10 +154,11 @@ def read(path: Path) -> Run:
                 std = math.nan if line["computed_std"] is None else line["computed_std"]
                 values[place] = Value(line["computed"], std, line["seeds"], line["unit"])
             labels.append(line["label"])
-        revisions.append(str(facts.get("revision", "unknown")))
+        origins.append(f"revision {facts.get('revision', 'unknown')}")
+        origins += [note.removesuffix(".") for note in facts.get("notes", ()) if note.startswith("Trained on ")]
     if not found:
         raise LongtailError(f"There is no table in {path}. Name a table's Parquet file, or a folder like results/.")
-    return Run(str(path), values, tuple(dict.fromkeys(labels)), tuple(dict.fromkeys(revisions)))
+    return Run(str(path), values, tuple(dict.fromkeys(labels)), tuple(dict.fromkeys(origins)))
 
 
 def _text(value: Any) -> str:
@@ -242,8 +243,8 @@ def _rule(compared: Sequence[Comparison]) -> list[str]:
         beyond = sum(abs(one.difference) > one.plain for one in tested)
         each = 1 - (1 - CONFIDENCE) / len(tested)
         lines = [
-            f"Alone: the {CONFIDENCE:.0%} interval of Welch, by the standard deviations over the seeds; if only one side "
-            "has several seeds, the other is taken to spread as it does.",
+            f"Alone: the {CONFIDENCE:.0%} interval of Welch, by the standard deviations over the seeds; if only one "
+            "side has several seeds, the other is taken to spread as it does.",
             f"Beyond it lie {beyond} of {len(tested)} values; {(1 - CONFIDENCE) * len(tested):.1f} are expected by "
             "chance, several at once, since the values of one training hang together.",
             f"Allowed: the same at {each:.2%}, so that with {CONFIDENCE:.0%} confidence chance puts none of all "
