@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import types
+import warnings
 
 from longtail.errors import LongtailError, unknown
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
@@ -93,7 +94,16 @@ def stop(number: int, _: types.FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def ignore_inherited() -> None:
+    """Set aside what a shell or a notebook has exported for other programs: an ASCII terminal, warnings as errors."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.warnoptions:
+        warnings.resetwarnings()
+
+
 if __name__ == "__main__":
+    ignore_inherited()
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
             signal.signal(number, stop)
