@@ -55,6 +55,16 @@ def test_a_command_gets_its_arguments(command: list[argparse.Namespace]) -> None
     assert [call.ratio for call in command] == [10]
 
 
+@pytest.mark.parametrize("returned", [0, 1, 2])
+def test_a_command_may_say_what_to_exit_with(returned: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("probe")
+    module.run = lambda arguments: returned  # type: ignore[attr-defined]
+    module.add_arguments = lambda parser: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "probe", module)
+    monkeypatch.setitem(COMMANDS, "probe", ("probe", "try a command"))
+    assert main(["probe"]) == returned
+
+
 def test_an_error_of_the_user_is_one_line_and_status_1(
     command: list[argparse.Namespace], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,9 +190,13 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
+BY_HAND = {("compare", "tables")}
+"""Commands that no rule runs, with an environment that a person has who asks for them."""
+
+
 def commands_and_environments() -> list[tuple[str, str]]:
-    """The command and the conda environment of every rule that has both."""
-    found = set()
+    """The command and the conda environment of every rule that has both, and of what people run by hand."""
+    found = set(BY_HAND)
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
         for rule in re.split(r"(?m)^rule ", path.read_text())[1:]:
             command = re.search(r"python -m longtail (\w+)", rule)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.reporting.aggregate import FRAME_TYPES, tidy
+from longtail.reporting.spread import allowed_difference
 
 from .makers import cell, entry, lines, metrics, plan
 
@@ -29,18 +31,18 @@ def test_means_over_seeds_of_means_over_trials(values: list[list[float]]) -> Non
 
     per_seed = [sum(trials) / len(trials) for trials in values]
     mean = sum(per_seed) / len(per_seed)
-    assert shown["reproduced"] == pytest.approx(mean, abs=1e-9)
+    assert shown["computed"] == pytest.approx(mean, abs=1e-9)
     assert shown["difference"] == pytest.approx(mean - 53.3, abs=1e-9)
     assert (shown["seeds"], shown["trials"], shown["status"], shown["reason"]) == (
         len(values),
         len(values[0]),
-        "reproduced",
+        "computed",
         "",
     )
     if len(values) > 1:
-        assert shown["reproduced_std"] == pytest.approx(statistics.stdev(per_seed), abs=1e-6)
+        assert shown["computed_std"] == pytest.approx(statistics.stdev(per_seed), abs=1e-6)
     else:
-        assert math.isnan(shown["reproduced_std"])
+        assert math.isnan(shown["computed_std"])
     if len(values[0]) > 1:
         pooled = math.sqrt(sum(statistics.variance(trials) for trials in values) / len(values))
         assert shown["trial_std"] == pytest.approx(pooled, abs=1e-6)
@@ -51,7 +53,7 @@ def test_means_over_seeds_of_means_over_trials(values: list[list[float]]) -> Non
 def test_a_seed_with_more_trials_does_not_weigh_more() -> None:
     each = entry("SimCLR")
     shown = tidy(plan(each, seeds=(0, 1)), metrics(lines(each.cell, "ACC", [[10.0], [20.0, 20.0, 20.0]])))
-    assert shown["reproduced"].item() == 15.0
+    assert shown["computed"].item() == 15.0
 
 
 def test_cells_are_told_apart_by_every_key() -> None:
@@ -63,7 +65,7 @@ def test_cells_are_told_apart_by_every_key() -> None:
     assert set(others) == set(base)
     noise = [lines({**base, key: value}, "ACC", [[99.0]]) for key, value in others.items()]
     shown = tidy(plan(entry("ConMix", cell=base)), metrics(*noise, lines(base, "ACC", [[50.0]])))
-    assert shown["reproduced"].item() == 50.0
+    assert shown["computed"].item() == 50.0
     assert tidy(plan(entry("ConMix", cell=base)), metrics(*noise))["status"].item() == "missing"
 
 
@@ -76,13 +78,13 @@ def test_values_of_classes_clusters_and_parameters_are_not_averaged_in() -> None
             for name, value in (("class", 0), ("cluster", 0), ("parameter", "k=1"))
         ]
     )
-    assert tidy(plan(each), pd.concat([frame, extra]))["reproduced"].item() == 50.0
+    assert tidy(plan(each), pd.concat([frame, extra]))["computed"].item() == 50.0
 
 
 def test_ratios_match_whatever_their_type() -> None:
     each = entry("SimCLR")
     frame = metrics(lines(each.cell, "ACC", [[50.0]])).astype({"ratio": "float64"})
-    assert tidy(plan(each), frame)["reproduced"].item() == 50.0
+    assert tidy(plan(each), frame)["computed"].item() == 50.0
 
 
 def test_a_missing_value_says_why_and_shows_no_number() -> None:
@@ -99,7 +101,7 @@ def test_a_missing_value_says_why_and_shows_no_number() -> None:
         lines(broken.cell, "ACC", [[math.nan]]),
     )
     shown = tidy(plan(there, planned, unmeasured, broken, waiting), data)
-    assert list(shown["status"]) == ["reproduced", "missing", "missing", "missing", "missing"]
+    assert list(shown["status"]) == ["computed", "missing", "missing", "missing", "missing"]
     assert list(shown["reason"]) == [
         "",
         "CC is not implemented yet",
@@ -107,7 +109,7 @@ def test_a_missing_value_says_why_and_shows_no_number() -> None:
         "the computed value is not a finite number",
         "not computed yet",
     ]
-    assert shown.loc[1:, ["reproduced", "reproduced_std", "trial_std", "difference"]].isna().all(axis=None)
+    assert shown.loc[1:, ["computed", "computed_std", "trial_std", "difference"]].isna().all(axis=None)
     assert list(shown.loc[1:, "seeds"]) == [0, 0, 0, 0]
     assert list(shown["published"]) == [39.4, 40.6, 38.9, 37.0, 53.3]
 
@@ -116,7 +118,60 @@ def test_fewer_seeds_than_asked_for_are_reported() -> None:
     each = entry("SimCLR")
     shown = tidy(plan(each, seeds=(0, 1, 2, 3, 4)), metrics(lines(each.cell, "ACC", [[50.0], [52.0]])))
     assert shown["reason"].item() == "2 of 5 training seeds"
-    assert shown["status"].item() == "reproduced"
+    assert shown["status"].item() == "computed"
+
+
+def judged(value: float, published: str | None, **changes: Any) -> pd.Series:
+    """The line of a value of one seed that was trained as the printed one."""
+    each = entry("SimCLR", **{"published": published, "as_printed": True, **changes})
+    return tidy(plan(each), metrics(lines(each.cell, "ACC", [[value]]))).iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(53.3, "reproduced"), (55.85, "reproduced"), (50.75, "reproduced"), (55.86, "differs"), (50.74, "differs")],
+)
+def test_a_value_is_reproduced_within_the_tolerance_and_half_a_printed_digit(value: float, status: str) -> None:
+    shown = judged(value, "53.3")
+    assert (shown["status"], shown["tolerance"]) == (status, pytest.approx(2.55))
+    assert bool(shown["reason"]) is (status == "differs")
+    assert judged(53.3 + 2.505, "53.30")["tolerance"] == pytest.approx(2.505)
+
+
+@given(value=percentages, published=percentages, as_printed=st.booleans(), printed=st.booleans())
+def test_nothing_is_reproduced_unless_it_was_printed_and_trained_so(
+    value: float, published: float, as_printed: bool, printed: bool
+) -> None:
+    text = f"{published:.1f}"
+    shown = judged(value, text if printed else None, as_printed=as_printed)
+    distance = abs(value - float(text))
+    if not (as_printed and printed):
+        assert (shown["status"], math.isnan(shown["tolerance"])) == ("computed", True)
+    elif shown["status"] == "reproduced":
+        assert distance <= 2.55 + 1e-6
+    else:
+        assert shown["status"] == "differs"
+        assert distance >= 2.55 - 1e-6
+
+
+def test_a_value_of_fewer_seeds_than_the_paper_has_is_only_computed() -> None:
+    each = entry("SeCu", published="53.1", published_std=0.9, as_printed=True)
+    data = metrics(lines(each.cell, "ACC", [[53.0], [53.2]]))
+    for seeds in ((0, 1), (0, 1, 2, 3, 4)):  # whether no more were asked for, or the others are not there yet
+        assert tidy(plan(each, seeds=seeds, printed_seeds=5), data)["status"].item() == "computed"
+
+
+def test_beside_a_printed_spread_the_tolerance_is_what_both_spreads_allow() -> None:
+    each = entry("SeCu", published="53.1", published_std=0.9, as_printed=True)
+    values = [52.0, 53.0, 54.0, 53.5, 52.5]
+
+    def shown(shift: float) -> pd.Series:
+        data = metrics(lines(each.cell, "ACC", [[value + shift] for value in values]))
+        return tidy(plan(each, seeds=tuple(range(5)), printed_seeds=5), data).iloc[0]
+
+    assert shown(0)["tolerance"] == pytest.approx(allowed_difference(statistics.stdev(values), 5, 0.9, 5, 0.95) + 0.05)
+    assert shown(0)["tolerance"] < 2.5
+    assert (shown(0)["status"], shown(1.0)["status"], shown(2.0)["status"]) == ("reproduced", "reproduced", "differs")
 
 
 def average_plan() -> tuple[SimpleNamespace, list[SimpleNamespace]]:
@@ -131,10 +186,10 @@ def test_an_average_is_over_its_members_seed_by_seed() -> None:
     data = metrics(*(lines(each.cell, "ACC", values) for each, values in zip((first, second), runs, strict=True)))
     shown = tidy(shown_plan, data).iloc[2]
     per_seed = [(51 + 40) / 2, (53 + 45) / 2]
-    assert shown["reproduced"] == pytest.approx(statistics.fmean(per_seed))
-    assert shown["reproduced_std"] == pytest.approx(statistics.stdev(per_seed))
+    assert shown["computed"] == pytest.approx(statistics.fmean(per_seed))
+    assert shown["computed_std"] == pytest.approx(statistics.stdev(per_seed))
     assert shown["difference"] == pytest.approx(statistics.fmean(per_seed) - 47)
-    assert (shown["status"], shown["reason"], shown["seeds"]) == ("reproduced", "", 2)
+    assert (shown["status"], shown["reason"], shown["seeds"]) == ("computed", "", 2)
     assert math.isnan(shown["trial_std"])
     assert math.isnan(shown["ratio"])
 
@@ -145,7 +200,7 @@ def test_an_average_is_not_shown_unless_all_of_it_is_there(second_has: list[floa
     there = [lines(second.cell, "ACC", [second_has])] if second_has else []
     shown = tidy(shown_plan, metrics(lines(first.cell, "ACC", [[50.0]]), *there)).iloc[2]
     assert shown["status"] == "missing"
-    assert shown[["reproduced", "difference"]].isna().all()
+    assert shown[["computed", "difference"]].isna().all()
     assert shown["reason"] == (
         "the computed value is not a finite number"
         if second_has
@@ -157,7 +212,7 @@ def test_an_average_is_over_the_seeds_that_all_its_members_have() -> None:
     shown_plan, (first, second) = average_plan()
     fewer = lines(second.cell, "ACC", [[10.0], [40.0]])[1:]
     shown = tidy(shown_plan, metrics(lines(first.cell, "ACC", [[50.0], [60.0]]), fewer)).iloc[2]
-    assert (shown["reproduced"], shown["seeds"], shown["reason"]) == (50.0, 1, "1 of 2 training seeds")
+    assert (shown["computed"], shown["seeds"], shown["reason"]) == (50.0, 1, "1 of 2 training seeds")
     apart = metrics(lines(first.cell, "ACC", [[50.0]]), fewer)
     assert tidy(shown_plan, apart).iloc[2]["status"] == "missing"
 

@@ -45,9 +45,9 @@ def test_table_writes_all_formats(tmp_path: Path) -> None:
     }
     frame = read_table(tmp_path / "out" / "table4.parquet").to_pandas()
     assert len(frame) == 28
-    done = frame[frame["status"] == "reproduced"]
+    done = frame[frame["status"] == "computed"]
     assert set(done["row"]) >= {"SimCLR", "ConMix"}
-    assert set(done["reproduced"]) == {12.34}
+    assert set(done["computed"]) == {12.34}
     assert all(label.startswith("budget smoke") for label in frame["label"])
 
 

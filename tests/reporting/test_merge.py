@@ -121,3 +121,24 @@ def test_a_seed_that_is_none_is_named(capsys: pytest.CaptureFixture[str], seed: 
     arguments = ["--config", json.dumps(CONFIG), f"--out={seed}.parquet", "--cell", "conmix", "digits-ir10"]
     assert main(["merge", *arguments, seed]) == 1
     assert "A training seed is" in capsys.readouterr().err
+
+
+def test_the_merged_file_says_how_its_cells_were_made(metrics: list[Path], tmp_path: Path) -> None:
+    measurements = load_study(CONFIG).measurements("digits", "table1")
+    runs = list(dict.fromkeys(one.run for one in measurements if one.run.kind == "phases"))
+    for number, run in enumerate(runs[1:]):  # the first has no record, the last a damaged one
+        device, precision = ("a CPU (AVX2)", "float32") if number else ("GPU", "bfloat16")
+        write_table(run.history, pa.table({"epoch": [1]}), device=device, precision=precision)
+    Path(runs[-1].history).write_bytes(b"PAR1")
+    assert merged() == 0
+    facts = read_provenance("out.parquet")
+    assert facts["trained"] == [
+        {"device": "a CPU (AVX2)", "precision": "float32", "trainings": len(runs) - 3},
+        {"device": "GPU", "precision": "bfloat16", "trainings": 1},
+    ]
+    assert facts["label"] == ""
+    table = ["table", "--paper", "digits", "--table", "table1", "--config", json.dumps(CONFIG)]
+    assert main([*table, "--metrics", "out.parquet", "--out-dir", str(tmp_path / "out")]) == 0
+    note = f"Trained on a CPU (AVX2) in float32 ({len(runs) - 3}), GPU in bfloat16 (1)."
+    assert note in (tmp_path / "out" / "table1.md").read_text(encoding="utf-8")
+    assert note in read_provenance(tmp_path / "out" / "table1.parquet")["notes"]

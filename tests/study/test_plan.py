@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import re
+import shutil
+import statistics
+from collections import defaultdict
 
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.study import catalog as catalogue
 from longtail.study.plan import Study, load_study
 
 
@@ -53,8 +59,8 @@ def test_published_numbers_arrive_as_printed():
 def test_selections_leave_reasons():
     of = load_study({"targets": ["conmix_table2"], "methods": ["simclr"], "datasets": ["cifar10"]})
     plan = of.table("conmix", "table2")
-    reproduced = {(e.row, e.dataset) for e in plan.entries if e.cell}
-    assert reproduced == {("SimCLR", "CIFAR-10")}
+    selected = {(e.row, e.dataset) for e in plan.entries if e.cell}
+    assert selected == {("SimCLR", "CIFAR-10")}
     assert {e.missing for e in plan.entries if e.row == "ConMix" and e.dataset == "CIFAR-10"} == {
         "method not selected (config: methods)"
     }
@@ -82,6 +88,72 @@ def test_labels_and_footnotes_say_how_it_was_made():
     assert "CIFAR-10 images: pixels from Parquet" in plan.label
     assert any("pixels from Parquet" in note for note in plan.footnotes)
     assert study().table("conmix", "table2").label == ""
+
+
+@pytest.mark.parametrize(
+    "departure",
+    [
+        {"budget": "smoke"},
+        {"budget": "tenth"},
+        {"budget": {"epochs": 1.0}},
+        {"protocol": "paper"},
+        {"precision": "float32"},
+        {"pretraining_seed": 0},
+        {"data": {"cifar10": {"kind": "parquet", "name": "pixels from Parquet"}}},
+    ],
+    ids=lambda departure: "-".join(map(str, departure.values()))[:20],
+)
+def test_what_is_labelled_is_not_trained_as_printed(departure):
+    entries = load_study({"targets": ["conmix"], **departure}).table("conmix", "table2").entries
+    cifar10 = [entry.as_printed for entry in entries if entry.dataset == "CIFAR-10"]
+    others = [entry.as_printed for entry in entries if entry.dataset != "CIFAR-10"]
+    assert not any(cifar10)
+    assert set(others) == {"data" in departure}  # another source of CIFAR-10 is no matter of the other data
+    assert all(entry.as_printed for entry in study().table("conmix", "table2").entries)
+
+
+def test_a_selection_or_other_seeds_do_not_change_how_the_rest_is_trained():
+    of = load_study({"targets": ["conmix"], "methods": ["simclr"], "seeds": [3, 4, 5]})
+    table = of.table("conmix", "table2")
+    assert {entry.as_printed for entry in table.entries if entry.row == "SimCLR"} == {True}
+    assert {entry.as_printed for entry in table.entries if entry.row != "SimCLR"} == {False}
+    assert (table.printed_seeds, of.table("miniclustering", "table9").printed_seeds) == (1, 5)
+
+
+def test_tolerances_are_what_the_printed_spreads_say():
+    spreads = defaultdict(list)
+    for entry in study().table("miniclustering", "table9").entries:
+        spreads[entry.metric].append(entry.published_std)
+    assert set(spreads) == {"ACC", "CAA", "NMI", "ARI"}
+    for metric, stds in spreads.items():
+        of_a_pair = math.sqrt(2 * statistics.fmean(std**2 for std in stds))
+        tolerances = {e.tolerance for e in study().table("conmix", "table2").entries if e.metric == metric}
+        assert tolerances == {round(1.96 * of_a_pair, 1)}
+
+
+def test_a_printed_metric_without_tolerance_is_named(tmp_path):
+    root = tmp_path / "catalog"
+    shutil.copytree(catalogue.CATALOG, root)
+    path = root / "metrics.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  tolerance: 1.1\n", ""), encoding="utf-8")
+    of = load_study({"targets": ["digits"]}, root)
+    assert of.table("digits", "table1")
+    with pytest.raises(LongtailError, match=r"conmix table2 prints NMI, of which catalog/metrics.yaml .* tolerance"):
+        of.table("conmix", "table2")
+
+
+BUDGETED = re.compile(
+    r"\b(epochs?|seeds?|batch(es)? of|ResNet\S*|images per class|[Ff]ive (thousand|trainings)|minutes|as many images)\b"
+)
+
+
+def test_no_caption_says_what_a_budget_changes():
+    """Captions stand over tables of every budget: what was trained for how long says the label, how often the foot."""
+    for paper, spec in study().catalog.papers.items():
+        for kind in ("tables", "figures"):
+            for name, artefact in spec.get(kind, {}).items():
+                allowed = {("conmix", "table7"): ["epochs"]}.get((paper, name), [])  # a half is one under any budget
+                assert [m[0] for m in BUDGETED.finditer(artefact["caption"])] == allowed, (paper, name)
 
 
 def test_a_check_says_that_it_reproduces_nothing_and_what_it_checks():

@@ -1,7 +1,7 @@
 """``python -m longtail <command>``: the jobs of the workflow, each of which can be run by hand.
 
-A command is a module with ``add_arguments(parser)`` and ``run(arguments)``; it is imported only when it is asked for,
-so that a job that needs no torch never loads it.
+A command is a module with ``add_arguments(parser)`` and ``run(arguments)``, which may return a status to exit with; it
+is imported only when it is asked for, so that a job that needs no torch never loads it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import types
+import warnings
 
 from longtail.errors import LongtailError, unknown
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
@@ -31,12 +32,13 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figure", "draw one figure"),
+    "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.reporting.discrepancies", "where papers, official codes and this project part"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 on success, 1 with a message on a ``LongtailError``."""
+    """Run one command; 0 on success or what the command returns, 1 with a message on a ``LongtailError``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     lines = "\n".join(f"  {name:13} {what}" for name, (_, what) in COMMANDS.items())
     usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
@@ -53,11 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_arguments(parser)
         options = parser.parse_args(arguments[1:], argparse.Namespace(command_line=arguments))
         wait_for_clock(arguments)
-        command.run(options)
+        return command.run(options) or 0
     except LongtailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 class _NoPandas:
@@ -93,13 +94,25 @@ def stop(number: int, _: types.FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def ignore_inherited() -> None:
+    """Set aside what a shell or a notebook has exported for other programs: an ASCII terminal, warnings as errors."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.warnoptions:
+        warnings.resetwarnings()
+
+
 if __name__ == "__main__":
+    ignore_inherited()
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
             signal.signal(number, stop)
     if os.environ.get(WORKFLOW):
         end_with(int(os.environ[WORKFLOW]))
-    status = main()
-    sys.stdout.flush()
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads what we print has read enough, as `head` does
+        status = 128 + signal.SIGPIPE
     sys.stderr.flush()
     os._exit(status)  # every file is closed; unloading torch in good order would take half a second more

@@ -303,24 +303,22 @@ def sources_of(room, *modules):
     return [f"{ROOT}/longtail/{room}/{module}.py" for module in modules]
 
 
-def title_of(wildcards, kind):
-    spec = STUDY.catalog.papers[wildcards.paper]
-    name = getattr(wildcards, kind[:-1])
-    return spec.get(kind, {}).get(name, {}).get("title", name)
-
-
 def paper_title(wildcards):
     return STUDY.catalog.papers[wildcards.paper]["title"]
 
 
-def made_with():
-    budget = STUDY.config.budget.label or "the papers' own budget"
-    return f"{budget}; partial" if STUDY.config.partial else budget
+def made_with(plan):
+    label = plan.label or "the papers' own budget, official protocol"
+    return f"{label}; partial" if STUDY.config.partial else label
 
 
+@friendly
 def table_labels(wildcards):
-    return {"table": title_of(wildcards, "tables"), "made with": made_with()}
+    plan = STUDY.table(wildcards.paper, wildcards.table)
+    return {"table": plan.title, "made with": made_with(plan)}
 
 
+@friendly
 def figure_labels(wildcards):
-    return {"figure": title_of(wildcards, "figures"), "made with": made_with()}
+    plan = STUDY.figure(wildcards.paper, wildcards.figure)
+    return {"figure": plan.title, "made with": made_with(plan)}

@@ -1,4 +1,4 @@
-"""From the metrics of all trials and seeds to one reproduced number per place of a table."""
+"""From the metrics of all trials and seeds to one computed number per place of a table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from longtail.errors import LongtailError
+from longtail.reporting.spread import allowed_difference
 
 if TYPE_CHECKING:
     from longtail.study.plan import TableEntry, TablePlan
@@ -36,9 +37,10 @@ FRAME_TYPES = {
     "unit": "str",
     "published": "float64",
     "published_std": "float64",
-    "reproduced": "float64",
-    "reproduced_std": "float64",
+    "computed": "float64",
+    "computed_std": "float64",
     "difference": "float64",
+    "tolerance": "float64",
     "seeds": "int64",
     "trials": "int64",
     "trial_std": "float64",
@@ -48,6 +50,12 @@ FRAME_TYPES = {
     "label": "str",
 }
 """The columns of a rendered table's tidy frame, in order."""
+
+MISSING, COMPUTED, REPRODUCED, DIFFERS = "missing", "computed", "reproduced", "differs"
+"""What a value can be: see :func:`tidy`."""
+
+CONFIDENCE = 0.95
+"""Of the interval in which a value has to lie that is printed with the spread of its trainings."""
 
 
 def cell_key(cell: Mapping[str, Any], keys: tuple[str, ...] = CELL_KEYS) -> tuple[str, ...]:
@@ -150,27 +158,58 @@ def _p_values(plan: TablePlan, seeds: list[pd.Series | None]) -> list[float]:
     return tested
 
 
+def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int) -> float:
+    """How far a value may lie from the printed one, NaN unless it was trained as that one was.
+
+    The catalogue gives it for a single printed training. Where the spread of several is printed, it is what that and
+    our own spread allow. Half a unit of the last printed digit comes on top: that is what printing may have changed.
+    """
+    if entry.published is None or not entry.as_printed or seeds < plan.printed_seeds:
+        return math.nan
+    digits = len(entry.published_text.partition(".")[2])
+    allowed = math.nan
+    if entry.published_std is not None:
+        allowed = allowed_difference(std, seeds, entry.published_std, plan.printed_seeds, CONFIDENCE)
+    if math.isnan(allowed):
+        assert entry.tolerance is not None  # the catalogue is asked for one wherever a number is printed
+        allowed = entry.tolerance
+    return allowed + 0.5 * 10.0**-digits
+
+
+def _judged(difference: float, tolerance: float) -> tuple[str, str]:
+    """The status of a computed value, and what is to be said about it."""
+    if math.isnan(tolerance):
+        return COMPUTED, ""
+    if abs(difference) <= tolerance * (1 + 1e-9):  # a difference of decimal numbers is not exact
+        return REPRODUCED, ""
+    return DIFFERS, "trained as printed, yet further from the published value than the tolerance"
+
+
 def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
     """One line per printed or planned number.
 
-    ``reproduced`` is the mean over the training seeds of the means over their clustering trials, ``reproduced_std`` the
+    ``computed`` is the mean over the training seeds of the means over their clustering trials, ``computed_std`` the
     standard deviation (ddof 1) of those means over the seeds (missing with fewer than two), ``trial_std`` the standard
     deviation over the trials of one seed (root mean square over the seeds; missing with fewer than two trials). An
     average is over its members' values seed by seed, and missing unless all of them are there.
+
+    ``status`` is ``missing``, or ``computed``; a computed value that was trained as the printed one beside it (the
+    paper's budget, its data, all of its seeds) has a ``tolerance``, and is ``reproduced`` if ``difference`` lies within
+    it, else ``differs``.
 
     Args:
         plan: what the table shows.
         metrics: merged metrics, possibly without a line.
 
     Returns:
-        The columns of :data:`FRAME_TYPES`; ``status`` is ``reproduced`` or ``missing``, and ``reason`` says why a
-        missing one is missing or why a reproduced one rests on fewer seeds than the table asks for.
+        The columns of :data:`FRAME_TYPES`; ``reason`` says why a missing value is missing, why a computed one rests on
+        fewer seeds than the table asks for, or what is the matter with one that differs.
 
     Raises:
         LongtailError: if metrics and table disagree on the unit, or a trial stands twice.
     """
     values = seed_values(metrics)
-    computed = {key[:-1] for key in values}
+    known = {key[:-1] for key in values}
     wanted = len(plan.seeds)
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
@@ -189,7 +228,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
             "published_std": entry.published_std,
             "seeds": 0,
             "trials": 0,
-            "status": "missing",
+            "status": MISSING,
             "reason": entry.missing or "",
             "label": plan.label,
         }
@@ -199,22 +238,27 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
         elif entry.members and found is None:
             record["reason"] = "not all values that it averages are computed yet"
         elif entry.cell is not None and found is None:
-            known = cell_key(entry.cell) in computed
-            record["reason"] = "not among the computed metrics" if known else "not computed yet"
+            some = cell_key(entry.cell) in known
+            record["reason"] = "not among the computed metrics" if some else "not computed yet"
         if found is not None:
             _check_unit(entry, set(found["unit"]))
             seeds = len(found)
-            reproduced = float(found["mean"].mean())
+            mean = float(found["mean"].mean())
+            std = float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan
             spreads = found["std"].dropna()
+            difference = math.nan if entry.published is None else mean - entry.published
+            tolerance = _tolerance(plan, entry, std, seeds)
+            status, remark = _judged(difference, tolerance)
             record |= {
-                "reproduced": reproduced,
-                "reproduced_std": float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan,
-                "difference": math.nan if entry.published is None else reproduced - entry.published,
+                "computed": mean,
+                "computed_std": std,
+                "difference": difference,
+                "tolerance": tolerance,
                 "seeds": seeds,
                 "trials": int(found["trials"].max()),
                 "trial_std": float(np.sqrt((spreads**2).mean())) if len(spreads) else math.nan,
-                "status": "reproduced",
-                "reason": f"{seeds} of {wanted} training seeds" if seeds < wanted else "",
+                "status": status,
+                "reason": f"{seeds} of {wanted} training seeds" if seeds < wanted else remark,
             }
         records.append(record)
         means.append(None if found is None else found["mean"])

@@ -44,9 +44,17 @@ def read_metrics(path: str, columns: Sequence[str], null: Sequence[str] = ()) ->
     return merged.to_pandas()
 
 
-def labelled(plan: Plan, path: str) -> Plan:
-    """The plan, with a label that says so if the merged metrics at ``path`` lack cells that were not computed yet."""
-    cells = read_provenance(path).get("cells", {})
+def as_merged(plan: Plan, path: str) -> Plan:
+    """The plan, with what the merged metrics at ``path`` know of their making.
+
+    A footnote says on what the networks were trained, and in which number format. The label says so if the metrics lack
+    cells that were not computed yet.
+    """
+    facts = read_provenance(path)
+    trained = [f"{each['device']} in {each['precision']} ({each['trainings']})" for each in facts.get("trained", ())]
+    if trained:
+        plan = replace(plan, footnotes=(*plan.footnotes, f"Trained on {', '.join(trained)}."))
+    cells = facts.get("cells", {})
     if cells.get("merged") == cells.get("wanted"):
         return plan
     partial = f"partial: {cells['merged']} of {cells['wanted']} cells"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from longtail import files
 from longtail.reporting import style
 from longtail.reporting.aggregate import METRIC_COLUMNS
-from longtail.reporting.command import add_common_arguments, labelled, read_metrics
+from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
 from longtail.reporting.figures import PROJECTION_COLUMNS, draw
 
 if TYPE_CHECKING:
@@ -62,4 +62,4 @@ def run(arguments: argparse.Namespace) -> None:
     plan = load_study(files.read_json(arguments.config, "--config")).figure(arguments.paper, arguments.figure)
     columns = METRIC_COLUMNS if plan.projection is None else PROJECTION_COLUMNS
     metrics = read_metrics(arguments.metrics, columns)
-    write_figure(labelled(plan, arguments.metrics), metrics, Path(arguments.out_dir), arguments.figure)
+    write_figure(as_merged(plan, arguments.metrics), metrics, Path(arguments.out_dir), arguments.figure)

@@ -94,8 +94,8 @@ def markdown(document: Document) -> str:
             return ""
         mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
         value = DASH
-        if cell.reproduced:
-            value = f"**{cell.reproduced}**" if cell.best else cell.reproduced
+        if cell.computed:
+            value = f"**{cell.computed}**" if cell.best else cell.computed
             value += r"\*" if cell.significant else ""
             value += f" {cell.spread}" if cell.spread else ""
         return (f"{escape_markdown(cell.published)} \\| " if grid.pairs else "") + value + mark
@@ -127,8 +127,8 @@ def latex(document: Document) -> str:
             return ""
         mark = rf"\textsuperscript{{{cell.mark}}}" if cell.mark else ""
         value = escape_latex(DASH)
-        if cell.reproduced:
-            value = rf"\textbf{{{cell.reproduced}}}" if cell.best else cell.reproduced
+        if cell.computed:
+            value = rf"\textbf{{{cell.computed}}}" if cell.best else cell.computed
             value += r"\textsuperscript{*}" if cell.significant else ""
             value += rf"\,{escape_latex(cell.spread)}" if cell.spread else ""
         return (rf"{escape_latex(cell.published)} $\mid$ " if grid.pairs else "") + value + mark
@@ -214,13 +214,13 @@ def html(document: Document) -> str:
             if grid.pairs
             else ""
         )
-        if cell.reproduced:
-            value = f"<b>{cell.reproduced}</b>" if cell.best else cell.reproduced
+        if cell.computed:
+            value = f"<b>{cell.computed}</b>" if cell.best else cell.computed
             star = "<sup>*</sup>" if cell.significant else ""
             spread = f' <span class="spread">{escape_html(cell.spread)}</span>' if cell.spread else ""
-            text += f'<span class="reproduced" title="reproduced">{value}{star}</span>{spread}'
+            text += f'<span class="{cell.status}" title="{cell.status}">{value}{star}</span>{spread}'
         else:
-            text += f'<span class="missing" title="not reproduced">{DASH}</span>'
+            text += f'<span class="missing" title="not computed">{DASH}</span>'
         text += f"<sup>{cell.mark}</sup>" if cell.mark else ""
         return f"<td{style}>{text}</td>"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from longtail.errors import LongtailError
+from longtail.reporting.aggregate import CONFIDENCE, DIFFERS, MISSING, REPRODUCED
 
 if TYPE_CHECKING:
     from longtail.study.plan import TableEntry, TablePlan
@@ -26,15 +27,17 @@ class Cell:
 
     Attributes:
         published: the printed number as printed, empty if there is none.
-        reproduced: our mean, empty if it is missing.
+        computed: our mean, empty if it is missing.
+        status: of the value, as in ``aggregate.tidy``.
         spread: ``± std`` over seeds or ``(std)`` over trials, empty if neither exists.
-        best: whether it is the best reproduced value of its column within its group.
+        best: whether it is the best computed value of its column within its group.
         significant: whether the test of the table calls the difference significant.
         mark: number of the footnote that belongs to it, None without one.
     """
 
     published: str
-    reproduced: str
+    computed: str
+    status: str
     spread: str = ""
     best: bool = False
     significant: bool = False
@@ -50,7 +53,7 @@ class Grid:
         header: one tuple of header texts per column, outermost first, the metric last.
         groups: whether rows carry a sub-header.
         rows: (group, row, cells), a cell being None where the table has no such place.
-        pairs: whether cells show a published number beside the reproduced one.
+        pairs: whether cells show a published number beside the computed one.
         notes: sentences below the table.
         marks: texts of the numbered footnotes, from 1.
     """
@@ -122,11 +125,10 @@ def _remarks(plan: TablePlan) -> list[str]:
 
 
 def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool) -> list[str]:
-    done = frame[frame["status"] == "reproduced"]
-    made = "reproduced" if pairs else "computed"  # what nobody has printed cannot be reproduced
+    done = frame[frame["status"] != MISSING]
     notes = []
     if pairs:
-        notes.append("Each cell shows published | reproduced.")
+        notes.append("Each cell shows published | computed.")
     units: dict[str, dict[str, None]] = {}
     for entry in plan.entries:
         units.setdefault(entry.unit, {})[plan.metric_titles[entry.metric]] = None
@@ -138,16 +140,18 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool)
         )
     if done.empty:
         notes.append(
-            "Nothing in this table is reproduced yet: every number shown is the published one."
+            "Nothing in this table is computed yet: every number shown is the published one."
             if pairs
             else "Nothing in this table is computed yet."
         )
     else:
-        notes.append(f"{len(done)} of {len(frame)} values are {made}.")
+        notes.append(f"{len(done)} of {len(frame)} values are computed.")
+        if pairs:
+            notes.append(_verdicts(plan, done))
     if (done["seeds"] > 1).any():
         seeds = f"up to {len(plan.seeds)}" if (done["seeds"] < len(plan.seeds)).any() else str(len(plan.seeds))
         notes.append(
-            f"{made.capitalize()} values are means over {seeds} training seeds ± their standard deviation "
+            f"Computed values are means over {seeds} training seeds ± their standard deviation "
             "(n − 1); clustering trials are averaged within a seed first."
         )
     single = done[done["seeds"] == 1]
@@ -163,11 +167,35 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool)
         )
     if any(cell.best for cell in cells):
         notes.append(
-            f"Bold: best {made} value of its column within its group of rows; what is not {made} does not compete."
+            "Bold: best computed value of its column within its group of rows; what is not computed does not compete."
         )
     if plan.significance:
         notes.append(_significance_note(plan, plan.significance, frame, cells))
     return [*notes, *plan.footnotes, *_remarks(plan)]
+
+
+def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
+    """How many of the computed values are reproduced, and what that takes."""
+    judged = done[done["tolerance"].notna()]
+    if judged.empty:
+        return (
+            "None of them is called reproduced: none was trained as printed, as long as in the paper, on its data and "
+            "with all of the table's seeds."
+        )
+    printed = [entry for entry in plan.entries if entry.published is not None]
+    by_tolerance: dict[str, dict[str, None]] = {}
+    for entry in printed:
+        if entry.published_std is None:
+            by_tolerance.setdefault(f"{entry.tolerance:g}", {})[plan.metric_titles[entry.metric]] = None
+    rules = [f"{tolerance} ({', '.join(metrics)})" for tolerance, metrics in by_tolerance.items()]
+    if any(entry.published_std is not None for entry in printed):
+        rules.append(f"what the {CONFIDENCE:.0%} Welch interval of both standard deviations allows")
+    counts = judged["status"].value_counts()
+    return (
+        f"{len(judged)} of them were trained as printed, as long as in the paper, on its data and with all of the "
+        f"table's seeds: {counts.get(REPRODUCED, 0)} are reproduced, {counts.get(DIFFERS, 0)} differ. Reproduced means "
+        f"at most {' or '.join(rules)} away from the published value, its rounding apart."
+    )
 
 
 def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataFrame, cells: list[Cell]) -> str:
@@ -178,7 +206,7 @@ def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataF
     if not tested:
         return (
             f"No significance is tested: that takes at least two training seeds, with some spread, of {name} and of "
-            "another reproduced row."
+            "another computed row."
         )
     return (
         f"*: differs significantly from {name} (two-sided Welch t-test over training seeds, {level} confidence, "
@@ -224,20 +252,21 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
                 "Name what tells them apart in the layout's columns, or as a group."
             )
         mark = marks.setdefault(str(line["reason"]), len(marks) + 1) if line["reason"] else None
-        if line["status"] == "reproduced":
-            means[place] = round(line["reproduced"], entry.decimals)
+        if line["status"] != MISSING:
+            means[place] = round(line["computed"], entry.decimals)
             spread = ""
-            if not math.isnan(line["reproduced_std"]):
-                spread = f"± {line['reproduced_std']:.{entry.decimals}f}"
+            if not math.isnan(line["computed_std"]):
+                spread = f"± {line['computed_std']:.{entry.decimals}f}"
             elif not math.isnan(line["trial_std"]):
                 spread = f"({line['trial_std']:.{entry.decimals}f})"
             significant = line["p_value"] < alpha
-            reproduced = f"{line['reproduced']:.{entry.decimals}f}"
+            computed = f"{line['computed']:.{entry.decimals}f}"
         else:
-            spread, significant, reproduced = "", False, ""
+            spread, significant, computed = "", False, ""
         cells[place] = Cell(
             published=_published_text(entry) if pairs else "",
-            reproduced=reproduced,
+            computed=computed,
+            status=str(line["status"]),
             spread=spread,
             significant=significant,
             mark=mark,

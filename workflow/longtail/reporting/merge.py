@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
+from longtail.reporting.recorded import trained_on
 from longtail.study.plan import Measurement, load_study
 
 CHUNK = 1000
@@ -80,5 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
     found = [cell for cell in measurements if Path(cell.path).exists()] if study.config.partial else measurements
     revisions: set[str] = set()
     tables = merged(found, revisions) if found else [pa.table({})]
-    cells = {"merged": len(found), "wanted": len(measurements)}
-    write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), "cells": cells})
+    facts = {
+        "cells": {"merged": len(found), "wanted": len(measurements)},
+        "label": study.label({measurement.keys["dataset"] for measurement in measurements}),
+        "trained": trained_on(measurement.run for measurement in found),
+    }
+    write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), **facts})

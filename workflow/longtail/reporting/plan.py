@@ -177,7 +177,7 @@ def _summary(total: Cost) -> list[str]:
 
 
 def _values(work: Work) -> int:
-    """How many values can be reproduced."""
+    """How many values can be computed."""
     return sum(map(bool, work.values))
 
 

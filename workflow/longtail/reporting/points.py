@@ -168,7 +168,7 @@ def own_papers(catalog: Catalog) -> set[str]:
 
 
 def places(study: Study) -> list[Place]:
-    """Every cell that any table or figure shows and that can be reproduced, where it is shown."""
+    """Every cell that any table or figure shows and that can be computed, where it is shown."""
     own = own_papers(study.catalog)
     found: dict[Place, None] = {}
     for paper, spec in study.catalog.papers.items():

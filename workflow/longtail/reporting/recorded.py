@@ -1,10 +1,11 @@
-"""What finished jobs tell about the next ones: images per second of trainings, sizes of checkpoints and embeddings."""
+"""What finished jobs tell: on what they trained, and for the next ones images per second and sizes of files."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,26 @@ def read() -> Recorded:
         },
         unreadable=tuple(unreadable),
     )
+
+
+def trained_on(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """On what the trainings of some phases ended, and in which number format: most trainings first.
+
+    Args:
+        runs: of phases or controls, of which the latter have no training.
+
+    Returns:
+        ``device``, ``precision`` and ``trainings`` of each kind; those without a readable record are left out.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for run in dict.fromkeys(runs):
+        with suppress(LongtailError, KeyError):
+            facts = read_provenance(run.history)
+            found[facts["device"], facts["precision"]] += 1
+    return [
+        {"device": device, "precision": precision, "trainings": number}
+        for (device, precision), number in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def _embeddings(run: Run) -> list[tuple[str, Path]]:

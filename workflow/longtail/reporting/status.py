@@ -129,7 +129,7 @@ def page(now: Status) -> tuple[str, str]:
         "",
         overview.listing(header, map(_line, now.works)),
         "",
-        "Whole: reproduced with all seeds. Published only: the method or dataset is not implemented, or not selected. "
+        "Whole: computed with all seeds. Published only: the method or dataset is not implemented, or not selected. "
         "Cells are counted per seed.",
         *_attempts(now, "failed", "Failed"),
         *_attempts(now, "stopped", "Stopped, and will go on when the workflow is started again"),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
@@ -108,9 +106,13 @@ def frame(figure: Figure, plan: FigurePlan, remarks: list[str]) -> None:
         write(total - bottom + 0.03, "\n".join(foot), fontsize=7.5, color="#555555")
 
 
-def applied() -> AbstractContextManager[None]:
-    """The context in which figures are drawn and saved."""
-    return plt.rc_context(cast(Any, PARAMETERS))
+@contextmanager
+def applied() -> Iterator[None]:
+    """The context in which figures are drawn and saved, whatever a ``matplotlibrc`` of the user says."""
+    with plt.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(PARAMETERS)
+        yield
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m longtail table``: one table of a paper, published numbers beside reproduced ones."""
+"""``python -m longtail table``: one table of a paper, published numbers beside computed ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from longtail import files
 from longtail.reporting import formats
 from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS, tidy
-from longtail.reporting.command import add_common_arguments, labelled, read_metrics
+from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
 from longtail.reporting.grid import arrange
 
 if TYPE_CHECKING:
@@ -91,4 +91,4 @@ def run(arguments: argparse.Namespace) -> None:
 
     plan = load_study(files.read_json(arguments.config, "--config")).table(arguments.paper, arguments.table)
     metrics = read_metrics(arguments.metrics, METRIC_COLUMNS, null=PART_COLUMNS)
-    render_table(labelled(plan, arguments.metrics), metrics).write(Path(arguments.out_dir), arguments.table)
+    render_table(as_merged(plan, arguments.metrics), metrics).write(Path(arguments.out_dir), arguments.table)

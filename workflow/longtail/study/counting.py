@@ -20,7 +20,7 @@ class Work:
         target: as a person asks for it, e.g. ``conmix_table2``.
         artefacts: the jobs that render its tables and figures.
         values: for every number of its tables, and every curve or panel of its figures, the cells it is made from, one
-            per seed (and scorer); none where it cannot be reproduced.
+            per seed (and scorer); none where it cannot be computed.
         jobs: all jobs it rests on, those of ``artefacts`` included.
         missing: those of them whose files are not there.
         left: those that have to run: the missing ones, and what has to be made again because of them.

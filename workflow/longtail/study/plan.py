@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """One metric of one cell, published and to be reproduced.
+    """One metric of one cell, published and to be computed.
 
     Attributes:
         row, group, dataset, ratio, metric: as printed; an average over several ratios has none.
@@ -60,10 +60,12 @@ class TableEntry:
         published: the printed number; None where the table has none.
         published_text: with the printed precision; empty where there is none.
         published_std: the printed standard deviation.
+        tolerance: how far a value of ours may lie from a single printed training and still be called reproduced.
+        as_printed: whether its cells are trained with the paper's own budget, protocol and data.
         note: the transcription's remark on the printed number.
-        cell: what to average; None if nothing can be reproduced here.
+        cell: what to average; None if nothing can be computed here.
         missing: why there is no cell.
-        members: the cells of an average, which has no cell of its own; it is the mean over what they are reproduced as.
+        members: the cells of an average, which has no cell of its own; it is the mean over their values.
     """
 
     row: str
@@ -76,6 +78,8 @@ class TableEntry:
     published: float | None
     published_text: str
     published_std: float | None
+    tolerance: float | None
+    as_printed: bool
     note: str
     cell: Mapping[str, Any] | None
     missing: str | None
@@ -96,6 +100,7 @@ class TablePlan:
     higher_is_better: Mapping[str, bool | None]
     layout: Mapping[str, Any]
     seeds: tuple[int, ...]
+    printed_seeds: int
     significance: Mapping[str, Any] | None
     entries: tuple[TableEntry, ...]
     footnotes: tuple[str, ...]
@@ -277,6 +282,7 @@ class Study:
             higher_is_better={metric: entry["higher_is_better"] for metric, entry in titles.items()},
             layout=spec["layout"],
             seeds=self._seeds(spec),
+            printed_seeds=spec["seeds"],
             significance=spec.get("significance"),
             entries=entries,
             footnotes=(
@@ -310,12 +316,18 @@ class Study:
                 printed |= asked.get("published", {})
                 reasons = [self.missing(one["method"], one["dataset"]) for one in members]
                 reason = next(filter(None, reasons), None)
+                as_printed = reason is None and not self.label(one["dataset"] for one in members)
                 for name in spec["metrics"]:
                     metric = self._metric(name)
                     key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                     number = published.get(key) if published is not None else None
                     if published is not None and number is None:
                         raise LongtailError(f"{where}: the published table has no number for {key}.")
+                    if number is not None and "tolerance" not in metric:
+                        raise LongtailError(
+                            f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may "
+                            "lie from a printed one to be called reproduced. Give it a tolerance there."
+                        )
                     cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
                     average = "average_of" in asked
                     yield TableEntry(
@@ -329,6 +341,8 @@ class Study:
                         published=number.value if number else None,
                         published_text=number.text if number else "",
                         published_std=number.std if number else None,
+                        tolerance=metric.get("tolerance"),
+                        as_printed=as_printed,
                         note=number.note if number else "",
                         cell=None if reason or average else cells[0],
                         missing=reason,
@@ -353,7 +367,7 @@ class Study:
                         f"{asked['method']} on {asked['dataset']} at ratio {asked['ratio']}."
                     )
         source = f"{self.catalog.paper(paper)['title'].partition(':')[0]}, {quoted['title']}"
-        yield f"{', '.join(spec['quoted']['rows'])}: quoted from {source}; reproduced from the same cells as there."
+        yield f"{', '.join(spec['quoted']['rows'])}: quoted from {source}; computed from the same cells as there."
 
     def figure(self, paper: str, name: str) -> FigurePlan:
         """The plan of a figure."""
@@ -393,7 +407,7 @@ class Study:
         )
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
-        """What a table or figure asks for (method, dataset, ratio) and cannot be reproduced, and why."""
+        """What a table or figure asks for (method, dataset, ratio) and cannot be computed, and why."""
         for asked in _asked_cells({kind: {name: self._artefact(paper, kind, name)}}):
             if "average_of" not in asked and (reason := self.missing(asked["method"], asked["dataset"])):
                 yield {key: asked[key] for key in ("method", "dataset", "ratio")}, reason
@@ -584,16 +598,16 @@ class Study:
 
     def _footnotes(self, cells: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
         """Protocol choices and data sources behind the cells of a table or figure."""
-        reproduced = [cell for cell in cells if cell]
-        keys = {key for c in reproduced for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
+        computed = [cell for cell in cells if cell]
+        keys = {key for c in computed for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
         objectives = dict.fromkeys(
-            step["objective"] for cell in reproduced for step in self.catalog.method(cell["method"]).recipe
+            step["objective"] for cell in computed for step in self.catalog.method(cell["method"]).recipe
         )
         for objective in objectives:
             for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):
                 taken, other = (official, paper) if self.config.protocol == "official" else (paper, official)
                 yield f"{objective}: {name} = {taken} ({self.config.protocol}; the other choice is {other}). {where}"
-        for name in dict.fromkeys(cell["dataset"] for cell in reproduced):
+        for name in dict.fromkeys(cell["dataset"] for cell in computed):
             dataset = self.catalog.dataset(name)
             yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
 
@@ -638,7 +652,7 @@ def _averages(spec: Mapping[str, Any]) -> Iterator[str]:
         if "average_of" in column:
             yield (
                 f"{column['group']}: mean over the row's values under {' and '.join(column['average_of'])}, "
-                "shown where all of them are reproduced."
+                "shown where all of them are computed."
             )
 
 

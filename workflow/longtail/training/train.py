@@ -284,10 +284,11 @@ def history_table(history: Sequence[Mapping[str, float]]) -> pa.Table:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is called."""
+    """What the device is called, a processor with the instructions that torch uses of it: results depend on them."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())
+    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
 def peak_memory(device: torch.device) -> int:
