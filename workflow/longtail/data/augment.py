@@ -380,7 +380,8 @@ def _blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
         return torch.einsum("bk,ikj->bij", weights, taps)
 
     with torch.autocast(x.device.type, enabled=False):
-        return matrix(height)[:, None] @ x @ matrix(width)[:, None].transpose(2, 3)
+        x = matrix(height)[:, None] @ x @ matrix(width)[:, None].transpose(2, 3)
+    return x.clamp_(0, 1)  # weights add up to 1 but for their rounding
 
 
 def unaugmented(images: Tensor, transform: Mapping[str, Any], size: int) -> Tensor:
