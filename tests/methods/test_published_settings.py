@@ -432,12 +432,13 @@ def test_what_is_clustered_and_how(method: str) -> None:
     assert (entry.features, entry.clusterer) == READOUT[method]
 
 
-# backbone, stem, size, statistics, test transform, head class, shots; ConMix Secs. 5.1, A, G; LZX-001/MiniClustering
+# backbone, stem, size, statistics, test transform with its filters, head class, shots; ConMix Secs. 5.1, A, G;
+# LZX-001/MiniClustering
 IMAGES = {
     "cifar10": ("resnet18", "cifar", 32, CIFAR10, (None, None), 5000, (3, 4, 3)),
     "cifar20": ("resnet18", "cifar", 32, CIFAR20, (None, None), 2500, (6, 8, 6)),
     "stl10": ("resnet18", "imagenet", 96, IMAGENET, (None, None), 1300, (3, 4, 3)),
-    "tiny_imagenet": ("resnet18", "imagenet", 64, IMAGENET, (256, 224), 500, (60, 80, 60)),
+    "tiny_imagenet": ("resnet18", "imagenet", 64, IMAGENET, (256, 224, "bilinear", "bicubic"), 500, (60, 80, 60)),
     "imagenet_lt": ("resnet50", "imagenet", 224, IMAGENET, (256, 224), None, (385, 479, 136)),
 }
 
@@ -451,7 +452,7 @@ def test_images(dataset: str) -> None:
         images["backbone"]["stem"],
         images["image_size"],
         images["normalization"],
-        (images["test_transform"]["resize"], images["test_transform"]["crop"]),
+        tuple(images["test_transform"].values()),
         cut.head_class_rows,
         cut.shots,
     ) == IMAGES[dataset]

@@ -9,7 +9,7 @@ import pytest
 
 from longtail.errors import LongtailError
 from longtail.study.jobs import Jobs
-from longtail.study.phases import Phase, canonical
+from longtail.study.phases import Phase, canonical, data_spec
 from longtail.study.plan import Cell, load_study
 
 CLUSTERING = ("conmix", "miniclustering")
@@ -282,6 +282,44 @@ def test_another_image_source_is_another_identity():
         }
     )
     assert final("simclr", of=moved).identity == final("simclr", of=own).identity
+
+
+def transform_of(dataset: str, *, source: dict | None = None, **changes) -> dict:
+    """The test transform that jobs are told, with a source or a part of the transform that is not the catalogue's."""
+    of = study()
+    cut, config = of.catalog.dataset(dataset), of.config
+    if source is not None:
+        config = dataclasses.replace(config, data={cut.images["name"]: source})
+    given = {**cut.images.get("test_transform", {}), **changes}
+    images = {**cut.images, "test_transform": {key: value for key, value in given.items() if value != "absent"}}
+    return data_spec(dataclasses.replace(cut, images=images), 10, config)["test_transform"]
+
+
+def test_filters_of_the_test_transform_are_told_where_they_act():
+    """What acts is part of the identity, so that nothing is served that was embedded otherwise; the rest is not."""
+    filters = {"interpolation": "bilinear", "final_interpolation": "bicubic"}
+    assert transform_of("tiny_imagenet") == {"resize": 256, "crop": 224, **filters}
+    assert transform_of("tiny_imagenet", final_interpolation="absent")["final_interpolation"] == "bilinear"
+    for dataset in ("cifar10", "cifar20", "stl10", "digits"):
+        assert transform_of(dataset) == {"resize": None, "crop": None}
+        assert transform_of(dataset, resize="absent", crop="absent", **filters) == transform_of(dataset)
+    assert transform_of("imagenet_lt") == {"resize": 256, "crop": 224}  # 256 pixels are what is stored
+    larger = transform_of("imagenet_lt", source={"kind": "imagefolder", "name": "larger", "resize": 300, "crop": 300})
+    assert larger == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
+    stored = transform_of("cifar10", source={"kind": "imagefolder", "name": "large", "resize": 40, "crop": 40})
+    assert stored == {"resize": None, "crop": None, "final_interpolation": "bilinear"}
+
+
+def test_another_filter_is_another_identity():
+    phase = final("simclr", "tiny_imagenet-ir10")
+    data = json.loads(phase.data)
+    data["test_transform"]["final_interpolation"] = "bilinear"
+    assert dataclasses.replace(phase, data=canonical(data)).identity != phase.identity
+
+
+def test_a_crop_larger_than_the_image_is_refused_before_anything_runs():
+    with pytest.raises(LongtailError, match="test_transform of cifar10 cuts 40 pixels out of images of 32"):
+        transform_of("cifar10", crop=40)
 
 
 def test_a_small_budget_has_identities_splits_and_schedules_of_its_own():

@@ -4,7 +4,7 @@ The list is that of the official code of SCAN (wvangansbeke/Unsupervised-Classif
 operations of Pillow per image. As in :mod:`longtail.data.augment`, a whole batch is transformed at once on its device,
 each image by operations of its own: every kind of operation is computed for all images and kept where it was drawn, so
 shapes never depend on what was drawn. Unlike there, values are rounded to 8 bits after each operation, because
-equalising and posterising mean something only then; each operation gives what Pillow gives, but for rounded angles.
+equalising and posterising mean something only then; each operation gives what Pillow gives, to the last bit.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def operate(x: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     grey = _luma(x)
     target = _smooth(x)
     target = torch.where(drawn("brightness"), 0.0, target)
-    target = torch.where(drawn("contrast"), (grey.mean((2, 3), keepdim=True) + 0.5).floor(), target)
+    target = torch.where(drawn("contrast"), _mean(grey), target)
     target = torch.where(drawn("color"), grey, target)
     value = amount[:, None, None, None]
     step = 2 ** (8 - value.floor())
@@ -134,6 +134,11 @@ def _luma(x: Tensor) -> Tensor:
     return ((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536).floor().expand_as(x)
 
 
+def _mean(grey: Tensor) -> Tensor:
+    """The mean of each channel, (B, C, 1, 1), rounded; in float64, as float32 holds no sum over a large image."""
+    return (grey.mean((2, 3), keepdim=True, dtype=torch.float64) + 0.5).floor().to(grey.dtype)
+
+
 def _smooth(x: Tensor) -> Tensor:
     """Pillow's SMOOTH filter: the centre counts five times, its neighbours once; the border stays."""
     height, width = x.shape[2:]
@@ -149,8 +154,12 @@ def _smooth(x: Tensor) -> Tensor:
 
 
 def _move(x: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
-    """Rotated, sheared or shifted images, by nearest pixels; what comes from outside is black."""
+    """Rotated, sheared or shifted images, by nearest pixels; what comes from outside is black.
+
+    Pillow follows a row in steps of 2^-16 pixels when it rotates or shears, and shifts by whole pixels.
+    """
     batch, channels, height, width = x.shape
+    amount = amount.double()
 
     def where(name: str, value: Tensor) -> Tensor:
         return torch.where(operation == NUMBER[name], value, 0.0)
@@ -162,15 +171,21 @@ def _move(x: Tensor, operation: Tensor, amount: Tensor) -> Tensor:
     d, e = where("shear_y", amount) - sine, cosine
     c = across - across * cosine - down * sine + where("translate_x", amount * width)
     f = down + across * sine - down * cosine + where("translate_y", amount * height)
-    columns = torch.arange(width, device=x.device) + 0.5
-    rows = (torch.arange(height, device=x.device) + 0.5)[:, None]
+    shifted = (operation == NUMBER["translate_x"]) | (operation == NUMBER["translate_y"])
+    columns = torch.arange(width, device=x.device)
+    rows = torch.arange(height, device=x.device)[:, None]
+
+    def fixed(value: Tensor) -> Tensor:
+        """In units of 2^-16, (B, 1, 1) int64."""
+        return (value * 65536 + 0.5).floor().long()[:, None, None]
 
     def source(first: Tensor, second: Tensor, shift: Tensor) -> Tensor:
         """The pixel that each pixel (B, H, W) is taken from, along one axis."""
-        weights = (value[:, None, None] for value in (first, second, shift))
-        return next(weights) * columns + next(weights) * rows + next(weights)
+        start = shift + 0.5 * first + 0.5 * second  # where the centre of the first pixel comes from
+        start = torch.where(shifted, start.floor(), start)
+        return (fixed(first) * columns + fixed(second) * rows + fixed(start)) >> 16
 
-    from_column, from_row = source(a, b, c).floor().long(), source(d, e, f).floor().long()
+    from_column, from_row = source(a, b, c), source(d, e, f)
     inside = (from_column >= 0) & (from_column < width) & (from_row >= 0) & (from_row < height)
     place = from_row.clamp(0, height - 1) * width + from_column.clamp(0, width - 1)
     taken = x.reshape(batch, channels, -1).gather(2, place.view(batch, 1, -1).expand(-1, channels, -1))
@@ -187,7 +202,11 @@ def _autocontrast(x: Tensor) -> Tensor:
 
 
 def _equalize(x: Tensor) -> Tensor:
-    """Each channel by Pillow's table, which spreads its histogram; unchanged where that has a single value."""
+    """Each channel by Pillow's table, which spreads its histogram; unchanged where few pixels are not the brightest.
+
+    The table rises by one for every ``step`` pixels, a 255th of those that are not the brightest, rounded down: it may
+    pass 255, the more the fewer pixels there are, and ends there.
+    """
     batch, channels = x.shape[:2]
     values = x.long().reshape(batch * channels, -1)
     offset = 256 * torch.arange(batch * channels, device=x.device)[:, None]
@@ -196,7 +215,7 @@ def _equalize(x: Tensor) -> Tensor:
     counts = counts.index_add_(0, places, torch.ones_like(places)).view(-1, 256)
     brightest = counts.gather(1, values.amax(1, keepdim=True))
     step = (values.shape[1] - brightest) // 255
-    table = (step // 2 + counts.cumsum(1) - counts) // step.clamp_min(1)
+    table = ((step // 2 + counts.cumsum(1) - counts) // step.clamp_min(1)).clamp_max(255)
     spread = table.gather(1, values).view_as(x).to(x.dtype)
     return torch.where((step > 0).view(batch, channels, 1, 1), spread, x)
 

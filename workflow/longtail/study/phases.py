@@ -177,8 +177,26 @@ def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
         **spec,
         "image_size": images["image_size"],
         "channels": images["channels"],
-        "test_transform": {"resize": None, "crop": None, **images.get("test_transform", {})},
+        "test_transform": _test_transform(images, source(dataset, config).get("crop") or images["image_size"]),
     }
+
+
+def _test_transform(images: Mapping[str, Any], stored: int) -> dict[str, Any]:
+    """How images of ``stored`` pixels are embedded; an interpolation is named where it acts, and nowhere else."""
+    given = images.get("test_transform", {})
+    transform = {"resize": given.get("resize"), "crop": given.get("crop")}
+    resized = transform["resize"] or stored
+    cut = transform["crop"] or resized
+    if cut > resized:
+        raise LongtailError(
+            f"test_transform of {images['name']} cuts {cut} pixels out of images of {resized}. Lower its crop, or give "
+            f"it a resize."
+        )
+    if resized != stored:
+        transform["interpolation"] = given.get("interpolation", "bilinear")
+    if cut != images["image_size"]:
+        transform["final_interpolation"] = given.get("final_interpolation", "bilinear")
+    return transform
 
 
 def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:

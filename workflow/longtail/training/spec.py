@@ -64,9 +64,12 @@ def require_spec(spec: Mapping[str, Any]) -> None:
 def _require_images(spec: Mapping[str, Any]) -> None:
     if not 0 < spec["data"]["image_size"] <= 16_384 or spec["data"]["channels"] not in (1, 3):
         raise _error("data", spec["data"], "an image_size from 1 to 16384 and 1 or 3 channels")
-    for key, side in spec["data"]["test_transform"].items():
-        if side is not None and not (type(side) is int and 0 < side <= 16_384):
-            raise _error(f"data.test_transform.{key}", side, "null or a number of pixels up to 16384")
+    for key, value in spec["data"]["test_transform"].items():
+        place = f"data.test_transform.{key}"
+        if key in ("interpolation", "final_interpolation"):
+            _require(value, str, place)
+        elif value is not None and not (type(value) is int and 0 < value <= 16_384):
+            raise _error(place, value, "null or a number of pixels up to 16384")
     for index, stretch in enumerate(spec["lineage"]):
         lengths = {len(values) for values in stretch["settings"]["normalization"].values()}
         if lengths != {spec["data"]["channels"]}:
