@@ -255,7 +255,8 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
         "batch_size": 256, "augmentation": {**AUG_M, "crop_scale": [0.2, 1.0]}, "normalization": IMAGENET,
     },
     ("scan-self-labelling", "imagenet_lt"): {
-        "batch_size": 256, "augmentation": {**SCAN_STRONG, "cutout": 75}, "normalization": IMAGENET,
+        "batch_size": 256, "normalization": IMAGENET,
+        "augmentation": {**SCAN_STRONG, "crop_scale": [(224 / 256) ** 2] * 2, "crop_ratio": [1.0, 1.0], "cutout": 75},
     },
     ("scan-self-labelling", "stl10"): {"augmentation": {**SCAN_STRONG, "cutout": 32}, "normalization": IMAGENET},
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
