@@ -26,7 +26,7 @@ CLASSES = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SEQUENTIAL = "cividis"
 
-PARAMETERS: dict[str, Any] = {
+PARAMETERS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
