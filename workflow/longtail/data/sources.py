@@ -14,6 +14,7 @@ import pickle
 import struct
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
@@ -119,6 +120,14 @@ class Source(Protocol):
         """Yield the images of ``part`` with their labels."""
         ...
 
+    def inputs(self, part: str) -> list[Path]:
+        """The files that samples of ``part`` are read from, and the folders of images. Opens no file of them."""
+        ...
+
+    def check(self, part: str) -> None:
+        """Raise what :meth:`samples` would, as far as it can be known without decoding an image."""
+        ...
+
 
 @dataclass(frozen=True)
 class SklearnSource:
@@ -134,14 +143,34 @@ class SklearnSource:
         """Yield the digits in scikit-learn's order."""
         from sklearn.datasets import load_digits
 
-        if self.dataset != "digits":
-            raise unknown("scikit-learn image set", self.dataset, ["digits"])
-        if part != "train":
-            raise unknown("part of the scikit-learn digits", part, ["train"])
+        self.check(part)
         digits = load_digits()
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         for row, (image, label) in enumerate(zip(images, digits.target.tolist(), strict=True)):
             yield Sample(f"scikit-learn digits, row {row}", image, label)
+
+    def inputs(self, part: str) -> list[Path]:
+        """None: the digits are part of scikit-learn."""
+        return []
+
+    def check(self, part: str) -> None:
+        """Check that there is such a set, and such a part of it."""
+        if self.dataset != "digits":
+            raise unknown("scikit-learn image set", self.dataset, ["digits"])
+        if part != "train":
+            raise unknown("part of the scikit-learn digits", part, ["train"])
+
+
+PUBLISHED: Mapping[str, tuple[str, Mapping[str, Sequence[str]]]] = {
+    "CIFAR10": (
+        "cifar-10-batches-py",
+        {"train": [f"data_batch_{batch}" for batch in range(1, 6)], "test": ["test_batch"]},
+    ),
+    "CIFAR100": ("cifar-100-python", {"train": ["train"], "test": ["test"]}),
+    "STL10": ("stl10_binary", {part: [f"{part}_X.bin", f"{part}_y.bin"] for part in ("train", "test")}),
+}
+"""Folder and files that each part of torchvision's sets is read from, known without torchvision, which takes seconds to
+import."""
 
 
 @dataclass(frozen=True)
@@ -165,18 +194,28 @@ class TorchvisionSource:
         for row, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield Sample(f"{self.dataset} {part}, row {row}", image, int(label))
 
-    def _load(self, part: str) -> tuple[np.ndarray, Sequence[int]]:
-        """Images (N, H, W, 3) uint8 and labels."""
-        from filelock import FileLock
-        from torchvision import datasets
+    def inputs(self, part: str) -> list[Path]:
+        """The published files of the part, as far as they are there already."""
+        self.check(part)
+        folder, files = PUBLISHED[self.dataset]
+        return [path for path in (Path(self.root, folder, name) for name in files[part]) if path.exists()]
 
-        if self.dataset not in ("CIFAR10", "CIFAR100", "STL10"):
-            raise unknown("torchvision image set", self.dataset, ["CIFAR10", "CIFAR100", "STL10"])
-        if part not in ("train", "test"):
-            raise unknown(f"part of {self.dataset}", part, ["train", "test"])
+    def check(self, part: str) -> None:
+        """Check that there is such a set, such a part and such a choice of labels."""
+        if self.dataset not in PUBLISHED:
+            raise unknown("torchvision image set", self.dataset, PUBLISHED)
+        if part not in PUBLISHED[self.dataset][1]:
+            raise unknown(f"part of {self.dataset}", part, PUBLISHED[self.dataset][1])
         choices = ("fine", "coarse") if self.dataset == "CIFAR100" else ("fine",)
         if self.labels is not None and self.labels not in choices:
             raise unknown(f"labels of {self.dataset}", self.labels, choices)
+
+    def _load(self, part: str) -> tuple[np.ndarray, Sequence[int]]:
+        """Images (N, H, W, 3) uint8 and labels."""
+        self.check(part)
+        from filelock import FileLock
+        from torchvision import datasets
+
         try:
             Path(self.root).mkdir(parents=True, exist_ok=True)
             with FileLock(Path(self.root) / f".{self.dataset}.lock"):  # the jobs of two parts share one download
@@ -228,19 +267,36 @@ class ParquetFiles:
 
     def samples(self, part: str) -> Iterator[Any]:
         """Yield the rows in their order, file after file."""
+        for path in self.inputs(part):
+            with self._opened(path) as file:
+                yield from self._rows(path, file)
+
+    def inputs(self, part: str) -> list[Path]:
+        """The Parquet files of the part, in order."""
         if part not in self.files:
             raise unknown("part in the files of this source", part, self.files)
         files = self.files[part]
-        for name in [files] if isinstance(files, str) else files:
-            path = Path(self.root) / name
-            require_file(path, self.obtain)
-            try:
-                with pq.ParquetFile(path) as file:
-                    yield from self._rows(path, file)
-            except (OSError, pa.ArrowException) as error:
-                raise LongtailError(
-                    f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
-                ) from error
+        return [Path(self.root) / name for name in ([files] if isinstance(files, str) else files)]
+
+    def check(self, part: str) -> None:
+        """Open each file and look at its columns and their types."""
+        for path in self.inputs(part):
+            with self._opened(path) as file:
+                self._check_columns(path, file)
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[pq.ParquetFile]:
+        require_file(path, self.obtain)
+        try:
+            with pq.ParquetFile(path) as file:
+                yield file
+        except (OSError, pa.ArrowException) as error:
+            raise LongtailError(
+                f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
+            ) from error
+
+    def _check_columns(self, path: Path, file: pq.ParquetFile) -> None:
+        raise NotImplementedError
 
     def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Any]:
         raise NotImplementedError
@@ -268,7 +324,7 @@ class ParquetSource(ParquetFiles):
 
     holds = "images"
 
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
+    def _check_columns(self, path: Path, file: pq.ParquetFile) -> None:
         self._require_columns(path, file, image=self.image, label=self.label)
         schema = file.schema_arrow
         image_type = schema.field(self.image).type
@@ -280,6 +336,9 @@ class ParquetSource(ParquetFiles):
             raise LongtailError(
                 f"Column {self.label!r} of {path} is {schema.field(self.label).type}; labels must be integers."
             )
+
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
+        self._check_columns(path, file)
         row = 0
         for batch in file.iter_batches(batch_size=256, columns=[self.image, self.label]):
             images = pc.struct_field(batch.column(self.image), "bytes").to_pylist()
@@ -315,13 +374,26 @@ class ImageFolderSource:
 
     def samples(self, part: str) -> Iterator[Sample]:
         """Yield the files of the list in its order, or of the class folders in lexicographic order."""
+        place = self._place(part)
+        yield from self._listed(place) if part in (self.lists or {}) else self._found(place)
+
+    def inputs(self, part: str) -> list[Path]:
+        """The folder with the class folders; or the list and the files that it names."""
+        place = self._place(part)
+        if part not in (self.lists or {}) or not place.is_file():
+            return [place]
+        return [place, *(sample.content for sample in self._listed(place) if isinstance(sample.content, Path))]
+
+    def check(self, part: str) -> None:
+        """Read the list, or list the folder, without opening an image."""
+        for _ in self.samples(part):
+            pass
+
+    def _place(self, part: str) -> Path:
         named = {**(self.folders or {}), **(self.lists or {})}
         if part not in named:
             raise unknown("part in the folders and lists of this source", part, named)
-        if part in (self.lists or {}):
-            yield from self._listed(Path(self.root) / named[part])
-        else:
-            yield from self._found(Path(self.root) / named[part])
+        return Path(self.root) / named[part]
 
     def _found(self, folder: Path) -> Iterator[Sample]:
         from torchvision.datasets import ImageFolder
@@ -465,6 +537,31 @@ def samples(image_set: ImageSet, part: str) -> Iterator[Sample]:
     """
     require_part(image_set.images, part, image_set.parts)
     yield from with_labels_checked(open_source(image_set).samples(part), image_set.images, image_set.classes)
+
+
+def inputs(image_set: ImageSet, part: str) -> list[Path]:
+    """The files that the images of ``part`` are read from, and the folders of images; none of them is opened.
+
+    They need not exist. A source in a file of its own that has no method ``inputs`` reads none.
+
+    Raises:
+        LongtailError: if the part does not exist, an option of the source is wrong, or a list of images is broken.
+    """
+    require_part(image_set.images, part, image_set.parts)
+    source = open_source(image_set)
+    return source.inputs(part) if hasattr(source, "inputs") else []
+
+
+def check(image_set: ImageSet, part: str) -> None:
+    """Raise what reading ``part`` would, as far as it can be known without decoding an image.
+
+    Raises:
+        LongtailError: if the part does not exist, a file is missing or broken, or it does not hold what is said of it.
+    """
+    require_part(image_set.images, part, image_set.parts)
+    source = open_source(image_set)
+    if hasattr(source, "check"):
+        source.check(part)
 
 
 def require_part(name: str, part: str, parts: Mapping[str, int]) -> None:

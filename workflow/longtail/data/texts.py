@@ -90,15 +90,34 @@ class TextSet:
             LongtailError: if the part does not exist, its number of texts is not the catalogue's, a file is missing or
                 broken, or a label is not in 0..classes-1.
         """
-        require_part(self.texts, part, self.parts)
-        options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
-        check_keys(f"the source of {self.texts}", options, [f.name for f in fields(ParquetTexts)], required=["files"])
         count = 0
-        found = with_labels_checked(ParquetTexts(**options).samples(part), self.texts, self.classes)
+        found = with_labels_checked(self._opened(part).samples(part), self.texts, self.classes)
         for count, sample in enumerate(found, start=1):  # noqa: B007
             yield sample
         if count != self.parts[part]:
             raise wrong_number(self.texts, "texts", part, f"{count:,}", self.parts[part])
+
+    def inputs(self, part: str) -> list[Path]:
+        """The files that the texts of ``part`` are read from; none is opened, and they need not exist.
+
+        Raises:
+            LongtailError: if the part does not exist, or an option of the source is wrong.
+        """
+        return self._opened(part).inputs(part)
+
+    def check(self, part: str) -> None:
+        """Raise what :meth:`samples` would, as far as it can be known without reading the texts.
+
+        Raises:
+            LongtailError: if the part does not exist, or a file is missing, broken or without the right columns.
+        """
+        self._opened(part).check(part)
+
+    def _opened(self, part: str) -> ParquetTexts:
+        require_part(self.texts, part, self.parts)
+        options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
+        check_keys(f"the source of {self.texts}", options, [f.name for f in fields(ParquetTexts)], required=["files"])
+        return ParquetTexts(**options)
 
 
 @dataclass(frozen=True)
@@ -113,8 +132,11 @@ class ParquetTexts(ParquetFiles):
 
     holds = "texts"
 
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Text]:
+    def _check_columns(self, path: Path, file: pq.ParquetFile) -> None:
         self._require_columns(path, file, text=self.text, label=self.label)
+
+    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Text]:
+        self._check_columns(path, file)
         table = file.read(columns=[self.text, self.label])
         wanted = (
             ("text", self.text, (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
