@@ -13,6 +13,7 @@ from typing import Any
 
 from longtail.data import sources
 from longtail.data.sources import ImageSet
+from longtail.data.text_sets import TextSet
 
 
 def inputs(spec: Mapping[str, Any], part: str) -> list[Path]:
@@ -20,15 +21,13 @@ def inputs(spec: Mapping[str, Any], part: str) -> list[Path]:
 
     Args:
         spec: of an image set (:class:`~longtail.data.sources.ImageSet`) or a text set
-            (:class:`~longtail.data.texts.TextSet`).
+            (:class:`~longtail.data.text_sets.TextSet`).
         part: ``train`` or ``test``.
 
     Raises:
         LongtailError: if the specification is wrong, or its paths cannot be told.
     """
     if "texts" in spec:
-        from longtail.data.texts import TextSet
-
         return TextSet.from_json(json.dumps(spec)).inputs(part)
     return sources.inputs(ImageSet.from_json(json.dumps(spec)), part)
 
@@ -44,8 +43,6 @@ def check(spec: Mapping[str, Any], part: str) -> None:
         LongtailError: if a file is missing, unreadable, or does not hold what is said of it.
     """
     if "texts" in spec:
-        from longtail.data.texts import TextSet
-
         TextSet.from_json(json.dumps(spec)).check(part)
     else:
         sources.check(ImageSet.from_json(json.dumps(spec)), part)
