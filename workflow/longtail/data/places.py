@@ -10,11 +10,11 @@ from pathlib import Path
 from longtail.data.rows import listed
 from longtail.errors import LongtailError
 
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://?(?=[^/\s])(\S*)")
+ADDRESS = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 HUB = re.compile(
     r"(?:(?P<type>datasets|spaces)/)?(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?(?:/(?P<file>.*))?"
 )
-COPY = {"s3": "aws s3 cp --recursive", "gs": "gcloud storage cp --recursive", "http": "wget", "https": "wget"}
+COPY = {"s3": "aws s3 cp", "gs": "gcloud storage cp", "http": "curl -LO", "https": "curl -LO"}
 """The command that copies from an address of each kind."""
 
 
