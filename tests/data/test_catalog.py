@@ -11,8 +11,9 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits
 
+from longtail.data.decode import decode
 from longtail.data.longtail import class_sizes, shot_groups
-from longtail.data.sources import ImageSet, decode, open_source, samples
+from longtail.data.sources import ImageSet, open_source, samples
 from longtail.data.split import SplitSpec, make_split
 from longtail.data.texts import TextSet
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from longtail.data.sources import ImageSet, Sample, decode, samples
+from longtail.data.decode import decode
+from longtail.data.sources import ImageSet, Sample, samples
 from longtail.errors import LongtailError
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -51,11 +52,14 @@ def parquet(path):
 
 def test_parquet_without_its_columns_is_an_error(tmp_path, image_set, encoded):
     path = tmp_path / "x.parquet"
-    write_parquet(path, [encoded()], pa.array([0]), image="picture")
-    with pytest.raises(LongtailError, match=r"x\.parquet has no image column 'image'; it has picture, label"):
+    write_parquet(path, [encoded()], pa.array([0]), image="scan")
+    wanted = r"x\.parquet has no image column of a usual name .*; it has scan, label\. .* `image: COLUMN`"
+    with pytest.raises(LongtailError, match=wanted):
         list(samples(image_set(parquet(path)), "train"))
-    write_parquet(path, [encoded()], pa.array([0]), label="y")
-    with pytest.raises(LongtailError, match="has no label column 'label'"):
+    with pytest.raises(LongtailError, match=r"x\.parquet has no image column 'img'; it has scan, label"):
+        list(samples(image_set({**parquet(path), "image": "img"}), "train"))
+    write_parquet(path, [encoded()], pa.array([0]), label="species")
+    with pytest.raises(LongtailError, match="has no label column of a usual name"):
         list(samples(image_set(parquet(path)), "train"))
 
 
@@ -79,7 +83,7 @@ def test_parquet_nulls_name_their_row(tmp_path, image_set, encoded):
     write_parquet(path, [encoded(), encoded(), None], pa.array([0, 1, 1]))
     with pytest.raises(LongtailError, match=r"Row 2 of .*x\.parquet has no 'image'"):
         list(samples(image_set(parquet(path)), "train"))
-    write_parquet(path, [encoded(), encoded()], pa.array([0, None], pa.int64()))
+    write_parquet(path, [encoded(), encoded(), encoded()], pa.array([0, None, 1], pa.int64()))
     with pytest.raises(LongtailError, match=r"Row 1 of .*x\.parquet has no 'label'"):
         list(samples(image_set(parquet(path)), "train"))
 
@@ -87,7 +91,7 @@ def test_parquet_nulls_name_their_row(tmp_path, image_set, encoded):
 @pytest.mark.parametrize("label", [-1, 2])
 def test_labels_out_of_range_name_their_row(tmp_path, image_set, encoded, label):
     path = tmp_path / "x.parquet"
-    write_parquet(path, [encoded(), encoded()], pa.array([0, label]))
+    write_parquet(path, [encoded(), encoded(), encoded()], pa.array([0, label, 1]))
     with pytest.raises(LongtailError, match=rf"x\.parquet, row 1 has label {label}; tiny has 2 classes, 0\.\.1"):
         list(samples(image_set(parquet(path)), "train"))
 
@@ -132,7 +136,7 @@ def test_folders_are_read_in_lexicographic_order(tmp_path, image_set, encoded, b
         put(tmp_path / "train" / name.format(below), encoded(seed))
     put(tmp_path / "train" / "n01" / "n01_boxes.txt", b"no image")
     source = {"kind": "imagefolder", "root": str(tmp_path), "folders": {"train": "train"}}
-    found = list(samples(image_set(source), "train"))
+    found = list(samples(image_set(source, parts={"train": 4}), "train"))
     assert [Path(sample.name).name for sample in found] == ["n01_1.JPEG", "n01_10.JPEG", "n01_2.JPEG", "n02_0.JPEG"]
     assert [sample.label for sample in found] == [0, 0, 0, 1]
     assert (decode(found[1], image_set(source)) == np.asarray(Image.open(io.BytesIO(encoded(1))))).all()
@@ -142,9 +146,12 @@ def test_folders_that_are_missing_or_empty_say_so(tmp_path, image_set, encoded):
     source = {"kind": "imagefolder", "root": str(tmp_path), "folders": {"train": "train"}, "obtain": "Download it."}
     with pytest.raises(LongtailError, match=r"Cannot list the images of .*train.*Download it\."):
         list(samples(image_set(source), "train"))
+    (tmp_path / "train").mkdir()
+    with pytest.raises(LongtailError, match=r"train has no class folders; tiny has 2 classes\. Download it\."):
+        list(samples(image_set(source), "train"))
     put(tmp_path / "train" / "a" / "1.png", encoded())
     (tmp_path / "train" / "b").mkdir()
-    with pytest.raises(LongtailError, match="Found no valid file for the classes b"):
+    with pytest.raises(LongtailError, match=r"no image in the class folders b of .*train\. Download it\."):
         list(samples(image_set(source), "train"))
 
 
@@ -152,7 +159,7 @@ def test_more_class_folders_than_classes_are_an_error(tmp_path, image_set, encod
     for name in "abc":
         put(tmp_path / "train" / name / "1.png", encoded())
     source = {"kind": "imagefolder", "root": str(tmp_path), "folders": {"train": "train"}}
-    with pytest.raises(LongtailError, match=r"c/1\.png has label 2; tiny has 2 classes"):
+    with pytest.raises(LongtailError, match=r"train has 3 class folders \(a, b, c\); tiny has 2 classes"):
         list(samples(image_set(source), "train"))
 
 
@@ -161,7 +168,7 @@ def test_lists_are_read_in_their_order(tmp_path, image_set, encoded):
     put(tmp_path / "imagenet" / "a.png", encoded(1))
     (tmp_path / "imagenet" / "list.txt").write_text("train/b c.png 1\n\na.png 0\n")
     source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "imagenet/list.txt"}}
-    found = list(samples(image_set(source), "train"))
+    found = list(samples(image_set(source, parts={"train": 2}), "train"))
     assert [sample.label for sample in found] == [1, 0]
     assert decode(found[0], image_set(source)).shape == (4, 4, 3)
 
@@ -171,7 +178,7 @@ def test_bad_lines_of_a_list_are_named(tmp_path, image_set, line, message):
     (tmp_path / "list.txt").write_text(line)
     source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
     with pytest.raises(LongtailError, match=message):
-        list(samples(image_set(source), "train"))
+        list(samples(image_set(source, parts={"train": 1}), "train"))
 
 
 def test_listed_files_that_are_missing_are_named(tmp_path, image_set):
@@ -179,7 +186,7 @@ def test_listed_files_that_are_missing_are_named(tmp_path, image_set):
     with pytest.raises(LongtailError, match=r"list\.txt does not exist\. Ask\."):
         list(samples(image_set(source), "train"))
     (tmp_path / "list.txt").write_text("a.png 0")
-    (sample,) = samples(image_set(source), "train")
+    (sample,) = samples(image_set(source, parts={"train": 1}), "train")
     with pytest.raises(LongtailError, match=r"line 1 \(a\.png\) does not exist"):
         decode(sample, image_set(source))
 
@@ -298,7 +305,7 @@ def test_digits_come_with_scikit_learn(image_set):
         ({"kind": "parqet"}, "Did you mean 'parquet'"),
         ({}, "no kind of source"),
         ({"kind": "parquet"}, "does not fit its kind 'parquet'.*files"),
-        ({"kind": "sklearn", "datset": "digits"}, "Options: dataset"),
+        ({"kind": "sklearn", "datset": "digits"}, "Did you mean 'dataset'"),
         ({"kind": "sklearn", "dataset": "iris"}, "Known: digits"),
         ({"kind": "imagefolder"}, "Known: none"),
         ({"kind": "parquet", "files": {"test": "x"}}, "no part in the files of this source 'train'"),
@@ -323,7 +330,7 @@ def test_a_source_may_be_a_class_in_a_file_of_its_own(tmp_path, image_set, encod
         ("longtail.data.sources:", "cannot be found"),
         ("longtail..data:Source", "cannot be found"),
         ("os:system", "modules of longtail"),
-        ("longtail.data.sources:decode", "is no source"),
+        ("longtail.data.sources:samples", "is no source"),
         ("longtail.data.sources:ImageSet", "is no source"),
     ],
 )

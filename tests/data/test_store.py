@@ -8,7 +8,8 @@ import pytest
 
 from longtail.__main__ import main
 from longtail.data import store
-from longtail.data.sources import ImageSet, decode, samples
+from longtail.data.decode import decode
+from longtail.data.sources import ImageSet, samples
 from longtail.data.store import open_store, write_store
 from longtail.errors import LongtailError
 from longtail.files import read_provenance, read_table

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from longtail.data.places import expanded
 from longtail.errors import LongtailError
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -31,19 +32,20 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
     Raises:
         LongtailError: if they cannot be had, or are no encoder with a fast tokenizer.
     """
+    place = None if folder is None else expanded(folder, "The `folder` of `sentence_encoder`")
+    if place is not None and not (place / "config.json").is_file():
+        raise LongtailError(
+            f"{place.absolute()} holds no sentence encoder: there is no config.json in it. Correct "
+            f"`sentence_encoder: {{folder: ...}}` in the configuration."
+        )
     from transformers import AutoModel, AutoTokenizer
 
     quiet()
-    if folder is not None and not (Path(folder) / "config.json").is_file():
-        raise LongtailError(
-            f"{Path(folder).absolute()} holds no sentence encoder: there is no config.json in it. Correct "
-            f"`sentence_encoder: {{folder: ...}}` in the configuration."
-        )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder or name, local_files_only=folder is not None)
-        network = AutoModel.from_pretrained(folder or name, local_files_only=folder is not None)
+        tokenizer = AutoTokenizer.from_pretrained(place or name, local_files_only=place is not None)
+        network = AutoModel.from_pretrained(place or name, local_files_only=place is not None)
     except UNREADABLE as error:
-        source = Path(folder).absolute() if folder else "the Hugging Face hub"
+        source = place.absolute() if place else "the Hugging Face hub"
         raise LongtailError(
             f"Cannot obtain the sentence encoder {name!r} from {source}: {str(error).splitlines()[0]} Without a "
             f"connection, get its files elsewhere (config.json, model.safetensors, tokenizer.json), put them into a "

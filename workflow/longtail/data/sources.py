@@ -8,22 +8,15 @@ Sec. 5.1.1 and its official code, LZX-001/ConMix). Decoding is apart from listin
 from __future__ import annotations
 
 import importlib
-import io
-import os
-import pickle
-import struct
-import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from PIL import Image
-
+from longtail.data.folders import ImageFolderSource
+from longtail.data.parquet import ParquetSource
+from longtail.data.published import SklearnSource, TorchvisionSource
+from longtail.data.rows import Expected, Sample
 from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
@@ -33,32 +26,10 @@ BY_PART = ("files", "folders", "lists")
 
 LARGEST_SIDE = 16_384
 MOST_CLASSES = 1_000_000
+MOST_BITS = 31
 
-
-class Sample(NamedTuple):
-    """One image before decoding.
-
-    Attributes:
-        name: what an error message calls the image (a file, or a file and its row).
-        content: pixels (uint8, (H, W) or (H, W, C)), an encoded image, or the path of one.
-        label: class index as the source gives it.
-    """
-
-    name: str
-    content: np.ndarray | bytes | Path
-    label: int
-
-
-class Labelled(Protocol):
-    """A row of a source: what messages call it, and its class."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def label(self) -> int: ...  # noqa: D102
-
-
-Row = TypeVar("Row", bound=Labelled)
+OF_IMAGES = ("kind", "name", "resize", "crop", "bits")
+"""What the source of an image set says besides the options of its kind."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +39,8 @@ class ImageSet:
     Attributes:
         images: its name.
         source: ``kind`` and the options of that kind. All kinds take ``root``, the folder that relative paths start
-            from, ``name``, what tables call the source, and ``resize`` and ``crop``, which make any image square.
+            from, ``name``, what tables call the source, ``resize`` and ``crop``, which make any image square, and
+            ``bits``, how many bits the values of images have whose files hold more than 8.
         classes: number of classes K; labels are 0..K-1.
         image_size: height and width the networks see.
         channels: 1 or 3.
@@ -119,261 +91,13 @@ class Source(Protocol):
         """Yield the images of ``part`` with their labels."""
         ...
 
+    def inputs(self, part: str) -> list[Path]:
+        """The files that samples of ``part`` are read from, and the folders of images. Opens no file of them."""
+        ...
 
-@dataclass(frozen=True)
-class SklearnSource:
-    """The handwritten digits that come with scikit-learn: 1,797 images of 8x8, grey values 0..16, one part.
-
-    They need no download. Grey values are scaled to 0..255.
-    """
-
-    dataset: str = "digits"
-    root: str = ""  # every source has one; nothing is read from it
-
-    def samples(self, part: str) -> Iterator[Sample]:
-        """Yield the digits in scikit-learn's order."""
-        from sklearn.datasets import load_digits
-
-        if self.dataset != "digits":
-            raise unknown("scikit-learn image set", self.dataset, ["digits"])
-        if part != "train":
-            raise unknown("part of the scikit-learn digits", part, ["train"])
-        digits = load_digits()
-        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        for row, (image, label) in enumerate(zip(images, digits.target.tolist(), strict=True)):
-            yield Sample(f"scikit-learn digits, row {row}", image, label)
-
-
-@dataclass(frozen=True)
-class TorchvisionSource:
-    """CIFAR-10, CIFAR-100 and STL-10 as torchvision downloads them, verified by checksum.
-
-    Attributes:
-        dataset: torchvision's name.
-        root: folder of the downloads.
-        labels: for CIFAR-100, ``fine`` (100 classes) or ``coarse`` (the 20 superclasses stored in the same files, which
-            are the classes of CIFAR-20).
-    """
-
-    dataset: str
-    root: str = "data"
-    labels: str | None = None
-
-    def samples(self, part: str) -> Iterator[Sample]:
-        """Yield the images in the order of the published files."""
-        images, labels = self._load(part)
-        for row, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield Sample(f"{self.dataset} {part}, row {row}", image, int(label))
-
-    def _load(self, part: str) -> tuple[np.ndarray, Sequence[int]]:
-        """Images (N, H, W, 3) uint8 and labels."""
-        from filelock import FileLock
-        from torchvision import datasets
-
-        if self.dataset not in ("CIFAR10", "CIFAR100", "STL10"):
-            raise unknown("torchvision image set", self.dataset, ["CIFAR10", "CIFAR100", "STL10"])
-        if part not in ("train", "test"):
-            raise unknown(f"part of {self.dataset}", part, ["train", "test"])
-        choices = ("fine", "coarse") if self.dataset == "CIFAR100" else ("fine",)
-        if self.labels is not None and self.labels not in choices:
-            raise unknown(f"labels of {self.dataset}", self.labels, choices)
-        try:
-            Path(self.root).mkdir(parents=True, exist_ok=True)
-            with FileLock(Path(self.root) / f".{self.dataset}.lock"):  # the jobs of two parts share one download
-                if self.dataset == "STL10":
-                    stl = datasets.STL10(self.root, split=part, download=True)
-                    return stl.data.transpose(0, 2, 3, 1), stl.labels
-                kind = getattr(datasets, self.dataset)
-                cifar = kind(self.root, train=part == "train", download=True)
-            if self.labels != "coarse":
-                return cifar.data, cifar.targets
-            coarse: list[int] = []
-            for name, _ in cifar.train_list if part == "train" else cifar.test_list:
-                with (Path(self.root) / cifar.base_folder / name).open("rb") as file:  # its checksum was verified above
-                    coarse += pickle.load(file, encoding="latin1")["coarse_labels"]
-            return cifar.data, coarse
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-            KeyError,
-            EOFError,
-            pickle.UnpicklingError,
-            tarfile.TarError,
-        ) as error:
-            raise LongtailError(
-                f"Cannot obtain {self.dataset} in {Path(self.root).absolute()}: {error}. torchvision downloads it "
-                f"there: check the connection, or put the published archive into that folder, or name another source."
-            ) from error
-
-
-@dataclass(frozen=True)
-class ParquetFiles:
-    """Rows of Parquet files; subclasses say what is in them.
-
-    Attributes:
-        files: file or files of each part, in order; relative to ``root``.
-        root: folder of the files.
-        label: name of the label column.
-        obtain: where to get the files, for the message when they are missing.
-    """
-
-    files: Mapping[str, str | Sequence[str]]
-    root: str = "data"
-    label: str = "label"
-    obtain: str = ""
-
-    holds: ClassVar[str]
-    """What the rows are, as messages call them."""
-
-    def samples(self, part: str) -> Iterator[Any]:
-        """Yield the rows in their order, file after file."""
-        if part not in self.files:
-            raise unknown("part in the files of this source", part, self.files)
-        files = self.files[part]
-        for name in [files] if isinstance(files, str) else files:
-            path = Path(self.root) / name
-            require_file(path, self.obtain)
-            try:
-                with pq.ParquetFile(path) as file:
-                    yield from self._rows(path, file)
-            except (OSError, pa.ArrowException) as error:
-                raise LongtailError(
-                    f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
-                ) from error
-
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Any]:
-        raise NotImplementedError
-
-    def _require_columns(self, path: Path, file: pq.ParquetFile, **columns: str) -> None:
-        """Check that a file has each column exactly once; ``columns`` are their names by role."""
-        present = file.schema_arrow.names
-        for role, name in columns.items():
-            if present.count(name) != 1:
-                raise LongtailError(
-                    f"{path} has {present.count(name) or 'no'} {role} column {name!r}; it has {', '.join(present)}. "
-                    f"Name the right one as {role!r} in the source of these {self.holds}."
-                )
-
-
-@dataclass(frozen=True)
-class ParquetSource(ParquetFiles):
-    """Images in Parquet files: a column of struct<bytes, path> with encoded images, and one of integer labels.
-
-    Attributes:
-        image: name of the image column.
-    """
-
-    image: str = "image"
-
-    holds = "images"
-
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Sample]:
-        self._require_columns(path, file, image=self.image, label=self.label)
-        schema = file.schema_arrow
-        image_type = schema.field(self.image).type
-        if not pa.types.is_struct(image_type) or not _is_binary(image_type):
-            raise LongtailError(
-                f"Column {self.image!r} of {path} is {image_type}; images must be struct<bytes: binary, path: string>."
-            )
-        if not pa.types.is_integer(schema.field(self.label).type):
-            raise LongtailError(
-                f"Column {self.label!r} of {path} is {schema.field(self.label).type}; labels must be integers."
-            )
-        row = 0
-        for batch in file.iter_batches(batch_size=256, columns=[self.image, self.label]):
-            images = pc.struct_field(batch.column(self.image), "bytes").to_pylist()
-            for data, label in zip(images, batch.column(self.label).to_pylist(), strict=True):
-                if data is None or label is None:
-                    column = self.image if data is None else self.label
-                    raise LongtailError(
-                        f"Row {row} of {path} has no {column!r} (null). Every row needs image and label."
-                    )
-                yield Sample(f"{path}, row {row}", data, label)
-                row += 1
-
-
-@dataclass(frozen=True)
-class ImageFolderSource:
-    """Image files in folders, one per class in lexicographic order, or named by a list file.
-
-    Any depth below the class folder will do (Tiny ImageNet has ``train/<class>/images/<file>``); files come in the
-    order of torchvision's ``ImageFolder``, which the official codes use.
-
-    Attributes:
-        root: folder that ``folders`` and ``lists`` are relative to.
-        folders: for each part, the folder that holds the class folders.
-        lists: for each part, a file with lines ``path label``, where the rows are not all the files of a folder
-            (ImageNet-LT); paths in it are relative to the folder it is in.
-        obtain: where to get the files, for the message when they are missing.
-    """
-
-    root: str = "data"
-    folders: Mapping[str, str] | None = None
-    lists: Mapping[str, str] | None = None
-    obtain: str = ""
-
-    def samples(self, part: str) -> Iterator[Sample]:
-        """Yield the files of the list in its order, or of the class folders in lexicographic order."""
-        named = {**(self.folders or {}), **(self.lists or {})}
-        if part not in named:
-            raise unknown("part in the folders and lists of this source", part, named)
-        if part in (self.lists or {}):
-            yield from self._listed(Path(self.root) / named[part])
-        else:
-            yield from self._found(Path(self.root) / named[part])
-
-    def _found(self, folder: Path) -> Iterator[Sample]:
-        from torchvision.datasets import ImageFolder
-
-        _require_no_circle(folder)
-        try:
-            found = ImageFolder(str(folder)).samples
-        except OSError as error:  # also for a folder without classes or a class without images
-            raise LongtailError(f"Cannot list the images of {folder}: {error}. {self.obtain}".rstrip()) from error
-        for path, label in found:
-            yield Sample(path, Path(path), label)
-
-    def _listed(self, path: Path) -> Iterator[Sample]:
-        require_file(path, self.obtain)
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise LongtailError(f"{path} is not a readable list of images: {error}.") from error
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            image, _, label = line.strip().rpartition(" ")
-            try:
-                yield Sample(f"{path}, line {number} ({image})", path.parent / image.strip(), int(label))
-            except ValueError as error:
-                raise LongtailError(f"Line {number} of {path} is not 'path label': {line!r}.") from error
-
-
-def require_file(path: Path, obtain: str) -> None:
-    """Nothing but a file is opened: reading a named pipe would wait for ever, and a device never end."""
-    try:
-        exists, is_file = path.exists(), path.is_file()
-    except OSError as error:  # such as a name that is too long
-        raise LongtailError(f"{path} cannot be read: {error.strerror}. {obtain}".rstrip()) from error
-    if not is_file:
-        raise LongtailError(f"{path} {'is no file' if exists else 'does not exist'}. {obtain}".rstrip())
-
-
-def _require_no_circle(folder: Path) -> None:
-    """Links may lead elsewhere, but not to a folder that they lie in: several such would never be walked to an end."""
-    for root, names, _ in os.walk(folder, followlinks=True):
-        for path in (Path(root, name) for name in names):
-            if path.is_symlink() and os.path.realpath(path) in map(os.path.realpath, path.parents):
-                raise LongtailError(f"The link {path} leads in a circle, back to a folder that it lies in. Remove it.")
-
-
-def _is_binary(image_type: pa.StructType) -> bool:
-    position = image_type.get_field_index("bytes")
-    return position >= 0 and any(
-        check(image_type.field(position).type)
-        for check in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
-    )
+    def check(self, part: str) -> None:
+        """Raise what :meth:`samples` would, as far as it can be known without decoding an image."""
+        ...
 
 
 SOURCES: Mapping[str, type[Source]] = {
@@ -421,14 +145,17 @@ def require_source(name: str, source: Any) -> None:
         if not _fits(key, value):
             raise LongtailError(
                 f"{key!r} in the source of {name} is {value!r}; {', '.join(BY_PART)} give paths by part, "
-                f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, and every other option is text."
+                f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, bits is a number up to {MOST_BITS}, "
+                f"and every other option is text."
             )
 
 
 def _fits(key: str, value: Any) -> bool:
     """Whether an option of a source is of the right type; null stands for its default."""
     if value is None:
-        return key not in ("root", "image", "text", "label", "obtain", "dataset")
+        return key not in ("root", "obtain", "dataset")
+    if key == "bits":
+        return is_count(value, MOST_BITS)
     if key in ("resize", "crop"):
         return is_count(value, LARGEST_SIDE)
     if key not in BY_PART:
@@ -445,16 +172,33 @@ def open_source(image_set: ImageSet) -> Source:
     Raises:
         LongtailError: if its kind or one of its options is unknown, or an option is missing.
     """
-    options = {key: value for key, value in image_set.source.items() if key not in ("kind", "name", "resize", "crop")}
+    options = {key: value for key, value in image_set.source.items() if key not in OF_IMAGES}
     kind = str(image_set.source.get("kind"))
     source = _class_of(kind)
+    known = option_names(source)
+    check_keys(f"the source of {image_set.images} (of the kind {kind!r})", options, known, required=())
+    if _wants_expected(source):
+        options["expected"] = expected(image_set)
     try:
         return source(**options)
     except TypeError as error:
-        known = [field.name for field in fields(source)]  # type: ignore[arg-type]
         raise LongtailError(
             f"The source of {image_set.images} does not fit its kind {kind!r}: {error}. Options: {', '.join(known)}."
         ) from error
+
+
+def expected(image_set: ImageSet) -> Expected:
+    """What the catalogue says a source of the set should hold."""
+    return Expected(image_set.images, image_set.classes, image_set.parts)
+
+
+def option_names(source: type) -> list[str]:
+    """The options of a kind of source: its fields, but for ``expected``, which a set gives to those that have it."""
+    return [field.name for field in fields(source) if field.name != "expected"]
+
+
+def _wants_expected(source: type) -> bool:
+    return any(field.name == "expected" for field in fields(source))
 
 
 def samples(image_set: ImageSet, part: str) -> Iterator[Sample]:
@@ -464,103 +208,35 @@ def samples(image_set: ImageSet, part: str) -> Iterator[Sample]:
         LongtailError: if the part does not exist, a file is missing or broken, or a label is not in 0..classes-1.
     """
     require_part(image_set.images, part, image_set.parts)
-    yield from with_labels_checked(open_source(image_set).samples(part), image_set.images, image_set.classes)
+    yield from expected(image_set).with_labels_checked(open_source(image_set).samples(part))
+
+
+def inputs(image_set: ImageSet, part: str) -> list[Path]:
+    """The files that the images of ``part`` are read from, and the folders of images; none of them is opened.
+
+    They need not exist. A source in a file of its own that has no method ``inputs`` reads none.
+
+    Raises:
+        LongtailError: if the part does not exist, an option of the source is wrong, or a list of images is broken.
+    """
+    require_part(image_set.images, part, image_set.parts)
+    source = open_source(image_set)
+    return source.inputs(part) if hasattr(source, "inputs") else []
+
+
+def check(image_set: ImageSet, part: str) -> None:
+    """Raise what reading ``part`` would, as far as it can be known without decoding an image.
+
+    Raises:
+        LongtailError: if the part does not exist, a file is missing or broken, or it does not hold what is said of it.
+    """
+    require_part(image_set.images, part, image_set.parts)
+    source = open_source(image_set)
+    if hasattr(source, "check"):
+        source.check(part)
 
 
 def require_part(name: str, part: str, parts: Mapping[str, int]) -> None:
     """Check that the set ``name`` has the part."""
     if part not in parts:
         raise unknown(f"part of {name}", part, parts)
-
-
-def with_labels_checked(samples: Iterable[Row], name: str, classes: int) -> Iterator[Row]:
-    """The samples of the set ``name``, up to the first whose label is not in 0..classes-1."""
-    for sample in samples:
-        if not 0 <= sample.label < classes:
-            raise LongtailError(
-                f"{sample.name} has label {sample.label}; {name} has {classes} classes, "
-                f"0..{classes - 1}. Check the label column and the classes in the catalogue."
-            )
-        yield sample
-
-
-def wrong_number(name: str, holds: str, part: str, found: str, expected: int) -> LongtailError:
-    """The error for a source with other than the catalogue's number of images or texts in a part."""
-    return LongtailError(
-        f"The source of {name} has {found} {holds} in part {part!r}, the catalogue says "
-        f"{expected:,}. Get the missing files, or correct 'parts' in the catalogue."
-    )
-
-
-def decode(sample: Sample, image_set: ImageSet) -> np.ndarray:
-    """Pixels of one image as they are stored.
-
-    Whatever the file holds (grey, palette, CMYK, 16 bit, transparency) becomes 8-bit RGB, or 8-bit grey for an image
-    set of one channel. EXIF rotation is not applied, as in the official pipelines.
-
-    Args:
-        sample: the image.
-        image_set: says channels and size, and how to resize.
-
-    Returns:
-        uint8 array (S, S, C) with S the stored size.
-
-    Raises:
-        LongtailError: if the image is missing, truncated, suspiciously large, or not of the stored size.
-    """
-    try:
-        image = _eight_bit(_open(sample.content)).convert("L" if image_set.channels == 1 else "RGB")
-        if image_set.source.get("resize") or image_set.source.get("crop"):
-            image = _square(image, image_set.source.get("resize"), image_set.stored_size)
-    except FileNotFoundError as error:
-        raise LongtailError(f"The image {sample.name} does not exist ({error.filename}).") from error
-    except Image.DecompressionBombError as error:
-        raise LongtailError(
-            f"The image {sample.name} claims to be huge and was not decoded ({error}). Remove or replace it."
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise LongtailError(
-            f"The image {sample.name} cannot be decoded ({error}). It is truncated or no image: get it again."
-        ) from error
-    size = image_set.stored_size
-    if image.size != (size, size):
-        raise LongtailError(
-            f"The image {sample.name} is {image.width}x{image.height}, but {image_set.images} has images of "
-            f"{size}x{size}. Correct image_size in the catalogue, or give its source 'resize' and 'crop'."
-        )
-    return np.asarray(image).reshape(size, size, image_set.channels)
-
-
-def _open(content: np.ndarray | bytes | Path) -> Image.Image:
-    if isinstance(content, np.ndarray):
-        return Image.fromarray(content)
-    if isinstance(content, Path) and content.exists() and not content.is_file():
-        raise OSError("it is no file")  # a named pipe would be waited for, for ever
-    with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-            raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")  # Pillow itself only warns here
-        image.load()
-        return image
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Pillow clips 16-bit grey values at 255 when it converts; here they are scaled. What floats mean is unknown."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; store it with 8 or 16 bits")
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"grey values {values.min()}..{values.max()} do not fit 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-def _square(image: Image.Image, resize: int | None, crop: int) -> Image.Image:
-    """Resize the short side (bilinear, antialiased), then cut out the centre."""
-    from torchvision.transforms import functional
-
-    if resize:
-        image = functional.resize(image, resize)
-    if min(image.size) < crop:
-        raise ValueError(f"{image.width}x{image.height} is smaller than the crop of {crop}")
-    return functional.center_crop(image, crop)

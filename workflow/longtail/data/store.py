@@ -11,15 +11,24 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.sources import ImageSet, Sample, decode, samples, wrong_number
+from longtail.data.decode import Deep, read, require_filled
+from longtail.data.rows import Sample, note, wrong_number
+from longtail.data.sources import ImageSet, samples
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 
-CHUNK = 512  # images decoded before they are written: bounds the memory at any size of the set
+CHUNK = 512
+CHUNK_BYTES = 256 * 2**20
+"""Images decoded before they are written, or fewer where their files are large: bounds the memory at any size of the
+set."""
+
+DARK = 64
+"""A set of which no pixel is as bright as this is remarked upon."""
 
 
 def write_store(
@@ -42,12 +51,15 @@ def write_store(
         threads: images decoded at a time.
 
     Raises:
-        LongtailError: if an image or label is wrong, or their number differs from the catalogue's.
+        LongtailError: if an image or label is wrong, their number differs from the catalogue's, or images of more than
+            8 bits fill too few of them.
     """
     source = samples(image_set, part)
     expected = image_set.parts.get(part, 0)
     shape = (expected, image_set.stored_size, image_set.stored_size, image_set.channels)
     labels: list[int] = []
+    deep: list[Deep] = []
+    brightest = 0
     with replacing(images_path) as temporary:
         with temporary.open("wb") as file, ThreadPoolExecutor(threads) as pool:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
@@ -56,17 +68,32 @@ def write_store(
                 labels += [sample.label for sample in chunk]
                 if len(labels) > expected:
                     break
-                file.write(np.stack(list(pool.map(decode, chunk, itertools.repeat(image_set)))).tobytes())
+                pictures = list(pool.map(read, chunk, itertools.repeat(image_set)))
+                deep += [picture.deep for picture in pictures if picture.deep is not None]
+                pixels = np.stack([picture.pixels for picture in pictures])
+                brightest = max(brightest, int(pixels.max()))
+                file.write(pixels.tobytes())
                 _progress(image_set.images, part, len(labels), expected)
         if len(labels) != expected:
             found = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
             raise wrong_number(image_set.images, "images", part, found, expected)
+        require_filled(deep, image_set, part)
+        if brightest < DARK:
+            note(f"the brightest pixel of {image_set.images}, part {part!r}, has {brightest} of 255: is that meant?")
         facts = {"images": image_set.images, "part": part, "source": dict(image_set.source)}
         write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
 
 
 def _chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:
-    while chunk := list(itertools.islice(source, CHUNK)):
+    chunk: list[Sample] = []
+    size = 0
+    for sample in source:
+        chunk.append(sample)
+        size += 0 if isinstance(sample.content, Path) else len(sample.content)
+        if len(chunk) == CHUNK or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk
 
 

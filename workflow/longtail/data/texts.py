@@ -15,122 +15,18 @@ may stand in its place. So an augmented view is a matter of a few table look-ups
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from longtail.data.encoder import load_tokenizer
-from longtail.data.sources import ParquetFiles, require_part, require_source, with_labels_checked, wrong_number
-from longtail.data.spec import check_keys, is_count
+from longtail.data.text_sets import TextSet
 from longtail.data.wordnet import Synonyms
-from longtail.errors import LongtailError, unknown
-from longtail.files import read_json, replacing, write_table
-
-MOST_TOKENS = 512
-
-
-class Text(NamedTuple):
-    """One text: what an error message calls it (a file and its row), what it says, and its class in the source."""
-
-    name: str
-    text: str
-    label: int
-
-
-@dataclass(frozen=True)
-class TextSet:
-    """What the catalogue says about one set of texts.
-
-    Attributes:
-        texts: its name.
-        source: ``kind`` (``parquet``), what tables call it (``name``), and the options of :class:`ParquetTexts`.
-        classes: number of classes K; labels are 0..K-1.
-        max_tokens: the longest text the encoder reads, with the tokens that open and close it.
-        parts: number of texts in each part.
-    """
-
-    texts: str
-    source: Mapping[str, Any]
-    classes: int
-    max_tokens: int
-    parts: Mapping[str, int]
-
-    @classmethod
-    def from_json(cls, text: str) -> TextSet:
-        """Parse the ``--spec`` of the command.
-
-        Raises:
-            LongtailError: if the text is no JSON object, or a key is missing, unknown or of the wrong type.
-        """
-        spec = read_json(text, "--spec")
-        known = [field.name for field in fields(cls)]
-        check_keys("the specification of a text set", spec, known, required=known)
-        if not is_count(spec["classes"]) or not is_count(spec["max_tokens"], MOST_TOKENS):
-            raise LongtailError(
-                f"classes and max_tokens of {spec['texts']} are {spec['classes']!r} and {spec['max_tokens']!r}; both "
-                f"must be positive integers, the latter up to {MOST_TOKENS}."
-            )
-        if not isinstance(spec["parts"], dict) or not all(map(is_count, spec["parts"].values())):
-            raise LongtailError(f"parts of {spec['texts']} must give a number of texts per part: {spec['parts']!r}.")
-        require_source(spec["texts"], spec["source"])
-        if spec["source"].get("kind") != "parquet":
-            raise unknown(f"kind of source (texts of {spec['texts']})", str(spec["source"].get("kind")), ["parquet"])
-        return cls(**spec)
-
-    def samples(self, part: str) -> Iterator[Text]:
-        """The texts of ``part`` in source order, labels checked.
-
-        Raises:
-            LongtailError: if the part does not exist, its number of texts is not the catalogue's, a file is missing or
-                broken, or a label is not in 0..classes-1.
-        """
-        require_part(self.texts, part, self.parts)
-        options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
-        check_keys(f"the source of {self.texts}", options, [f.name for f in fields(ParquetTexts)], required=["files"])
-        count = 0
-        found = with_labels_checked(ParquetTexts(**options).samples(part), self.texts, self.classes)
-        for count, sample in enumerate(found, start=1):  # noqa: B007
-            yield sample
-        if count != self.parts[part]:
-            raise wrong_number(self.texts, "texts", part, f"{count:,}", self.parts[part])
-
-
-@dataclass(frozen=True)
-class ParquetTexts(ParquetFiles):
-    """Texts in Parquet files: a column of strings, and one of integer labels.
-
-    Attributes:
-        text: name of the text column.
-    """
-
-    text: str = "text"
-
-    holds = "texts"
-
-    def _rows(self, path: Path, file: pq.ParquetFile) -> Iterator[Text]:
-        self._require_columns(path, file, text=self.text, label=self.label)
-        table = file.read(columns=[self.text, self.label])
-        wanted = (
-            ("text", self.text, (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
-            ("integers", self.label, (pa.types.is_integer,)),
-        )
-        for meant, name, kinds in wanted:
-            column = table.column(name)
-            if column.null_count or not any(kind(column.type) for kind in kinds):
-                raise LongtailError(
-                    f"Column {name!r} of {path} is {column.type} with {column.null_count} nulls; it must be {meant}, "
-                    f"and there in every row."
-                )
-        rows = zip(table.column(self.text).to_pylist(), table.column(self.label).to_pylist(), strict=True)
-        for row, (text, label) in enumerate(rows):
-            yield Text(f"{path}, row {row}", text, label)
-
+from longtail.files import replacing, write_table
 
 Word = tuple[str, tuple[int, ...]]
 """A word as it stands in a text, and its tokens."""

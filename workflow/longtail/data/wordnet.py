@@ -20,6 +20,7 @@ from nltk.corpus.reader.wordnet import WordNetCorpusReader, WordNetError
 from nltk.data import FileSystemPathPointer
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
+from longtail.data.places import expanded
 from longtail.errors import LongtailError
 
 VARIABLE = "WNSEARCHDIR"
@@ -104,9 +105,10 @@ def dictionaries(folder: str | None) -> Any:
     """
     named = folder or os.environ.get(VARIABLE)
     if named:
-        if not (Path(named) / "data.noun").is_file():
-            raise LongtailError(f"There are no dictionaries of WordNet in {Path(named).absolute()}. {WAY_OUT}")
-        return str(Path(named).resolve())
+        place = expanded(named, "The folder of WordNet's dictionaries,")
+        if not (place / "data.noun").is_file():
+            raise LongtailError(f"There are no dictionaries of WordNet in {place.absolute()}. {WAY_OUT}")
+        return str(place.resolve())
     for place in _usual_places():
         return place
     raise LongtailError(f"There are no dictionaries of WordNet, whose synonyms augment texts. {WAY_OUT}")
