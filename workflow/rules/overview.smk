@@ -10,7 +10,7 @@ rule plan:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=canonical(config),
+        config=config_for(*OVERVIEW),
         out=layout.plan(STUDY.config.view),
     shell:
         "python -m longtail plan --config {params.config:q} --out {params.out} 2> {log}"
@@ -23,7 +23,7 @@ rule status:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=canonical(config),
+        config=config_for(*OVERVIEW),
         out=layout.status(STUDY.config.view),
     shell:
         "python -m longtail status --config {params.config:q} --out {params.out} 2> {log}"
