@@ -113,7 +113,7 @@ for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
     if moved(f"{folder}/") != f"{RESULTS}{folder.removeprefix(layout.RESULTS)}/":
         refuse(f"The module's replace_prefix moves only part of {layout.RESULTS}/. Move all of it, or give a prefix.")
     if Path(moved(folder)).exists() and not Path(moved(folder)).is_dir():
-        refuse(f"{Path(folder).absolute()} is a file, but results go into a folder of that name. Move it away.")
+        refuse(f"{Path(moved(folder)).absolute()} is a file, but results go into a folder of that name. Move it away.")
 
 os.environ[WORKFLOW] = str(os.getpid())
 
@@ -124,7 +124,7 @@ CLAIMED = []
 onstart:
     if "--nolock" not in sys.argv:  # with which `status` looks at a study that is running
         try:
-            CLAIMED.append(claim(layout.RESULTS))  # open as long as this process lives
+            CLAIMED.append(claim(RESULTS))  # open as long as this process lives
         except LongtailError as error:
             refuse(error)
 
@@ -333,13 +333,13 @@ def config_for(*targets):
 @friendly
 def artefact_measurements(wildcards):
     paths = [measurement.path for measurement in STUDY.measurements(wildcards.paper, wildcards.artefact)]
-    return [path for path in paths if Path(path).exists()] if STUDY.config.partial else paths
+    return [path for path in paths if Path(moved(path)).exists()] if STUDY.config.partial else paths
 
 
 @friendly
 def cell_measurements(wildcards):
     paths = [m.path for m in STUDY.cell_measurements(wildcards.method, wildcards.cut, int(wildcards.seed))]
-    missing = [path for path in paths if STUDY.config.partial and not Path(path).exists()]
+    missing = [path for path in paths if STUDY.config.partial and not Path(moved(path)).exists()]
     if missing:
         raise LongtailError(f"{missing[0]} is not computed yet. Leave out partial: true, under which nothing is.")
     return paths

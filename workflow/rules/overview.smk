@@ -11,9 +11,10 @@ rule plan:
         "../../envs/tables.yaml"
     params:
         config=config_for(*OVERVIEW),
-        out=layout.plan(STUDY.config.view),
+        results=RESULTS,
+        out=moved(layout.plan(STUDY.config.view)),
     shell:
-        "python -m longtail plan --config {params.config:q} --out {params.out} 2> {log}"
+        "python -m longtail plan --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
 rule status:
@@ -24,9 +25,10 @@ rule status:
         "../../envs/tables.yaml"
     params:
         config=config_for(*OVERVIEW),
-        out=layout.status(STUDY.config.view),
+        results=RESULTS,
+        out=moved(layout.status(STUDY.config.view)),
     shell:
-        "python -m longtail status --config {params.config:q} --out {params.out} 2> {log}"
+        "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
 rule discrepancies:
