@@ -76,7 +76,15 @@ $(VENV)/.created:
 	  exit 1; }
 	@touch $@
 
-$(VENV)/.run: requirements/run.txt $(VENV)/.created
+# `python -m longtail` finds the package from any folder once .venv is activated. The path is relative, so that the checkout
+# may be moved.
+$(VENV)/.importable: $(VENV)/.created
+	@"$(bin)/python" -c 'import os, pathlib, sysconfig; \
+	  packages = pathlib.Path(sysconfig.get_path("purelib")).resolve(); \
+	  (packages / "longtail.pth").write_text(os.path.relpath("workflow", packages) + "\n")'
+	@touch $@
+
+$(VENV)/.run: requirements/run.txt $(VENV)/.created | $(VENV)/.importable
 	"$(bin)/python" -m pip install --disable-pip-version-check --quiet --requirement $<
 	@touch $@
 

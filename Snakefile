@@ -20,7 +20,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        [path for target in STUDY.config.targets for path in TARGETS[target]],
+        [] if LOOKING else [path for target in STUDY.config.targets for path in TARGETS[target]],
     localrule: True
 
 
@@ -28,8 +28,9 @@ include: "workflow/rules/targets.smk"
 include: "workflow/rules/overview.smk"
 
 
-# Partial tables show what there is: without these rules nothing can be computed on their behalf, whatever has changed.
-if not STUDY.config.partial:
+# Partial tables show what there is: without these rules nothing can be computed on their behalf, whatever has changed. A
+# plan or status computes nothing of what it speaks of either.
+if not (STUDY.config.partial or LOOKING):
 
     include: "workflow/rules/data.smk"
     include: "workflow/rules/train.smk"
@@ -38,6 +39,11 @@ if not STUDY.config.partial:
     include: "workflow/rules/score.smk"
 
 
-include: "workflow/rules/merge.smk"
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/figures.smk"
+if not LOOKING:
+
+    include: "workflow/rules/merge.smk"
+    include: "workflow/rules/tables.smk"
+    include: "workflow/rules/figures.smk"
+
+
+check_targets()

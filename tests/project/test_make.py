@@ -134,6 +134,23 @@ def test_the_environment_is_made_once_and_again_when_the_pins_change(checkout: P
     assert calls(checkout)[0] == "-m pip install requirements/run.txt"
 
 
+def test_the_activated_environment_knows_the_package_wherever_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
+    (checkout / ".venv/.created").touch()
+    (checkout / "workflow").symlink_to(ROOT / "workflow")
+    assert make(checkout, ".venv/.importable").returncode == 0
+    checkout.rename(tmp_path / "moved")
+    ended = subprocess.run(
+        [tmp_path / "moved/.venv/bin/python", "-m", "longtail", "--help"],
+        cwd="/",
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "python -m longtail <command>" in ended.stdout, ended.stderr
+
+
 def test_a_failed_installation_is_tried_again(checkout: Path) -> None:
     assert make(checkout, "environment", FAKE_FAILURE="requirements/dev.txt").returncode != 0
     calls(checkout)

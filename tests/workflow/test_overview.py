@@ -16,6 +16,11 @@ CUT = "digits-h100-ir10"
 CONFIG = {"targets": ["digits"], "budget": "smoke", "seeds": [0, 1]}
 
 
+def jobs_run(output: str) -> list[str]:
+    """The rules of the jobs that a run announces."""
+    return re.findall(r"^(?:local)?rule (.+):$", output, re.M)
+
+
 def dry_run(output: str) -> dict[str, tuple[str, set[str]]]:
     """Rule and outputs of every job that a dry run announces, by its log."""
     found = {}
@@ -39,7 +44,7 @@ def assert_same_jobs(output: str, study) -> None:
 def test_the_jobs_of_all_papers_are_those_of_snakemake(workflow, monkeypatch):
     monkeypatch.chdir(workflow.folder)
     targets = list(load_study(CONFIG).catalog.papers)
-    output = workflow.succeed(*targets, "--dry-run", "--config", "budget=paper")
+    output = workflow.succeed(*targets, "--dry-run", "--printshellcmds", "--config", "budget=paper")
     assert_same_jobs(output, load_study({**CONFIG, "targets": targets, "budget": "paper"}))
     assert {rule for rule, _ in dry_run(output).values()} == set(RULES)
 
@@ -53,7 +58,7 @@ def test_so_are_those_that_are_left(trained, tmp_path, monkeypatch, gone):
     assert removed
     for path in removed:
         path.unlink()
-    assert_same_jobs(workflow.succeed("--dry-run"), load_study(CONFIG))
+    assert_same_jobs(workflow.succeed("--dry-run", "--printshellcmds"), load_study(CONFIG))
 
 
 def test_plan_and_status_print_and_write_and_run_nothing(trained, tmp_path):
@@ -78,6 +83,50 @@ def test_plan_and_status_print_and_write_and_run_nothing(trained, tmp_path):
     cells = pd.read_parquet(view / "status.parquet")
     there = cells[cells["status"] == "there"]
     assert set(there["method"] + there["seed"].astype(str)) == {"conmix0"}
+
+
+PLANS = [
+    ["plan", "digits_figure1"],
+    ["digits_figure1", "plan"],
+    ["plan", "results/smoke/figures/digits/figure1.png"],
+    ["digits_figure1", "plan", "--forceall", "--config", "seeds=[0]"],
+]
+
+
+@pytest.mark.parametrize("arguments", PLANS, ids=" ".join)
+def test_a_plan_of_a_target_plans_it_and_makes_nothing_of_it(workflow, arguments):
+    """Beside `plan`, a target used to be made, while the plan was that of the configuration."""
+    output = workflow.succeed(*arguments, cores=1)
+    assert "# Plan: digits_figure1\n" in output
+    assert set(jobs_run(output)) <= {"plan", "digits_figure1", "results/smoke/figures/digits/figure1.png"}
+    assert {path.name for path in workflow.files()} == {"plan.md", "plan.parquet", "plan.log", ".workflow"}
+
+
+def test_a_plan_and_a_status_of_several_targets(workflow):
+    output = workflow.succeed("status", "conmix_table2", "plan", "theory", cores=1)
+    for title in ("Plan", "Status"):
+        assert f"# {title}: conmix_table2, theory\n" in output
+    assert {path.suffix for path in workflow.files()} == {".md", ".parquet", ".log", ""}
+    assert "digits_table1" not in output
+
+
+def test_a_plan_of_the_configuration_or_of_all_of_it(workflow):
+    assert "# Plan: digits\n" in workflow.succeed("plan", "all", cores=1)
+    output = workflow.succeed("plan", "--config", "targets=conmix_table2,digits_table1", cores=1)
+    assert "# Plan: conmix_table2, digits_table1\n" in output
+
+
+def test_a_dry_run_of_a_plan_shows_that_nothing_else_would_run(workflow):
+    output = workflow.succeed("plan", "status", "conmix_table2", "--dry-run")
+    assert set(re.findall(r"^(\w+) +\d+$", output, re.M)) == {"plan", "status", "conmix_table2", "total"}
+
+
+@pytest.mark.parametrize(
+    "target", ["conmix_tabel2", "discrepancies", f"results/smoke/cells/conmix/{CUT}/seed0.parquet"]
+)
+def test_what_there_is_no_plan_of_is_not_made_either(workflow, target):
+    assert repr(target) in workflow.refusal("plan", target)
+    assert not workflow.files()
 
 
 def test_status_says_which_cells_failed_and_why(trained, tmp_path):
@@ -121,7 +170,7 @@ def test_partial_tables_are_made_of_what_is_there_and_nothing_is_computed(traine
     second = workflow.folder / f"results/controls/{CUT}/pixels/seed1/pixels/train/metrics/kmeans.parquet"
     second.parent.mkdir(parents=True)
     second.write_bytes(first.read_bytes())
-    again = dry_run(workflow.succeed("digits_table1", "--dry-run", "--config", "partial=true"))
+    again = dry_run(workflow.succeed("digits_table1", "--dry-run", "--printshellcmds", "--config", "partial=true"))
     assert {rule for rule, _ in again.values()} == {"merge", "table"}
 
 

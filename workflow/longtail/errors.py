@@ -13,6 +13,19 @@ class LongtailError(Exception):
     """
 
 
+def closest(name: object, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name that was probably meant, whatever its case; None if none is near.
+
+    Args:
+        name: the name as given.
+        known: the names that exist.
+        cutoff: how near one has to be, from 0 (all are) to 1 (only the name itself is).
+    """
+    by_text = {one.casefold(): one for one in sorted(known, reverse=True)}
+    found = difflib.get_close_matches(str(name).casefold(), sorted(by_text), n=1, cutoff=cutoff)
+    return by_text[found[0]] if found else None
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> LongtailError:
     """The error for a name that does not exist, with what was probably meant.
 
@@ -22,6 +35,6 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> LongtailError:
         known: the names that exist.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    close = closest(name, names)
+    hint = f" Did you mean {close!r}?" if close else ""
     return LongtailError(f"There is no {kind} {name!r}.{hint} Known: {', '.join(names) or 'none'}.")

@@ -1,10 +1,13 @@
 # Functions and names that the rules share; no rules here.
-import json
 import os
 import re
 import shlex
 import sys
 from pathlib import Path
+
+from snakemake.cli import get_argument_parser
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 ROOT = str(Path(str(workflow.current_basedir)).parent)
 SLURM_COMMANDS = str(Path(ROOT).parent / "slurm" / "bin")
@@ -18,7 +21,7 @@ os.environ.update(
 
 from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
-from longtail.study import layout
+from longtail.study import asked, layout, typed
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.plan import load_study
@@ -29,22 +32,8 @@ def refuse(message):
     sys.exit(f"error: {message}")
 
 
-def with_values(value):
-    """On its command line Snakemake leaves `true` as text, and numbers within lists and mappings (`seeds=[0,1]`), too."""
-    if isinstance(value, dict):
-        return {key: with_values(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_values(item) for item in value]
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        return value
-
-
-for key in {"seeds", "pretraining_seed", "budget", "partial"} & set(config):
-    config[key] = with_values(config[key])
-
 try:
+    config.update(typed.meant(config))
     STUDY = load_study(config)
     TARGETS = STUDY.targets()
 except LongtailError as error:
@@ -52,9 +41,79 @@ except LongtailError as error:
 
 VIEW = layout.view(STUDY.config.view)
 
+# A workflow that imports this one as a module may call its rules otherwise and have its files elsewhere.
+IMPORTED = not workflow.modifier.is_main_snakefile()
+called = workflow.modifier.modify_rulename
+moved = workflow.modifier.path_modifier.replace_prefix
+RESULTS = moved(f"{layout.RESULTS}/").rstrip("/")
+
+
+def command_line():
+    """What Snakemake was called with, of which it tells a Snakefile nothing; None for a job that it starts itself."""
+    if not workflow.is_main_process or "snakemake" not in Path(sys.argv[0]).parts[-2:]:
+        return None
+    words, targets = sys.argv[1:], []
+    if "--" in words:
+        words, targets = words[: words.index("--")], words[words.index("--") + 1 :]
+    found = get_argument_parser().parse_args(words)
+    found.targets = [
+        name if os.path.isabs(name) else os.path.relpath(name or ".") for name in [*found.targets, *targets]
+    ]
+    return found
+
+
+COMMAND = command_line()
+TARGETED = COMMAND.targets if COMMAND else []
+
+# A plan or a status of targets is one of what they stand for: beside it they are names without files, and no rule that
+# computes anything is there.
+LOOKING = not {called("plan"), called("status")}.isdisjoint(TARGETED)
+LOOKED_AT = [name for name in TARGETED if LOOKING and name not in {called("plan"), called("status")}]
+NAMES = {called(name): name for name in [*TARGETS, "all"]}
+
+try:
+    OVERVIEW = asked.of_overview(STUDY, [NAMES.get(name, name) for name in LOOKED_AT])
+except LongtailError as error:
+    refuse(error)
+
+
+def check_targets():
+    """Refuse a target that there is not, before anything is done for the others. To be called after all rules."""
+    if IMPORTED or LOOKING or COMMAND is None:
+        return
+    rules = {rule.name: rule for rule in workflow.rules}
+    names = [name for name in rules if not rules[name].has_wildcards()]
+    made = lambda path: any(rule.is_producer(path) for rule in rules.values())
+    others = {*COMMAND.forcerun, *COMMAND.until, *COMMAND.omit_from, *COMMAND.prioritize}
+    try:
+        for target in TARGETED:
+            asked.check(STUDY, target, names, made)
+        for target in others:
+            asked.check(STUDY, target, rules, made)
+    except LongtailError as error:
+        refuse(error)
+    taken = sorted(others & {*TARGETS, "plan", "status", "discrepancies"})
+    if taken and not TARGETED:
+        refuse(
+            f"An option has taken the target {taken[0]!r} for its own. Write targets first: snakemake {taken[0]} ..."
+        )
+
+
+# A dry run lists every job with its files, which are thousands of lines for a paper. Told to be quiet about jobs and
+# progress, Snakemake ends it after the table of jobs.
+if not IMPORTED and workflow.output_settings.dryrun:
+    how = workflow.output_settings
+    if not (how.printshellcmds or how.verbose or how.debug_dag or how.quiet):
+        how.quiet = {Quietness.RULES, Quietness.PROGRESS}
+        for handler in logger.handlers:
+            handler.addFilter(lambda record: getattr(record, "quietness", None) is not Quietness.HOST)
+        logger.info("The jobs by rule; `--printshellcmds` (-p) lists each with its files, its reason and its command.")
+
 for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
-    if Path(folder).exists() and not Path(folder).is_dir():
-        refuse(f"{Path(folder).absolute()} is a file, but results go into a folder of that name. Move it away.")
+    if moved(f"{folder}/") != f"{RESULTS}{folder.removeprefix(layout.RESULTS)}/":
+        refuse(f"The module's replace_prefix moves only part of {layout.RESULTS}/. Move all of it, or give a prefix.")
+    if Path(moved(folder)).exists() and not Path(moved(folder)).is_dir():
+        refuse(f"{Path(moved(folder)).absolute()} is a file, but results go into a folder of that name. Move it away.")
 
 os.environ[WORKFLOW] = str(os.getpid())
 
@@ -65,7 +124,7 @@ CLAIMED = []
 onstart:
     if "--nolock" not in sys.argv:  # with which `status` looks at a study that is running
         try:
-            CLAIMED.append(claim(layout.RESULTS))  # open as long as this process lives
+            CLAIMED.append(claim(RESULTS))  # open as long as this process lives
         except LongtailError as error:
             refuse(error)
 
@@ -274,13 +333,13 @@ def config_for(*targets):
 @friendly
 def artefact_measurements(wildcards):
     paths = [measurement.path for measurement in STUDY.measurements(wildcards.paper, wildcards.artefact)]
-    return [path for path in paths if Path(path).exists()] if STUDY.config.partial else paths
+    return [path for path in paths if Path(moved(path)).exists()] if STUDY.config.partial else paths
 
 
 @friendly
 def cell_measurements(wildcards):
     paths = [m.path for m in STUDY.cell_measurements(wildcards.method, wildcards.cut, int(wildcards.seed))]
-    missing = [path for path in paths if STUDY.config.partial and not Path(path).exists()]
+    missing = [path for path in paths if STUDY.config.partial and not Path(moved(path)).exists()]
     if missing:
         raise LongtailError(f"{missing[0]} is not computed yet. Leave out partial: true, under which nothing is.")
     return paths

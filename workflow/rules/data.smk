@@ -44,7 +44,7 @@ rule fetch_encoder:
     params:
         options=fetch_options,
     shell:
-        "python -m longtail fetch {params.options} --out results/encoders/{wildcards.encoder} > {log} 2>&1"
+        f"python -m longtail fetch {{params.options}} --out {RESULTS}/encoders/{{wildcards.encoder}} > {{log}} 2>&1"
 
 
 rule tokenize:

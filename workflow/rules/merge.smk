@@ -20,9 +20,10 @@ rule merge:
         runtime=rising(10),
     params:
         config=artefact_config,
+        results=RESULTS,
     shell:
         "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
-        " --out {output} > {log} 2>&1"
+        " --results {params.results} --out {output} > {log} 2>&1"
 
 
 rule cell:
@@ -43,6 +44,7 @@ rule cell:
         runtime=rising(10),
     params:
         config=canonical(config),
+        results=RESULTS,
     shell:
         "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
-        " --out {output} > {log} 2>&1"
+        " --results {params.results} --out {output} > {log} 2>&1"

@@ -10,10 +10,11 @@ rule plan:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=canonical(config),
-        out=layout.plan(STUDY.config.view),
+        config=config_for(*OVERVIEW),
+        results=RESULTS,
+        out=moved(layout.plan(STUDY.config.view)),
     shell:
-        "python -m longtail plan --config {params.config:q} --out {params.out} 2> {log}"
+        "python -m longtail plan --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
 rule status:
@@ -23,10 +24,11 @@ rule status:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=canonical(config),
-        out=layout.status(STUDY.config.view),
+        config=config_for(*OVERVIEW),
+        results=RESULTS,
+        out=moved(layout.status(STUDY.config.view)),
     shell:
-        "python -m longtail status --config {params.config:q} --out {params.out} 2> {log}"
+        "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
 rule discrepancies:

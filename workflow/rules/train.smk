@@ -30,7 +30,7 @@ rule train:
         images=images_by_part,
         encoder=encoder_option,
         parent=parent_option,
-        state="results/state/{cut}/{phase}/seed{seed}",
+        state=f"{RESULTS}/state/{{cut}}/{{phase}}/seed{{seed}}",
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
         " {params.encoder} {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"

@@ -16,6 +16,7 @@ import pyarrow as pa
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
 from longtail.reporting.recorded import trained_on
+from longtail.study import layout
 from longtail.study.plan import Measurement, load_study
 
 CHUNK = 1000
@@ -66,10 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--artefact", nargs=2, metavar=("PAPER", "NAME"), help="a table or figure")
     what.add_argument("--cell", nargs=3, metavar=("METHOD", "CUT", "SEED"), help="a single cell")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Merge and write."""
+    layout.move(arguments.results)
     study = load_study(read_json(arguments.config, "--config"))
     if arguments.artefact:
         measurements = study.measurements(*arguments.artefact)

@@ -12,6 +12,7 @@ import pyarrow as pa
 from tabulate import tabulate
 
 from longtail import files
+from longtail.study import layout
 from longtail.study.plan import Study, load_study
 
 
@@ -19,14 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of both commands."""
     parser.add_argument("--config", required=True, help="the run's configuration as JSON, or @FILE with that JSON")
     parser.add_argument("--out", required=True, metavar="STEM", help="the files to write, without .md and .parquet")
+    parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
 
 
 def study_of(arguments: argparse.Namespace) -> Study:
     """The study that the targets stand for when they are complete, whether or not partial tables are asked for.
 
+    From then on all paths are those of the folder of results that is given.
+
     Raises:
         LongtailError: if the configuration is wrong.
     """
+    layout.move(arguments.results)
     return load_study({**files.read_json(arguments.config, "--config"), "partial": False})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 import jsonschema
 import yaml
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, closest, unknown
 from longtail.study.plain import DEEPEST, require_plain
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -88,8 +89,20 @@ def schema(name: str) -> Any:
     return _Validator(read_yaml(SCHEMAS / f"{name}.schema.yaml"))
 
 
-def _complaint(error: jsonschema.ValidationError) -> str:
+def _telling(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of a value that fits none of several forms, what is wrong with it in the one form whose type it has."""
+    branches: dict[Any, list[jsonschema.ValidationError]] = {}
+    for inner in error.context or ():
+        branches.setdefault(inner.relative_schema_path[0], []).append(inner)
+    fitting = [
+        errors for errors in branches.values() if not any(e.validator == "type" and not e.relative_path for e in errors)
+    ]
+    return _telling(jsonschema.exceptions.best_match(fitting[0])) if len(fitting) == 1 else error
+
+
+def _complaint(error: jsonschema.ValidationError, examples: Mapping[str, Any]) -> str:
     """One sentence on one violation, with what was probably meant."""
+    error = _telling(error)
     place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in error.absolute_path).lstrip(".")
     where = f"{place}: " if place else ""
     if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
@@ -97,8 +110,30 @@ def _complaint(error: jsonschema.ValidationError) -> str:
         extra = [key for key in error.instance if key not in known]
         return where + str(unknown("setting", extra[0], known))
     if error.validator == "enum":
-        return f"{where}{error.instance!r} is none of {', '.join(map(str, cast(list[Any], error.validator_value)))}."
-    return f"{where}{error.message[:300]}."
+        names = ["null" if name is None else str(name) for name in cast(list[Any], error.validator_value)]
+        close = closest(error.instance, names)
+        hint = f" Did you mean {close!r}?" if close else ""
+        return f"{where}{error.instance!r} is none of {', '.join(names)}.{hint}"
+    wrong = error.message[:300]
+    if error.validator == "oneOf":
+        wrong = f"{error.instance!r}"[:200] + " has none of the forms that it may have"
+    return f"{where}{wrong}.{_as_in(error, examples)}"
+
+
+def _as_in(error: jsonschema.ValidationError, examples: Mapping[str, Any]) -> str:
+    """How the setting is written that a violation lies within, where its schema has an example."""
+    name = str(next(iter(error.absolute_path), ""))
+    forms = [f"'{name}={_flow(example)}'" for example in examples.get(name, {}).get("examples", ())]
+    return f" It is written as in {' or '.join(forms)}." if forms else ""
+
+
+def _flow(value: Any) -> str:
+    """Plain data in YAML on one line, as the command line takes it."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return str(value) if isinstance(value, str) else json.dumps(value)
 
 
 def validate(document: Any, name: str, source: object) -> None:
@@ -114,6 +149,7 @@ def validate(document: Any, name: str, source: object) -> None:
             is not plain data at all.
     """
     require_plain(document, source)
-    error = jsonschema.exceptions.best_match(schema(name).iter_errors(document))
+    validator = schema(name)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
     if error is not None:
-        raise LongtailError(f"{source}: {_complaint(error)}")
+        raise LongtailError(f"{source}: {_complaint(error, validator.schema.get('properties', {}))}")

@@ -13,6 +13,19 @@ FOLDERS = [
 ]
 
 
+def move(results: str) -> None:
+    """Have every path begin with another folder than ``results``, for the rest of this process.
+
+    A workflow that imports this one as a module may put it there. Snakemake itself moves the paths that rules name; a
+    command that asks the study for paths is told.
+
+    Args:
+        results: the folder, as seen from the working directory.
+    """
+    global RESULTS
+    RESULTS = results
+
+
 def images(image_set: str, part: str) -> str:
     """The decoded images of one part of an image set."""
     return f"{RESULTS}/datasets/{image_set}/{part}/images.npy"

@@ -415,6 +415,9 @@ class Study:
     def measurements(self, paper: str, name: str) -> list[Measurement]:
         """The files that a table or figure merges, each with the keys of its cell."""
         spec = self.catalog.paper(paper)
+        there = [*spec.get("tables", {}), *spec.get("figures", {})]
+        if name not in there:
+            raise unknown(f"table or figure of {paper}", name, there)
         found: dict[tuple[Cell, int], Measurement] = {}
         if name in spec.get("tables", {}):
             plan: TablePlan | FigurePlan = self.table(paper, name)
