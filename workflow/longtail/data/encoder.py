@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from longtail.data.watch import noting
 from longtail.errors import LongtailError
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -34,11 +35,7 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 
     quiet()
-    if folder is not None and not (Path(folder) / "config.json").is_file():
-        raise LongtailError(
-            f"{Path(folder).absolute()} holds no sentence encoder: there is no config.json in it. Correct "
-            f"`sentence_encoder: {{folder: ...}}` in the configuration."
-        )
+    require_folder(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder or name, local_files_only=folder is not None)
         network = AutoModel.from_pretrained(folder or name, local_files_only=folder is not None)
@@ -59,6 +56,24 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
             raise LongtailError(f"The sentence encoder {name!r} comes without {', '.join(missing)}. Choose another.")
         for file in FILES:
             (Path(temporary) / file).replace(out / file)
+
+
+def require_folder(folder: str | None) -> None:
+    """Check that a local folder, where one is named, may hold an encoder.
+
+    Raises:
+        LongtailError: if there is no configuration of a network in it.
+    """
+    if folder is not None and not (Path(folder) / "config.json").is_file():
+        raise LongtailError(
+            f"{Path(folder).absolute()} holds no sentence encoder: there is no config.json in it. Correct "
+            f"`sentence_encoder: {{folder: ...}}` in the configuration."
+        )
+
+
+def folder_files(folder: str | None) -> list[Path]:
+    """The local folder that an encoder is read from; none where it is downloaded."""
+    return [] if folder is None else [Path(folder)]
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -98,4 +113,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write one encoder's files."""
-    fetch(arguments.name, arguments.folder, arguments.out)
+    with noting(arguments.out, lambda: folder_files(arguments.folder)):
+        fetch(arguments.name, arguments.folder, arguments.out)

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.sources import ImageSet, Sample, decode, samples, wrong_number
+from longtail.data.sources import ImageSet, Sample, decode, inputs, samples, wrong_number
+from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 
@@ -114,4 +116,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write one part's store."""
     image_set = ImageSet.from_json(arguments.spec)
-    write_store(image_set, arguments.part, arguments.images, arguments.labels, max(1, arguments.threads))
+    with noting(Path(arguments.labels).parent, lambda: inputs(image_set, arguments.part)):
+        write_store(image_set, arguments.part, arguments.images, arguments.labels, max(1, arguments.threads))

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from longtail.data.encoder import load_tokenizer
 from longtail.data.sources import ParquetFiles, require_part, require_source, with_labels_checked, wrong_number
 from longtail.data.spec import check_keys, is_count
+from longtail.data.watch import noting
 from longtail.data.wordnet import Synonyms
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, replacing, write_table
@@ -276,4 +277,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write one part's words."""
     text_set = TextSet.from_json(arguments.spec)
-    write_tokens(text_set, arguments.part, arguments.encoder, arguments.wordnet, arguments.tokens, arguments.labels)
+    with noting(Path(arguments.labels).parent, lambda: text_set.inputs(arguments.part)):
+        write_tokens(text_set, arguments.part, arguments.encoder, arguments.wordnet, arguments.tokens, arguments.labels)
