@@ -94,3 +94,25 @@ def test_seeds_are_fixed_and_depend_on_every_part():
     assert torch.equal(
         torch.rand(3, generator=generator("cpu", 1, "a")), torch.rand(3, generator=generator("cpu", 1, "a"))
     )
+
+
+def test_the_digest_tells_pixels_rows_and_nothing_else(tmp_path):
+    def digest(name, change=lambda images, rows: None):
+        images, rows = np.arange(10 * 4, dtype=np.uint8).reshape(10, 2, 2, 1), np.arange(2, 8)
+        change(images, rows)
+        np.save(tmp_path / f"{name}.npy", images)
+        table = {"part": ["train"] * len(rows), "source_row": rows, "label": np.zeros(len(rows), dtype=np.int64)}
+        write_table(tmp_path / f"{name}.parquet", pa.table({"row": np.arange(len(rows)), **table}))
+        return ResidentSplit(tmp_path / f"{name}.parquet", {"train": tmp_path / f"{name}.npy"}, "cpu").digest
+
+    def other_pixel(images, rows):
+        images[3, 0, 0, 0] += 1
+
+    def pixel_of_no_row(images, rows):
+        images[9] += 1
+
+    def other_order(images, rows):
+        rows[:2] = rows[1::-1]
+
+    assert digest("a") == digest("b") == digest("c", pixel_of_no_row)
+    assert len({digest("a"), digest("d", other_pixel), digest("e", other_order)}) == 3

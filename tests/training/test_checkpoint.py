@@ -182,3 +182,23 @@ def test_the_newest_state_is_the_furthest_whatever_the_clocks_said(tmp_path, too
     for path, time in zip(sorted((tmp_path / "state").iterdir()), (4000, 1000), strict=True):
         os.utime(path, (time, time))
     assert states.newest()["step"] == 3
+
+
+def test_a_state_that_was_trained_on_other_data_is_passed_over(tmp_path, tools, half, capsys):
+    spec = tools.spec()
+    trained = {**checkpoint.read(half), "identity": spec["identity"], "spec": spec, "epoch": 1}
+    state = {**trained, "progress": {"sums": {}, "seconds": 0.0, "history": []}}
+
+    def newest(digest):
+        return checkpoint.StateFolder(tmp_path / "state", spec, digest).newest()
+
+    checkpoint.StateFolder(tmp_path / "state", spec).save(state)  # as an earlier version did
+    assert newest("after") is not None
+    checkpoint.StateFolder(tmp_path / "state", spec, "before").save(state)
+    assert newest("before") is not None
+    assert newest(None) is not None
+    assert newest("after") is None
+    said = capsys.readouterr().err
+    assert "Passing over a saved state" in said
+    assert "trained on other data" in said
+    assert newest("before") is None  # it was deleted

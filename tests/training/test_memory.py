@@ -131,7 +131,7 @@ def test_a_fault_of_another_kind_is_not_hidden(gpu, tools, monkeypatch):
         memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
 
 
-@pytest.mark.parametrize("size", [1, 8, 20])
+@pytest.mark.parametrize("size", [2, 8, 13, 19, 20])
 def test_one_update_is_made_with_the_size_that_is_tried(desk, tools, size):
     from longtail.data.resident import ResidentSplit
     from longtail.training.inputs import with_rows

@@ -14,7 +14,6 @@ from longtail.files import read_provenance
 from longtail.training import loop, train
 from longtail.training.inputs import thread_count, with_rows
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import split_settings
 
 PACE = ["images_per_second", "seconds"]
 
@@ -239,12 +238,6 @@ def test_drop_last(desk, tools, capsys):
     for word in ("toy", "40 images", "41", "drop_last to false"):
         assert word in message
     assert not (desk.folder / "run").exists()
-
-
-@pytest.mark.parametrize(("drop_last", "updates"), [(False, 3), (True, 2)])
-def test_updates_per_epoch(tools, drop_last, updates):
-    settings, _ = split_settings(tools.stretch(drop_last=drop_last))
-    assert loop.updates_per_epoch(40, settings, "toy") == updates
 
 
 def test_divergence_stops_the_training(desk, tools, capsys):

@@ -19,6 +19,7 @@ os.environ.update(
     PATH=os.pathsep.join(dict.fromkeys([SLURM_COMMANDS, str(Path(sys.executable).parent), *os.get_exec_path()])),
 )
 
+from longtail import preflight
 from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
 from longtail.study import asked, layout, typed
@@ -234,6 +235,39 @@ def encoder_option(wildcards, input):
 
 def tokenizer_files(wildcards):
     return layout.encoder_files(STUDY.encoder(wildcards.text_set)["name"])
+
+
+def reread(title, outputs, inputs):
+    """Have what was read from raw data made again where these have been exchanged since, or say that they are gone.
+
+    Snakemake asks for the inputs of a job before it decides which jobs to run.
+    """
+    if workflow.is_main_process:
+        made = list(map(moved, outputs))
+        again, word = preflight.raw_data(str(Path(made[0]).parent), inputs, title)
+        if again:
+            workflow.dag.forcefiles.update(made)
+        if word:
+            logger.warning(word)
+    return []
+
+
+def exchanged_images(wildcards):
+    name, part = wildcards.image_set, wildcards.part
+    inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
+    return reread(f"{name} ({part})", [layout.images(name, part), layout.labels(name, part)], inputs)
+
+
+def exchanged_texts(wildcards):
+    name, part = wildcards.text_set, wildcards.part
+    inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
+    return reread(f"{name} ({part})", [layout.texts(name, part), layout.labels(name, part)], inputs)
+
+
+def exchanged_encoder(wildcards):
+    encoder = STUDY.encoders()[wildcards.encoder]
+    inputs = lambda: preflight.encoder_inputs(encoder["folder"])
+    return reread(encoder["name"], layout.encoder_files(encoder["name"]), inputs)
 
 
 def store_spec(wildcards):

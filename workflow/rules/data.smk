@@ -1,7 +1,10 @@
-# From raw images to the rows of a long tail.
+# From raw images to the rows of a long tail. What `exchanged_...` gives is no file: it has a job run again when raw data
+# are no longer those that were decoded, which Snakemake cannot know of.
 
 
 rule store:
+    input:
+        exchanged_images,
     output:
         images="results/datasets/{image_set}/{part}/images.npy",
         labels="results/datasets/{image_set}/{part}/labels.parquet",
@@ -25,6 +28,8 @@ rule store:
 
 
 rule fetch_encoder:
+    input:
+        exchanged_encoder,
     output:
         "results/encoders/{encoder}/config.json",
         "results/encoders/{encoder}/model.safetensors",
@@ -49,6 +54,7 @@ rule fetch_encoder:
 
 rule tokenize:
     input:
+        exchanged_texts,
         encoder=tokenizer_files,
     output:
         tokens="results/datasets/{text_set}/{part}/tokens.npz",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.places import expanded
+from longtail.data.watch import noting
 from longtail.errors import LongtailError
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -32,12 +33,7 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
     Raises:
         LongtailError: if they cannot be had, or are no encoder with a fast tokenizer.
     """
-    place = None if folder is None else expanded(folder, "The `folder` of `sentence_encoder`")
-    if place is not None and not (place / "config.json").is_file():
-        raise LongtailError(
-            f"{place.absolute()} holds no sentence encoder: there is no config.json in it. Correct "
-            f"`sentence_encoder: {{folder: ...}}` in the configuration."
-        )
+    place = local_folder(folder)
     from transformers import AutoModel, AutoTokenizer
 
     quiet()
@@ -61,6 +57,28 @@ def fetch(name: str, folder: str | None, out: Path) -> None:
             raise LongtailError(f"The sentence encoder {name!r} comes without {', '.join(missing)}. Choose another.")
         for file in FILES:
             (Path(temporary) / file).replace(out / file)
+
+
+def local_folder(folder: str | None) -> Path | None:
+    """The folder on this machine that an encoder is read from; None where it is downloaded.
+
+    Raises:
+        LongtailError: if it is an address, or there is no configuration of a network in it.
+    """
+    if folder is None:
+        return None
+    place = expanded(folder, "The `folder` of `sentence_encoder`")
+    if not (place / "config.json").is_file():
+        raise LongtailError(
+            f"{place.absolute()} holds no sentence encoder: there is no config.json in it. Correct "
+            f"`sentence_encoder: {{folder: ...}}` in the configuration."
+        )
+    return place
+
+
+def inputs(folder: str | None) -> list[Path]:
+    """The folder that an encoder is read from, whether or not it exists; none where it is downloaded."""
+    return [] if folder is None else [expanded(folder, "The `folder` of `sentence_encoder`")]
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -100,4 +118,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write one encoder's files."""
-    fetch(arguments.name, arguments.folder, arguments.out)
+    with noting(arguments.out, lambda: inputs(arguments.folder)):
+        fetch(arguments.name, arguments.folder, arguments.out)

@@ -87,6 +87,7 @@ class ResidentSplit:
         images: uint8 (N, C, H, W), channels last in memory.
         labels: int64 (N,).
         device: where both are.
+        digest: hexadecimal digits that tell these images from others, whatever the device.
 
     Args:
         split_path: a table that ``python -m longtail split`` wrote.
@@ -113,12 +114,16 @@ class ResidentSplit:
         except RuntimeError as error:  # torch.OutOfMemoryError on CUDA, plain on the CPU
             size = np.prod(shape, dtype=np.int64) / 1e9
             raise LongtailError(f"{split_path} needs {size:.1f} GB on {device}: {error}") from error
+        digest = hashlib.blake2b(digest_size=16)
         for part, images in opened.items():
             positions = np.flatnonzero(rows.parts == part)
             positions = positions[np.argsort(rows.source_rows[positions])]  # the file is read front to back
             for chunk in np.array_split(positions, -(-len(positions) // CHUNK)):
-                read = torch.from_numpy(images[rows.source_rows[chunk]])
-                pixels[torch.from_numpy(chunk).to(device)] = read.to(device)
+                read = images[rows.source_rows[chunk]]
+                digest.update(chunk)
+                digest.update(read)
+                pixels[torch.from_numpy(chunk).to(device)] = torch.from_numpy(read).to(device)
+        self.digest = digest.hexdigest()
         self.images: Tensor = pixels.permute(0, 3, 1, 2)
         self.labels: Tensor = torch.from_numpy(rows.labels).to(device)
         self.device = pixels.device

@@ -6,6 +6,7 @@ look-ups in the tables of :mod:`longtail.data.texts`, for a whole batch at once.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -28,6 +29,7 @@ class ResidentTexts:
         words: int32 (N, W), positions in the vocabulary, -1 after the end of a text.
         labels: int64 (N,).
         device: where all is.
+        digest: hexadecimal digits that tell these texts, their tokens and synonyms from others.
 
     Args:
         split_path: a table that ``python -m longtail split`` wrote.
@@ -52,7 +54,10 @@ class ResidentTexts:
             words[here, : arrays["words"].shape[1]] = _moved(arrays["words"][rows.source_rows[here]], before)
             before += len(arrays["pieces"])
 
+        digest = hashlib.blake2b(digest_size=16)
+
         def on_device(array: np.ndarray) -> Tensor:
+            digest.update(np.ascontiguousarray(array))
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         self.words = on_device(words)
@@ -64,6 +69,7 @@ class ResidentTexts:
         first = next(iter(opened.values()))
         self._prefix, self._suffix = on_device(first["prefix"]).long(), on_device(first["suffix"]).long()
         self._padding, self._length = int(first["padding"]), int(first["length"])
+        self.digest = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from longtail.data.decode import Deep, read, require_filled
 from longtail.data.rows import Sample, note, wrong_number
-from longtail.data.sources import ImageSet, samples
+from longtail.data.sources import ImageSet, inputs, samples
+from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 
@@ -141,4 +142,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write one part's store."""
     image_set = ImageSet.from_json(arguments.spec)
-    write_store(image_set, arguments.part, arguments.images, arguments.labels, max(1, arguments.threads))
+    with noting(Path(arguments.labels).parent, lambda: inputs(image_set, arguments.part)):
+        write_store(image_set, arguments.part, arguments.images, arguments.labels, max(1, arguments.threads))

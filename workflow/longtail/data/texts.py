@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from longtail.data.encoder import load_tokenizer
 from longtail.data.text_sets import TextSet
+from longtail.data.watch import noting
 from longtail.data.wordnet import Synonyms
 from longtail.files import replacing, write_table
 
@@ -150,4 +151,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write one part's words."""
     text_set = TextSet.from_json(arguments.spec)
-    write_tokens(text_set, arguments.part, arguments.encoder, arguments.wordnet, arguments.tokens, arguments.labels)
+    with noting(Path(arguments.labels).parent, lambda: text_set.inputs(arguments.part)):
+        write_tokens(text_set, arguments.part, arguments.encoder, arguments.wordnet, arguments.tokens, arguments.labels)

@@ -261,14 +261,17 @@ def _is_progress(progress: Any) -> bool:
 class StateFolder:
     """The resumable states of one job, the two newest of them. Not an output: the job removes it when it is done."""
 
-    def __init__(self, folder: Path, spec: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, spec: Mapping[str, Any], split: str | None = None) -> None:
+        """States of a phase in ``folder``; ``split`` is the digest of the rows it is trained on, None for any."""
         self.folder = folder
         self.spec = spec
+        self.split = split
         self.prefix = f"{spec['identity']}-seed{spec['seed']}"
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state and drop all but the newest two."""
-        write(self.folder / f"{self.prefix}-epoch{state['epoch']:06}-step{state['step']:06}.pt", state)
+        path = self.folder / f"{self.prefix}-epoch{state['epoch']:06}-step{state['step']:06}.pt"
+        write(path, state if self.split is None else {**state, "split": self.split})
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
 
@@ -290,6 +293,8 @@ class StateFolder:
                     raise LongtailError(
                         f"{path} is at epoch {state['epoch']}, step {state['step']}, which there is not."
                     )
+                if self.split not in (None, state.get("split", self.split)):
+                    raise LongtailError(f"{path} was trained on other data: what is stored was exchanged since.")
             except LongtailError as error:
                 print(f"Passing over a saved state: {error}", file=sys.stderr)
                 path.unlink(missing_ok=True)

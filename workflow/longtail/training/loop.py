@@ -15,6 +15,7 @@ from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, gen
 from longtail.data.resident_texts import ResidentTexts
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
+from longtail.training.batches import batches_of
 from longtail.training.distributed import ALONE, Group
 from longtail.training.encode import Augment, SplitInputs, inputs
 from longtail.training.optimizer import Optimizer
@@ -49,22 +50,6 @@ class Run:
 
 class Interrupted(Exception):
     """The training was asked to stop, and has stopped after a complete and saved update."""
-
-
-def updates_per_epoch(rows: int, settings: TrainingSettings, objective: str) -> int:
-    """Updates in one epoch over ``rows`` images.
-
-    Raises:
-        LongtailError: if incomplete batches are dropped and there is no complete one.
-    """
-    if not settings.drop_last:
-        return math.ceil(rows / settings.batch_size)
-    if rows < settings.batch_size:
-        raise LongtailError(
-            f"{objective} drops incomplete batches, and {rows} images do not fill one of {settings.batch_size}: there "
-            f"is nothing to train on. Set batch_size to at most {rows}, or drop_last to false."
-        )
-    return rows // settings.batch_size
 
 
 def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
@@ -103,12 +88,13 @@ def train(
 
     Raises:
         Interrupted: when ``stop_requested``, after saving.
-        LongtailError: if a part of the loss is no longer finite.
+        LongtailError: if the split cannot be cut into batches, or a part of the loss is no longer finite.
     """
     objective, optimizer, device = run.objective, run.optimizer, split.device
     seed, stretch = spec["seed"], spec["lineage"][-1]
     settings, _ = split_settings(stretch)
-    steps = updates_per_epoch(len(split), settings, stretch["objective"])
+    batches = batches_of(stretch["objective"], stretch["settings"], len(split))
+    steps = len(batches)
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
     schedule, _ = SCHEDULES[settings.schedule]
     images = inputs(split, spec["data"], settings.normalization, dtype)
@@ -134,7 +120,7 @@ def train(
         order = epoch_order(seed, run.epoch, len(split), objective.sampling_weights()).to(device)
 
         for step in range(run.step, steps):
-            rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            rows = order[batches[step]]
             raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
             shown = objective.shown(rows, settings.views, draws)
             views = tuple(
@@ -163,9 +149,9 @@ def train(
 
             if run.step == steps:
                 means = _means(run, stretch, settings)  # waits for the device
-                seconds, seen = time.perf_counter() - began, min(len(split), steps * settings.batch_size)
-                pace = {"learning_rate": learning_rate, "images_per_second": seen / seconds, "seconds": seconds}
-                run.history.append({"epoch": run.epoch + 1, **means, **pace})
+                seconds = time.perf_counter() - began
+                pace = {"images_per_second": batches.visited / seconds, "seconds": seconds}
+                run.history.append({"epoch": run.epoch + 1, **means, "learning_rate": learning_rate, **pace})
                 run.epoch, run.step, run.seconds, run.sums = run.epoch + 1, 0, 0.0, {}
             stopping, saving = group.agree(stop_requested(), time.monotonic() - saved > save_every)
             if run.epoch < last and (stopping or saving):

@@ -185,7 +185,7 @@ def one_update(
 ) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
     stretch = spec["lineage"][-1]
-    smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size}}
+    smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size, "drop_last": True}}
     epoch = min(training.epoch, stretch["last_epoch"] - 1)
     probe = Run(training.objective, training.optimizer, epoch, step=1)
     with contextlib.suppress(Interrupted):

@@ -104,7 +104,7 @@ def run_one(arguments: argparse.Namespace) -> None:
         say = tell if group.leads else lambda text: None
         split = resident(spec["data"], arguments.split, stores(arguments.images), device)
         spec = with_rows(spec, len(split), arguments.split)
-        folder = checkpoint.StateFolder(arguments.state, spec)
+        folder = checkpoint.StateFolder(arguments.state, spec, split.digest)
         with group.leader_first():  # it clears away what cannot be read
             state = folder.newest()
         with room_for("the networks", device_name(device)):

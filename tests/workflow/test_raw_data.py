@@ -1,0 +1,144 @@
+"""Raw data that are exchanged, removed or merely touched after they were decoded, on the real workflow."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+CELL = "results/smoke/cells/pixels/field-ir4/seed0.parquet"
+TRAINED = "results/smoke/cells/simclr/field-ir4/seed0.parquet"
+SIZES = (8, 5, 3, 2)
+FIELD = {
+    "images": {
+        "name": "field",
+        "title": "Field",
+        "source": {"kind": "imagefolder", "folders": {"train": "field"}, "obtain": "Ask the group."},
+        "parts": {"train": sum(SIZES)},
+        "classes": len(SIZES),
+        "image_size": 8,
+        "channels": 3,
+        "normalization": {"mean": [0.5] * 3, "std": [0.5] * 3},
+        "test_transform": {"resize": None, "crop": None},
+        "backbone": {"name": "resnet_small", "stem": "cifar"},
+        "precision": "float32",
+        "resources": {"threads": 1, "mem_mb": 2000},
+    },
+    "datasets": {"field": {"construction": "longtail", "pool": ["train"], "test": None, "head_class_rows": 8}},
+}
+
+
+def picture(seed):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def field(checkout):
+    """A checkout with eighteen images of a dataset that is the user's own."""
+    (checkout.folder / "config.yaml").write_text("targets: [digits]\nbudget: smoke\n")
+    folder = checkout.folder / "data/field"
+    for label, size in enumerate(SIZES):
+        for row in range(size):
+            path = folder / f"class{label}/{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture(100 * label + row).save(path)
+    (checkout.folder / "workflow/catalog/datasets/field.yaml").write_text(yaml.safe_dump(FIELD))
+    return checkout
+
+
+def rules(output):
+    """How many jobs of each rule a dry run announces."""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.M)}
+
+
+def stored(workflow):
+    return np.load(workflow.folder / "results/datasets/field/train/images.npy")
+
+
+def test_images_that_are_exchanged_are_decoded_again_and_all_is_redone(field):
+    field.succeed(TRAINED, CELL)
+    before = stored(field)
+    assert "Nothing to be done" in field.succeed(TRAINED, CELL)
+    raw = field.folder / "data/field"
+
+    # Of what was merely touched, or moved there again, nothing is redone, and the look of it is noted.
+    os.utime(raw / "class0/0.png")
+    shutil.copytree(raw, raw.with_name("copied"))
+    shutil.rmtree(raw)
+    raw.with_name("copied").rename(raw)
+    assert "Nothing to be done" in field.succeed(TRAINED, CELL)
+
+    # As many images as before, of the same names.
+    picture(999).save(raw / "class1/0.png")
+    jobs = rules(field.succeed(TRAINED, CELL, "--dry-run"))
+    assert {"store", "split", "train", "embed", "embed_control", "cluster", "score_assignment", "cell"} <= set(jobs)
+    output = field.succeed(TRAINED, CELL)
+    assert "The raw data of field (train) are not those that were read" in output
+    after = stored(field)
+    assert (before != after).any(axis=(1, 2, 3)).sum() == 1
+    assert "Nothing to be done" in field.succeed(TRAINED, CELL)
+
+    # A set that is stored does without its raw data, and says so.
+    raw.rename(field.folder / "data/elsewhere")
+    output = field.succeed(TRAINED, CELL)
+    assert "Nothing to be done" in output
+    assert output.count("The raw data of field (train) are no longer there") == 1
+    assert (stored(field) == after).all()
+
+
+def rename(raw):
+    (raw / "class0/0.png").rename(raw / "class0/zzz.png")
+
+
+def delete(raw):
+    (raw / "class3/1.png").unlink()
+
+
+def add(raw):
+    picture(5).save(raw / "class0/new.png")
+
+
+@pytest.mark.parametrize("change", [rename, delete, add])
+def test_files_that_are_renamed_deleted_or_added(field, change):
+    labels = "results/datasets/field/train/labels.parquet"
+    field.succeed(labels)
+    change(field.folder / "data/field")
+    assert rules(field.succeed(labels, "--dry-run"))["store"] == 1
+
+
+def test_a_parquet_file_that_is_replaced_and_one_that_another_configuration_names(workflow):
+    labels = "results/datasets/digits/train/labels.parquet"
+
+    def write(name, seed):
+        random = np.random.default_rng(seed)
+        images = []
+        for _ in range(1797):
+            images.append({"bytes": encoded(random.integers(0, 256, (8, 8), dtype=np.uint8)), "path": None})
+        pq.write_table(pa.table({"image": images, "label": np.arange(1797) % 10}), workflow.folder / name)
+
+    def encoded(pixels):
+        path = workflow.folder / "one.png"
+        Image.fromarray(pixels).save(path)
+        return path.read_bytes()
+
+    def configure(name):
+        data = {"digits": {"kind": "parquet", "name": "mine", "root": ".", "files": {"train": name}}}
+        config = {"targets": ["digits"], "budget": "smoke", "data": data}
+        (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    write("a.parquet", 0)
+    shutil.copy(workflow.folder / "a.parquet", workflow.folder / "b.parquet")
+    configure("a.parquet")
+    workflow.succeed(labels)
+    assert "Nothing to be done" in workflow.succeed(labels, "--dry-run")
+    write("a.parquet", 1)
+    assert rules(workflow.succeed(labels, "--dry-run"))["store"] == 1
+    configure("b.parquet")
+    assert rules(workflow.succeed(labels, "--dry-run"))["store"] == 1
