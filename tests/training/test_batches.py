@@ -186,6 +186,6 @@ def test_an_embedding_by_batch_statistics_takes_whatever_is_left_over(digits, mo
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.BatchNorm1d(4))
     for rows in (48, 47, 24, 5, ROWS):
         monkeypatch.setattr("longtail.training.encode.ROWS", rows)
-        found = images.encode(BatchStatistics(network), torch.randperm(DIGITS))
+        found = images.encode(BatchStatistics(network, rows), torch.randperm(DIGITS))
         assert found.shape == (DIGITS, 4)
         assert found.isfinite().all()

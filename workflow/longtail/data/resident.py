@@ -120,8 +120,8 @@ class ResidentSplit:
             positions = positions[np.argsort(rows.source_rows[positions])]  # the file is read front to back
             for chunk in np.array_split(positions, -(-len(positions) // CHUNK)):
                 read = images[rows.source_rows[chunk]]
-                digest.update(chunk)
-                digest.update(read)
+                digest.update(chunk.data)
+                digest.update(np.ascontiguousarray(read).data)
                 pixels[torch.from_numpy(chunk).to(device)] = torch.from_numpy(read).to(device)
         self.digest = digest.hexdigest()
         self.images: Tensor = pixels.permute(0, 3, 1, 2)

@@ -57,8 +57,9 @@ class ResidentTexts:
         digest = hashlib.blake2b(digest_size=16)
 
         def on_device(array: np.ndarray) -> Tensor:
-            digest.update(np.ascontiguousarray(array))
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            whole = np.ascontiguousarray(array)
+            digest.update(whole.data)
+            return torch.from_numpy(whole).to(device)
 
         self.words = on_device(words)
         self.labels = on_device(rows.labels)

@@ -14,7 +14,6 @@ from longtail.data.augment import Normalization, unaugmented
 from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
 from longtail.data.strong_augment import new_augmentation
-from longtail.training.batches import Batches
 from longtail.training.precision import autocast
 
 ROWS = 512
@@ -68,8 +67,8 @@ class SplitInputs:
         outputs = []
         every = torch.arange(self.rows, device=self.device) if rows is None else rows
         with evaluating(encoder):
-            for batch in Batches(len(every), ROWS):  # never a single row: some encoders normalise by the batch
-                views = self.plain(every[batch])
+            for rows in every.split(ROWS):
+                views = self.plain(rows)
                 with autocast(self.dtype, self.device):
                     output = encoder(views)
                 outputs.append(output if isinstance(output, tuple) else (output,))
