@@ -57,7 +57,8 @@ def test_the_profiles_share_no_key() -> None:
 
 
 def test_the_default_profile_is_for_one_workstation() -> None:
-    assert profile("profiles/default") == {
+    settings = {key: value for key, value in profile("profiles/default").items() if not key.startswith("__")}
+    assert settings == {
         "resources": {"gpu": 1},
         "scheduler": "greedy",
         "rerun-incomplete": True,
@@ -94,9 +95,43 @@ def test_a_rule_asks_for_what_a_cluster_needs_to_know(name: str) -> None:
 
 def test_every_setting_says_why() -> None:
     for path in PROFILES.values():
-        for line in path.read_text().splitlines():
+        text = re.sub(r"(?m)^__definitions__:\n(  .*\n|\n)*", "", path.read_text())  # code, which has its own comment
+        for line in text.splitlines():
             if line and not line.startswith("#") and not line.endswith(":"):
                 assert "  # " in line, f"{path}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--config a=1 all", "--config has taken the target 'all', .* snakemake all --config"),
+        ("-n -C ab=1 out/0 out/1 -n", "-C has taken the target 'out/0', .* snakemake out/0 out/1 -C"),
+        ("--configfile my.yaml all --config ab=1", "--configfile has taken the target 'all'"),
+    ],
+)
+def test_an_option_before_a_target_says_what_it_took(workflow: Path, words: str, message: str) -> None:
+    """Snakemake would end in a traceback."""
+    (workflow / "my.yaml").write_text("ab: 1\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", *words.split()],
+        cwd=workflow,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert re.search(rf"^error: {message}", ended.stderr, re.M), ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["all --config ab=1", "--config ab=1 -n all", "--configfile my.yaml plain -- all", "--config ab=1 -- out/0"],
+)
+def test_an_option_that_took_no_target_is_let_through(workflow: Path, words: str) -> None:
+    for name in ("my.yaml", "plain"):
+        (workflow / name).write_text("ab: 1\n")
+    assert "train" in snakemake(workflow, "--dry-run", *words.split())
 
 
 def test_the_options_written_as_comments_exist(workflow: Path) -> None:

@@ -359,6 +359,11 @@ def projection_spec(wildcards):
     return canonical(STUDY.catalog.projections[wildcards.projection])
 
 
+def results_folder(wildcards):
+    """What commands that ask the study for paths are told, as Snakemake moves only the paths that rules name."""
+    return RESULTS
+
+
 def config_for(*targets):
     """The configuration as a job that makes these targets sees it, so that other targets do not change its parameters."""
     return canonical({**config, "targets": list(targets)})

@@ -20,7 +20,7 @@ rule merge:
         runtime=rising(10),
     params:
         config=artefact_config,
-        results=RESULTS,
+        results=results_folder,
     shell:
         "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
         " --results {params.results} --out {output} > {log} 2>&1"
@@ -44,7 +44,7 @@ rule cell:
         runtime=rising(10),
     params:
         config=canonical(config),
-        results=RESULTS,
+        results=results_folder,
     shell:
         "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
         " --results {params.results} --out {output} > {log} 2>&1"

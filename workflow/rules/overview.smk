@@ -11,7 +11,7 @@ rule plan:
         "../../envs/tables.yaml"
     params:
         config=config_for(*OVERVIEW),
-        results=RESULTS,
+        results=results_folder,
         out=moved(layout.plan(STUDY.config.view)),
     shell:
         "python -m longtail plan --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
@@ -25,7 +25,7 @@ rule status:
         "../../envs/tables.yaml"
     params:
         config=config_for(*OVERVIEW),
-        results=RESULTS,
+        results=results_folder,
         out=moved(layout.status(STUDY.config.view)),
     shell:
         "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
