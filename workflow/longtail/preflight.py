@@ -1,15 +1,30 @@
 """What can be known before the first job, said before it. Imports no torch, and what costs time only when it is needed.
 
-The Snakefile asks :func:`raw_data` of every set that a target rests on.
+The Snakefile asks :func:`raw_data` of every set that a target rests on, before it decides what to run, and
+:func:`look_ahead` and :func:`gpus_for` of the jobs that will run. Only the process that a person started asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+import json
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
+from longtail.study.jobs import Job, Jobs
+from longtail.study.layout import Run
+from longtail.study.plan import Study
+
+LARGE, SMALL = 1_000_000_000, 20_000_000
+"""Bytes that no checkpoint or embedding exceeds, and none of the small network. A disk with so much room will do."""
 
 
 def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple[bool, str]:
@@ -52,3 +67,229 @@ def encoder_inputs(folder: str | None) -> list[Path]:
     from longtail.data import encoder
 
     return encoder.inputs(folder)
+
+
+# --- Before the first job ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Findings:
+    """What is known before the first job: ``errors``, in spite of which it would be begun in vain, and ``words``."""
+
+    errors: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take an error of the block as one of several, each of them once."""
+        try:
+            yield
+        except LongtailError as error:
+            if str(error) not in self.errors:
+                self.errors.append(str(error))
+
+    def message(self) -> str:
+        """All errors as one."""
+        if len(self.errors) == 1:
+            return self.errors[0]
+        return "\n".join(
+            [f"{len(self.errors)} things stand in the way of the first job:", *(f"  * {text}" for text in self.errors)]
+        )
+
+
+def job_of(jobs: Jobs, wildcards: Mapping[str, str]) -> Job | None:
+    """The job behind a job of Snakemake, by its wildcards; None if it reads no raw data, trains or embeds nothing."""
+    if "image_set" in wildcards or "text_set" in wildcards:
+        return jobs.store(wildcards.get("image_set") or wildcards["text_set"], wildcards["part"])
+    if "encoder" in wildcards:
+        return jobs.encoder(str(jobs.study.encoders()[wildcards["encoder"]]["name"]))
+    if not {"phase", "control"} & set(wildcards):
+        return None
+    kind, name = ("phases", wildcards["phase"]) if "phase" in wildcards else ("controls", wildcards["control"])
+    run = Run(kind, wildcards["cut"], name, int(wildcards["seed"]))
+    if "features" in wildcards:
+        return jobs.embed(run, wildcards["features"], wildcards["split"])
+    return jobs.train(run)
+
+
+def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None = None) -> Findings:
+    """What can be known about data, network, batches and disk before the jobs are run.
+
+    Args:
+        study: of the jobs.
+        jobs: those that will run; of what others need, nothing has to be there.
+        results: the folder of the results.
+        free: bytes on its disk; None asks the system.
+    """
+    found, chosen = Findings(), list(jobs)
+    sites = _check_data(found, study, chosen)
+    if sites:
+        from longtail.data.downloads import unreachable
+
+        for site, reason in unreachable(sites).items():
+            found.errors.append(
+                f"{' and '.join(dict.fromkeys(sites[site]))} must be downloaded from {site}, which cannot be reached "
+                f"({reason}). Connect, or get the files elsewhere and name them in the configuration (README, Data and "
+                f"Texts)."
+            )
+    _check_batches(found, study, chosen)
+    place = Path(results).absolute()
+    _check_disk(found, study, chosen, place, shutil.disk_usage(_existing(place)).free if free is None else free)
+    return found
+
+
+def _existing(place: Path) -> Path:
+    while not place.exists():
+        place = place.parent
+    return place
+
+
+def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, list[str]]:
+    """Check files of raw data; returns the sites to download from, with what."""
+    sites: dict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        if job.rule == "fetch_encoder":
+            encoder = study.encoders()[Path(job.outputs[0]).parent.name]
+            from longtail.data.downloads import site_of_encoder
+            from longtail.data.encoder import local_folder
+
+            with found.noting():
+                local_folder(encoder["folder"])
+            if not encoder["folder"] and (site := site_of_encoder(str(encoder["name"]))):
+                sites[site].append(str(encoder["name"]))
+        elif job.rule in ("store", "tokenize"):
+            *_, name, part, _ = Path(job.outputs[0]).parts
+            spec = study.store_spec(name)
+            if spec["source"].get("kind") == "sklearn":  # comes with the package, and needs no look
+                continue
+            from longtail.data import raw
+            from longtail.data.downloads import site_of_set
+
+            with found.noting():
+                raw.check(spec, part)
+                if site := site_of_set(spec["source"], raw.inputs(spec, part)):
+                    sites[site].append(name)
+            if job.rule == "tokenize":
+                with found.noting():
+                    _check_dictionaries(study.config.wordnet)
+    return sites
+
+
+def _check_dictionaries(named: str | None) -> None:
+    """Check that there is a WordNet; its reader, which takes seconds to import, is asked only if it is not plain."""
+    place = named or os.environ.get("WNSEARCHDIR") or "/usr/share/wordnet"
+    if not Path(place, "data.noun").is_file():
+        from longtail.data.wordnet import dictionaries
+
+        dictionaries(named)
+
+
+def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:
+    """Check that the rows of each split can be cut into batches as each training wants them."""
+    from longtail.training.batches import batches_of
+
+    for phase in dict.fromkeys(job.phase for job in jobs if job.phase is not None):
+        stretch = phase.lineage[-1]
+        with found.noting():
+            batches_of(stretch.objective, json.loads(stretch.settings), study.rows(phase.cut, "train"))
+
+
+def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, free: int) -> None:
+    """Compare what jobs will write with what is free: images are counted exactly, what is learned is bounded."""
+    images = sum(_store_bytes(study, *job.images) for job in jobs if job.images is not None)
+    if images > free:
+        found.errors.append(
+            f"The decoded images take {images / 1e9:.1f} GB, and only {free / 1e9:.1f} GB are free for "
+            f"{place}. Make room, or let it be a link to a larger disk."
+        )
+        return
+    learned = [job for job in jobs if job.run is not None]
+    if images + sum(SMALL if job.phase and "resnet_small" in job.phase.backbone else LARGE for job in learned) < free:
+        return
+    from longtail.reporting import recorded
+    from longtail.reporting.estimate import Estimate
+
+    estimate = Estimate(study, recorded.read())
+    sizes = [estimate.size(job) for job in learned]
+    needed = images + sum(size for size in sizes if size is not None)
+    if needed > free:
+        found.words.append(
+            f"What is to be computed may take up to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free for "
+            f"{place}. What does not fit ends the job that writes it; `plan` has the numbers."
+        )
+    elif None in sizes:
+        found.words.append(
+            f"{needed / 1e9:.1f} GB are needed, and {sizes.count(None)} files of unknown size; {free / 1e9:.1f} GB are "
+            f"free for {place}."
+        )
+
+
+def _store_bytes(study: Study, image_set: str, part: str) -> int:
+    spec = study.store_spec(image_set)
+    side = spec["source"].get("crop") or spec["image_size"]
+    return int(spec["parts"].get(part, 0) * side**2 * spec["channels"])
+
+
+# --- GPUs -------------------------------------------------------------------------------------------------------------
+
+
+def may_have_gpu() -> bool:
+    """Whether a look at the driver is worth while: there is one, and CUDA_VISIBLE_DEVICES does not hide all GPUs."""
+    from longtail.training import driver
+
+    return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1", "NoDevFiles") and driver.library() is not None
+
+
+def gpus_for(wanted: int, asked: bool) -> tuple[bool, str]:
+    """Whether jobs can have the GPUs that they want on this machine, and a word if they compute on the CPU instead.
+
+    Args:
+        wanted: the most that one job asks for, 1 or more.
+        asked: whether a person has asked for GPUs, by ``--resources gpu=N``, a profile or ``--set-resources``.
+
+    Returns:
+        False where the jobs have to be told to compute on the CPU, which is not what anybody asked against.
+
+    Raises:
+        LongtailError: if a person asked, or Slurm gave this machine, and there are fewer; or if there is a driver that
+            does not work, or a PyTorch without CUDA, as whoever has a GPU will want to know.
+    """
+    from longtail.training import gpus
+
+    pool = gpus.pool()
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    without_cuda = pool.gpus and _torch_without_cuda()
+    if len(pool.gpus) >= wanted and not without_cuda:
+        return True, ""
+    on_cpu = "To compute on the CPU, say --resources gpu=0."
+    if pool.gpus and not without_cuda:
+        raise LongtailError(
+            f"A job asks for {wanted} GPUs, and CUDA shows {len(pool.gpus)} here. Ask for as many, which gives the "
+            f"same result: --set-resources train:gpu={len(pool.gpus)}. {on_cpu}"
+        )
+    reason = pool.problem or "CUDA shows none."
+    if hidden is not None:
+        reason = f"CUDA_VISIBLE_DEVICES={hidden!r} leaves none over."
+    if without_cuda:
+        reason = f"PyTorch is built without CUDA and cannot use the {pool.gpus[0].name} that the driver shows."
+    if "SLURM_JOB_ID" in os.environ:
+        raise LongtailError(
+            f"Jobs ask for a GPU, and there is none. {reason} Choose a partition with GPUs, or the way of asking for "
+            f"one that yours knows (slurm/profile.yaml). {on_cpu}"
+        )
+    broken = bool(pool.problem) and may_have_gpu()
+    if asked or without_cuda or broken:
+        raise LongtailError(f"Jobs ask for a GPU, and there is none. {reason} Run them on a machine with one. {on_cpu}")
+    return False, f"No GPU: {reason} Trainings are computed on the CPU, with the same result up to rounding."
+
+
+def _torch_without_cuda() -> bool:
+    """Whether the installed PyTorch is built without CUDA, told from its version without importing it."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    try:
+        text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return re.search(r"^cuda\b[^=\n]*= None", text, re.M) is not None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from longtail.reporting.recorded import Recorded, input_size, pace_key
-from longtail.study import phases
 from longtail.study.jobs import Job
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
@@ -53,12 +51,7 @@ class Estimate:
 
     def rows(self, cut: str, split: str) -> int:
         """Images of a split, as the catalogue describes it."""
-        dataset, ratio = self.study.dataset_of(cut)
-        head = phases.capped_rows(dataset, self.study.config.budget)
-        if split == "test" or dataset.construction != "longtail" or head is None:
-            return sum(dataset.images["parts"][part] for part in self.study.parts(cut, split))
-        classes = dataset.images["classes"]
-        return sum(math.floor(head * ratio ** (-k / (classes - 1))) for k in range(classes))
+        return self.study.rows(cut, split)
 
     def basis(self, phase: Phase) -> Basis:
         """What is known about the pace of a training.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -571,6 +572,17 @@ class Study:
             "classes": dataset.images["classes"],
             "shots": list(dataset.shots) if dataset.shots else None,
         }
+
+    def rows(self, cut: str, split: str) -> int:
+        """Images or texts of a split, as catalogue and configuration describe it."""
+        dataset, ratio = self.dataset_of(cut)
+        head = phases.capped_rows(dataset, self.config.budget)
+        if split == "test" or dataset.construction != "longtail" or head is None:
+            there = self.store_spec(dataset.images["name"])["parts"]
+            return sum(there[part] for part in self.parts(cut, split))
+        classes = dataset.images["classes"]
+        decay = (1 / ratio) ** (1 / (classes - 1))  # as longtail.data.longtail, which cuts the split
+        return sum(math.floor(head * decay**k) for k in range(classes - 1)) + math.floor(head / ratio)
 
     def parts(self, cut: str, split: str) -> tuple[str, ...]:
         """The parts of the image set that a split takes rows from."""

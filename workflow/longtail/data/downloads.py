@@ -1,0 +1,65 @@
+"""What has to be downloaded before a set can be read, and whether it can be. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+ARCHIVES = {
+    "CIFAR10": ("cifar-10-python.tar.gz", "https://www.cs.toronto.edu"),
+    "CIFAR100": ("cifar-100-python.tar.gz", "https://www.cs.toronto.edu"),
+    "STL10": ("stl10_binary.tar.gz", "http://ai.stanford.edu"),
+}
+"""File and site of torchvision's sets."""
+
+PATIENCE = 4.0
+"""Seconds to wait for a site."""
+
+
+def site_of_set(source: Mapping[str, Any], inputs: Iterable[Path]) -> str | None:
+    """The site that the images of a set come from; None if they are here, or are not downloaded at all.
+
+    Args:
+        source: the set's, of the catalogue or the configuration.
+        inputs: the files that it is read from, as far as they are there.
+    """
+    archive, site = ARCHIVES.get(str(source.get("dataset")), ("", None))
+    if source.get("kind") != "torchvision" or any(inputs) or Path(source["root"], archive).exists():
+        return None
+    return site
+
+
+def site_of_encoder(name: str) -> str | None:
+    """The hub that a sentence encoder comes from; None if transformers' cache has it."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    cache = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home) / "hub"
+    if any(Path(cache, f"models--{name.replace('/', '--')}").glob("snapshots/*/config.json")):
+        return None
+    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+
+
+def unreachable(sites: Iterable[str], patience: float = PATIENCE) -> dict[str, str]:
+    """The sites that do not answer, with the reason. All are asked at once, by way of a proxy where one is set."""
+    found = dict.fromkeys(sites, f"no answer within {patience:.0f} seconds")
+
+    def ask(site: str) -> None:
+        try:
+            urllib.request.urlopen(urllib.request.Request(site, method="HEAD"), timeout=patience).close()
+        except urllib.error.HTTPError:  # an answer all the same
+            pass
+        except (OSError, ValueError) as error:
+            found[site] = str(getattr(error, "reason", error))
+            return
+        found.pop(site, None)
+
+    asking = [threading.Thread(target=ask, args=(site,), daemon=True) for site in dict.fromkeys(found)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join(patience)
+    return dict(found)

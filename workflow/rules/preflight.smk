@@ -1,0 +1,56 @@
+# What is known before the first job, said before it: data, network, disk, batches, GPUs. No rules here.
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from longtail.study.jobs import Jobs
+
+# Locally one GPU job runs at a time, unless --resources or a profile says otherwise; none asks for a GPU where none is.
+# A cluster's jobs are of its own machines, and are told there.
+GPU_LIMITED = "gpu" in workflow.global_resources
+GPU_ASKED = GPU_LIMITED or any("gpu" in named for named in workflow.resource_settings.overwrite_resources.values())
+ON_CLUSTER = workflow.resource_settings.nodes is not None
+if workflow.is_main_process and not GPU_LIMITED:
+    workflow.register_resource("gpu", int(ON_CLUSTER or GPU_ASKED or preflight.may_have_gpu()))
+
+
+def look_ahead(found, jobs):
+    """Add to the findings what is known about the GPUs that jobs want on this machine."""
+    wanted = max([train_gpus(job.wildcards) for job in jobs if hasattr(job.wildcards, "phase")], default=0)
+    overwritten = workflow.resource_settings.overwrite_resources
+    if any("gpu" in named for named in overwritten.values()):
+        wanted = max([wanted, *(job.resources.get("gpu", 0) for job in jobs if job.rule.name in overwritten)])
+    limit = workflow.global_resources["gpu"].value
+    if ON_CLUSTER or not wanted or (GPU_LIMITED and not limit):
+        return
+    with found.noting():
+        there, word = preflight.gpus_for(min(wanted, max(limit, 1)), GPU_ASKED)
+        if not there:
+            workflow.register_resource("gpu", 0)
+            found.words.append(word)
+
+
+LOOKED_AHEAD = []
+
+
+def before_the_first_job(record):
+    """Say what is known once it is decided which jobs will run: Snakemake then logs how many, in a dry run, too."""
+    if getattr(record, "event", None) is LogEvent.RUN_INFO and not LOOKED_AHEAD and not workflow.touch:
+        LOOKED_AHEAD.append(True)
+        ours = [job for job in workflow.dag.needrun_jobs() if str(job.rule.snakefile).startswith(ROOT)]
+        known = Jobs(STUDY)
+        try:
+            wanted = [preflight.job_of(known, job.wildcards_dict) for job in ours]
+            found = preflight.look_ahead(STUDY, filter(None, wanted), RESULTS)
+            look_ahead(found, ours)
+        except LongtailError as error:
+            refuse(error)
+        for word in found.words:
+            logger.warning(word)
+        if found.errors and not workflow.dryrun:
+            refuse(found.message())
+        if found.errors:
+            logger.error(f"error: {found.message()}")
+    return True
+
+
+if workflow.is_main_process and not LOOKING:
+    logger.addFilter(before_the_first_job)
