@@ -84,7 +84,7 @@ def test_passed_over_files_are_named(image_set, train, capsys, extension):
     (train / "b" / "2.png").rename(train / "b" / f"2{extension}")
     kind = extension.lower() or "no extension"
     for ask in ASK:
-        with pytest.raises(LongtailError, match=rf"has 2 images .*Passed over, .*: 1 with {kind} \(b/2{extension}\)"):
+        with pytest.raises(LongtailError, match=rf"only 2 images .*Passed over, .*: 1 with {kind} \(b/2{extension}\)"):
             ask(spec(image_set, train), "train")
     assert len(list(samples(spec(image_set, train, parts={"train": 2}), "train"))) == 2
     assert f"1 with {kind}" in capsys.readouterr().err
@@ -207,7 +207,7 @@ def test_a_list_that_leads_nowhere_is_known_before_reading(tmp_path, image_set):
     source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
     with pytest.raises(LongtailError, match=r"line 1 \(gone\.png\) does not exist .*start from the folder"):
         sources.check(image_set(source, parts={"train": 1}), "train")
-    with pytest.raises(LongtailError, match=r"has 1 image in part 'train', the catalogue says 3 \(.*list\.txt\)"):
+    with pytest.raises(LongtailError, match=r"has only 1 image in part 'train', the catalogue says 3 \(.*list\.txt\)"):
         sources.check(image_set(source), "train")
 
 
