@@ -190,7 +190,7 @@ def test_a_column_that_stands_twice_is_named(tmp_path):
 def test_no_rows_are_too_few(tmp_path):
     path = parquet(tmp_path / "x.parquet", encoded(png()).slice(0, 0), pa.array([0]).slice(0, 0))
     message = stored({**SPEC, "source": {"kind": "parquet", "files": {"train": str(path)}}}, tmp_path)
-    assert "has 0 images" in message
+    assert "has only 0 images" in message
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -284,7 +284,7 @@ def test_files_that_are_no_images_are_passed_over_or_named(folders):
 def test_any_list_is_read_or_named(here, tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)
     outcome = stored(folder_source(tmp_path, lists={"train": "list.txt"}), tmp_path)
-    assert "list.txt" in outcome or "has 0 images" in outcome
+    assert "list.txt" in outcome or "has only 0 images" in outcome
 
 
 @pytest.mark.parametrize("line", ["a.png 9" + "9" * 5000, "a\x00.png 0", "/etc/hostname 0", ". 0", " 0", "a.png １"])

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from longtail.data.decode import decode
-from longtail.data.sources import ImageSet, Sample, samples
+from longtail.data.published import PUBLISHED
+from longtail.data.sources import ImageSet, Sample, check, inputs, open_source, samples
 from longtail.errors import LongtailError
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -255,6 +256,50 @@ def test_stl10_reads_its_binary_files(tmp_path, image_set, no_checksums):
     assert [sample.label for sample in found] == [0, 1, 1]
     assert [sample.label for sample in samples(stl, "test")] == [1, 0]
     assert (decode(found[2], stl) == images["train"][2].transpose(2, 1, 0)).all()  # stored column by column
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_the_published_files_are_those_of_torchvision(dataset, part):
+    folder, files = PUBLISHED[dataset]
+    kind = getattr(torchvision.datasets, dataset)
+    assert folder == kind.base_folder
+    listed = [name for name, _ in (kind.train_list if part == "train" else kind.test_list)]
+    assert [*files[part]] == [name for name in listed if name != "unlabeled_X.bin"]
+
+
+def test_what_is_there_is_read_without_writing(tmp_path, image_set, no_checksums, monkeypatch):
+    """A folder of raw data may be read-only, and may hold the lock of somebody else."""
+    entry = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]}
+    names = ["test_batch", *(f"data_batch_{batch}" for batch in range(1, 6))]
+    cifar_batches(tmp_path / "raw", torchvision.datasets.CIFAR10, dict.fromkeys(names, entry))
+    source = {"kind": "torchvision", "dataset": "CIFAR10", "root": str(tmp_path / "raw")}
+    cifar = image_set(source, image_size=32, parts={"train": 10, "test": 2})
+
+    def refuse(*arguments, **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for part, rows in (("train", 10), ("test", 2)):
+        check(cifar, part)
+        assert len(list(samples(cifar, part))) == rows
+        assert len(inputs(cifar, part)) == (5 if part == "train" else 1)
+        assert not open_source(cifar).downloads(part)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: False)
+    with pytest.raises(LongtailError, match=r"Cannot obtain CIFAR10 in .*raw: .*Read-only file system.*name another"):
+        list(samples(cifar, "train"))
+
+
+def test_a_folder_for_a_download_is_needed_before_it(tmp_path, image_set):
+    (tmp_path / "raw").write_text("a file")
+    cifar = image_set({"kind": "torchvision", "dataset": "CIFAR10", "root": str(tmp_path / "raw")}, image_size=32)
+    assert inputs(cifar, "train") == []
+    assert open_source(cifar).downloads("train")
+    for ask in (check, lambda spec, part: list(samples(spec, part))):
+        with pytest.raises(LongtailError, match=r"Cannot obtain CIFAR10 in .*raw: .*File exists"):
+            ask(cifar, "train")
 
 
 def test_a_failed_download_says_what_to_do(tmp_path, image_set, monkeypatch):

@@ -78,7 +78,7 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
     ("changes", "message"),
     [
         ({"classes": 1}, "has label 1; toy has 1 classes"),
-        ({"parts": {"train": 6}}, "has 5 texts in part 'train', the catalogue says 6"),
+        ({"parts": {"train": 6}}, "has only 5 texts in part 'train', the catalogue says 6"),
         ({"source": {"text": "body"}}, r"has no text column 'body'; it has text, label"),
         ({"source": {"text": "label"}}, r"Column 'label' of .* is int64; it must be text"),
         ({"source": {"label": "text"}}, "labels must be integers"),

@@ -148,7 +148,7 @@ def test_a_source_without_its_label_column(workflow, digits):
     encoded, labels = digits
     parquet_source(workflow, encoded, labels, label="klass")
     message = workflow.refusal(CELL)
-    for word in ("digits.parquet", "no label column 'label'", "image, klass", "'label' in the source"):
+    for word in ("digits.parquet", "no label column of a usual name", "image, klass", "'label' in the source"):
         assert word in message
     assert_nothing_of(workflow, IMAGES, LABELS)
 

@@ -128,7 +128,7 @@ def require_type(role: Role, column: str, path: Path, schema: pa.Schema) -> None
 
 
 def _way_out(role: Role) -> str:
-    return f"Name the right one in the source, as `{role.name}: COLUMN`."
+    return f"Name the right one as {role.name!r} in the source: `{role.name}: COLUMN`."
 
 
 def bounds(file: pq.ParquetFile, column: str) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -91,9 +92,15 @@ class TorchvisionSource:
         return not all(path.exists() for path in self._files(part))
 
     def check(self, part: str) -> None:
-        """Check that there is such a set, such a part and such a choice of labels, and a folder for what is missing."""
-        if self.downloads(part):
-            self._make_root()
+        """Check that there is such a set, such a part and such a choice of labels, and where to put what is missing."""
+        if not self.downloads(part):
+            return
+        root = expanded(self.root).absolute()
+        nearest = next(path for path in (root, *root.parents) if path.exists())
+        if not nearest.is_dir():
+            raise self._unobtainable(FileExistsError(f"File exists: {nearest}"))
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise self._unobtainable(PermissionError(f"{nearest} cannot be written"))
 
     def _files(self, part: str) -> list[Path]:
         if self.dataset not in PUBLISHED:

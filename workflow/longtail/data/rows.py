@@ -64,7 +64,8 @@ class Expected:
             hint: what else there is to know about the place.
         """
         if found != self.parts[part]:
-            raise wrong_number(self.name, holds, part, f"{found:,}", self.parts[part], place, hint)
+            counted = f"{found:,}" if found > self.parts[part] else f"only {found:,}"
+            raise wrong_number(self.name, holds, part, counted, self.parts[part], place, hint)
 
     def with_labels_checked(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The rows, up to the first whose label is not in 0..K-1, which is an error."""
@@ -85,7 +86,7 @@ def wrong_number(
     name: str, holds: str, part: str, found: str, expected: int, place: str = "", hint: str = ""
 ) -> LongtailError:
     """The error for a source with other than the catalogue's number of images or texts in a part."""
-    if found == "1":
+    if found.split()[-1] == "1":
         holds = holds.removesuffix("s")
     return LongtailError(
         f"The source of {name} has {found} {holds} in part {part!r}, the catalogue says {expected:,}"

@@ -1,0 +1,221 @@
+"""Folders and lists of images as other programs leave them."""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from longtail.data import sources
+from longtail.data.folders import EXTENSIONS, list_folder
+from longtail.data.lists import read_list
+from longtail.data.sources import samples
+from longtail.errors import LongtailError
+
+SOURCE = {"kind": "imagefolder", "folders": {"train": "train"}}
+IMAGES = ["a/1.png", "b/1.png", "b/2.png"]
+ASK = [sources.check, lambda spec, part: list(samples(spec, part))]
+
+
+@pytest.fixture
+def train(tmp_path):
+    for name in IMAGES:
+        put(tmp_path / "train" / name)
+    return tmp_path / "train"
+
+
+def put(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def spec(image_set, folder, **changes):
+    return image_set({**SOURCE, "root": str(folder.parent)}, **changes)
+
+
+def names(image_set, folder):
+    return [os.path.relpath(sample.name, folder) for sample in samples(spec(image_set, folder), "train")]
+
+
+def test_the_extensions_are_those_of_the_official_codes():
+    assert set(EXTENSIONS) == set(IMG_EXTENSIONS)
+
+
+NAME = st.text(string.ascii_letters + string.digits + "_- .", min_size=1, max_size=4).filter(
+    lambda name: name.strip() == name and not name.startswith(".") and name.strip(".")
+)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.lists(st.tuples(NAME, st.lists(NAME, max_size=2), NAME, st.sampled_from(["png", "JPEG", "txt"]))))
+def test_without_hidden_names_the_order_is_that_of_the_official_codes(tmp_path_factory, files):
+    folder = tmp_path_factory.mktemp("order")
+    for first, below, last, extension in files:
+        put(folder.joinpath(f"d{first}", "z.png"))
+        put(folder.joinpath(f"d{first}", *(f"d{name}" for name in below), f"f{last}.{extension}"))
+    found = list_folder(folder)
+    assert found.images == (ImageFolder(str(folder)).samples if files else [])
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        ".ipynb_checkpoints/1-checkpoint.png", "a/.ipynb_checkpoints/1-checkpoint.png", "b/._1.png", "._b/1.png",
+        "__MACOSX/a/1.png", "a/deep/.cache/1.png", "@eaDir/1.png", "b/@eaDir/1.png", ".DS_Store", "b/.hidden.png",
+    ],
+)  # fmt: skip
+def test_hidden_names_are_left_out_and_said(image_set, train, capsys, hidden):
+    put(train / hidden)
+    assert names(image_set, train) == IMAGES
+    assert "Left out, as hidden: " in capsys.readouterr().err
+    for ask in ASK:
+        with pytest.raises(LongtailError, match="Left out, as hidden: "):
+            ask(spec(image_set, train, parts={"train": 4}), "train")
+
+
+@pytest.mark.parametrize("extension", [".jfif", ".gif", ".heic", ".npy", ".JPG_original", ""])
+def test_passed_over_files_are_named(image_set, train, capsys, extension):
+    (train / "b" / "2.png").rename(train / "b" / f"2{extension}")
+    kind = extension.lower() or "no extension"
+    for ask in ASK:
+        with pytest.raises(LongtailError, match=rf"only 2 images .*Passed over, .*: 1 with {kind} \(b/2{extension}\)"):
+            ask(spec(image_set, train), "train")
+    assert len(list(samples(spec(image_set, train, parts={"train": 2}), "train"))) == 2
+    assert f"1 with {kind}" in capsys.readouterr().err
+
+
+def test_images_in_no_class_folder_are_named(image_set, train):
+    put(train / "loose.png")
+    with pytest.raises(LongtailError, match=r"in no class folder: loose\.png"):
+        sources.check(spec(image_set, train, parts={"train": 4}), "train")
+
+
+@pytest.mark.parametrize("inner", ["train", "tiny-imagenet-200", "images"])
+def test_a_folder_too_many_is_named(image_set, train, inner):
+    train.rename(train.with_name("t"))
+    train.mkdir()
+    train.with_name("t").rename(train / inner)
+    for ask in ASK:
+        with pytest.raises(
+            LongtailError,
+            match=rf"1 class folder \({inner}\); tiny has 2 classes\. In .*{inner} there are 2 .*\(a, b\)",
+        ):
+            ask(spec(image_set, train), "train")
+
+
+def test_too_few_and_too_many_class_folders_are_named(image_set, train):
+    with pytest.raises(LongtailError, match=r"has 2 class folders \(a, b\); tiny has 3 classes"):
+        sources.check(spec(image_set, train, classes=3), "train")
+    put(train / "c" / "1.png")
+    with pytest.raises(LongtailError, match=r"has 3 class folders \(a, b, c\); tiny has 2 classes"):
+        sources.check(spec(image_set, train), "train")
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(image_set, train, monkeypatch):
+    """`os.walk` alone passes over it, and the images in it would be missing without a word."""
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(LongtailError, match=r"Cannot list the images of .*train: Permission denied \(.*/b\)"):
+        list(samples(spec(image_set, train), "train"))
+
+
+# --- Lists ------------------------------------------------------------------------------------------------------------
+
+
+def listed(image_set, folder, content, rows=3):
+    (folder / "list.txt").write_bytes(content)
+    source = {"kind": "imagefolder", "root": str(folder), "lists": {"train": "list.txt"}}
+    one = image_set(source, parts={"train": rows})
+    return [(sample.content, sample.label) for sample in samples(one, "train")]
+
+
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", " \n", "\t\r\n"])
+BETWEEN = st.sampled_from([" ", "  ", "\t", ",", ", ", ";", " , ", ",\t"])
+HEADERS = st.sampled_from(
+    ["", "path label", "# path label", "image,label", '"file name","class id"', "Filename\tClass",
+     "image_id;category_id", "img_path, target", "FILE Y"]
+)  # fmt: skip
+CODECS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
+PATHS = st.text(string.ascii_letters + string.digits + "éß_-,;. 'ひ", min_size=1, max_size=12).map(
+    lambda text: f"p{text.strip()}.png"
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(PATHS, st.integers(0, 1)), min_size=1, max_size=5),
+    end=ENDS, between=BETWEEN, header=HEADERS, codec=CODECS, quote=st.sampled_from(["", '"', "'"]),
+    both=st.booleans(),
+)  # fmt: skip
+def test_lists_of_other_tools_are_read(tmp_path, image_set, rows, end, between, header, codec, quote, both):
+    rows = [(path.replace("'", "") if quote == "'" else path, label) for path, label in rows]
+    mark = quote if both else ""
+    lines = [f"{quote}{path}{quote}{between}{mark}{label}{mark}" for path, label in rows]
+    content = end.join([header, *lines] if header else lines).encode(codec)
+    expected = [(tmp_path / path, label) for path, label in rows]
+    assert listed(image_set, tmp_path, content, len(rows)) == expected
+
+
+@pytest.mark.parametrize("written", ["/a/1.png", "a\\1.png", "\\a\\1.png", "//a/1.png", "./a/1.png", "~/a/1.png"])
+def test_paths_are_found_however_they_begin(tmp_path, image_set, monkeypatch, written):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(tmp_path / "a" / "1.png")
+    ((found, _),) = listed(image_set, tmp_path, f"{written} 1\n".encode(), 1)
+    assert found.samefile(tmp_path / "a" / "1.png")
+
+
+def test_what_is_there_as_it_is_written_is_taken(tmp_path, image_set):
+    put(tmp_path / "else" / "a.png")
+    put(tmp_path / "list" / str(tmp_path)[1:] / "else" / "a.png")
+    put(tmp_path / "list" / "b\\c.png")
+    put(tmp_path / "list" / "b" / "c.png")
+    content = f"{tmp_path}/else/a.png 0\nb\\c.png 1\n".encode()
+    found = listed(image_set, tmp_path / "list", content, 2)
+    assert found == [(tmp_path / "else" / "a.png", 0), (tmp_path / "list" / "b\\c.png", 1)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"0 a.png\n", r"Line 1 of .* is not 'path label': '0 a\.png'\. The label comes after the path"),
+        (b"path label\npath label\n", "Line 2 of"),
+        (b"a.png 0\npath label\n", "Line 2 of"),
+        (b"a.png 0.0\n", "Line 1 of"),
+        (b"a.png cat\n", "Line 1 of"),
+        (b"caf\xe9.png 0\n", "Save it as UTF-8"),
+    ],
+)
+def test_what_is_no_line_of_a_list_is_named(tmp_path, image_set, content, message):
+    with pytest.raises(LongtailError, match=message):
+        listed(image_set, tmp_path, content)
+
+
+def test_a_list_that_leads_nowhere_is_known_before_reading(tmp_path, image_set):
+    (tmp_path / "list.txt").write_text("gone.png 0\n")
+    source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
+    with pytest.raises(LongtailError, match=r"line 1 \(gone\.png\) does not exist .*start from the folder"):
+        sources.check(image_set(source, parts={"train": 1}), "train")
+    with pytest.raises(LongtailError, match=r"has only 1 image in part 'train', the catalogue says 3 \(.*list\.txt\)"):
+        sources.check(image_set(source), "train")
+
+
+def test_inputs_of_folders_and_lists(tmp_path, image_set, train):
+    assert sources.inputs(spec(image_set, train), "train") == [train]
+    source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
+    assert sources.inputs(image_set(source), "train") == [tmp_path / "list.txt"]
+    (tmp_path / "list.txt").write_text("train/a/1.png 0\n/train/b/2.png 1\n")
+    found = sources.inputs(image_set(source), "train")
+    assert found == [tmp_path / "list.txt", tmp_path / "train/a/1.png", tmp_path / "train/b/2.png"]
+    assert len(read_list(tmp_path / "list.txt", "")) == 2
