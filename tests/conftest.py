@@ -1,8 +1,10 @@
-"""Settings of all tests, and a sentence encoder and a WordNet small enough to be made for them."""
+"""Settings of all tests; a sentence encoder, a WordNet and a driver of GPUs small enough to be made for them."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,26 @@ from hypothesis import settings
 # The same examples in every run, and no deadline: how long an example takes says more about the machine than the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
+
+LIBCUDA = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static int count(void) {
+    const char *shown = getenv("CUDA_VISIBLE_DEVICES");
+    return shown ? (int)strlen(shown) : 3;
+}
+int cuInit(unsigned flags) { return getenv("BROKEN") ? 999 : count() ? 0 : 100; }
+int cuGetErrorString(int status, const char **text) { *text = status == 999 ? "unknown error" : "?"; return 0; }
+int cuDeviceGetCount(int *n) { *n = count(); return 0; }
+int cuDeviceGet(int *device, int number) {
+    const char *shown = getenv("CUDA_VISIBLE_DEVICES"), *order = getenv("CUDA_DEVICE_ORDER");
+    *device = shown ? shown[number] - '0' : order && !strcmp(order, "PCI_BUS_ID") ? number : 2 - number;
+    return 0;
+}
+int cuDeviceGetName(char *name, int length, int device) { return snprintf(name, length, "Fake %d", device) < 0; }
+int cuDeviceGetUuid_v2(char *uuid, int device) { memset(uuid, 16 * 10 + device, 16); return 0; }
+"""
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("big", "large", "dog", "hound", "cat", "run", "runs", "the", "small", "##s", "##er", "?", "-", "a", "little")
@@ -67,3 +89,16 @@ def write_wordnet(folder: Path, synsets: Mapping[str, Sequence[Sequence[str]]]) 
 def tiny_wordnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of dictionaries with three synsets."""
     return write_wordnet(tmp_path_factory.mktemp("wordnet"), SYNSETS)
+
+
+@pytest.fixture(scope="session")
+def libcuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A driver of three GPUs, listed backwards unless by the bus; CUDA_VISIBLE_DEVICES is one digit per GPU."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler to build a stand-in for NVIDIA's driver with")
+    folder = tmp_path_factory.mktemp("driver")
+    (folder / "cuda.c").write_text(LIBCUDA)
+    library = folder / "libcuda.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "cuda.c"], check=True)
+    return library

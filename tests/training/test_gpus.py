@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,26 +33,6 @@ sys.stdin.read()
 
 CHILD = "import subprocess as s; print(s.Popen(['sleep', '60'], stdout=-3, stderr=-3).pid, flush=True)"
 
-LIBCUDA = """
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-static int count(void) {
-    const char *shown = getenv("CUDA_VISIBLE_DEVICES");
-    return shown ? (int)strlen(shown) : 3;
-}
-int cuInit(unsigned flags) { return getenv("BROKEN") ? 999 : count() ? 0 : 100; }
-int cuGetErrorString(int status, const char **text) { *text = status == 999 ? "unknown error" : "?"; return 0; }
-int cuDeviceGetCount(int *n) { *n = count(); return 0; }
-int cuDeviceGet(int *device, int number) {
-    const char *shown = getenv("CUDA_VISIBLE_DEVICES"), *order = getenv("CUDA_DEVICE_ORDER");
-    *device = shown ? shown[number] - '0' : order && !strcmp(order, "PCI_BUS_ID") ? number : 2 - number;
-    return 0;
-}
-int cuDeviceGetName(char *name, int length, int device) { return snprintf(name, length, "Fake %d", device) < 0; }
-int cuDeviceGetUuid_v2(char *uuid, int device) { memset(uuid, 16 * 10 + device, 16); return 0; }
-"""
-
 
 def fake(number: int) -> Gpu:
     """What the stand-in's device looks like."""
@@ -70,19 +49,6 @@ def quiet(monkeypatch, tmp_path):
     monkeypatch.setattr(gpus, "_leased", [])
     monkeypatch.setattr(gpus, "FOLDER", tmp_path / "locks")
     monkeypatch.setattr(gpus, "PAUSE", 0.02)
-
-
-@pytest.fixture(scope="session")
-def libcuda(tmp_path_factory):
-    """A driver of three GPUs, listed backwards unless by the bus; CUDA_VISIBLE_DEVICES is one digit per GPU."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler to build a stand-in for NVIDIA's driver with")
-    folder = tmp_path_factory.mktemp("driver")
-    (folder / "cuda.c").write_text(LIBCUDA)
-    library = folder / "libcuda.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "cuda.c"], check=True)
-    return library
 
 
 @pytest.fixture

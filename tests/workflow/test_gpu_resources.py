@@ -1,4 +1,4 @@
-"""What the resources of Snakemake's command line and profiles tell a job about GPUs."""
+"""What the resources of Snakemake's command line and profiles tell a job of GPUs, beside a stand-in driver."""
 
 from __future__ import annotations
 
@@ -11,32 +11,69 @@ IMAGENET = "results/smoke/cells/simclr/imagenet_lt-ir256/seed0.parquet"
 DIGITS = "results/smoke/cells/simclr/digits-h100-ir10/seed0.parquet"
 
 
+@pytest.fixture
+def driver(workflow, libcuda, monkeypatch):
+    """A workflow on a machine that seems to have four GPUs."""
+    for name in ("SLURM_JOB_ID", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    workflow.settings |= {"LD_LIBRARY_PATH": str(libcuda.parent), "CUDA_VISIBLE_DEVICES": "0123"}
+    return workflow
+
+
+def asked(said, command):
+    """The numbers of GPUs that the jobs of a command are given."""
+    lines = re.findall(rf"python -m longtail {command} .*", said)
+    return {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines}
+
+
 @pytest.mark.parametrize(
-    ("options", "asked"), [((), "1"), (("--resources", "gpu=0"), "0"), (("--resources", "gpu=4"), "1")]
+    ("options", "wanted"), [((), "1"), (("--resources", "gpu=0"), "0"), (("--resources", "gpu=4"), "1")]
 )
-def test_a_training_asks_for_one_gpu_unless_there_are_to_be_none(workflow, options, asked):
-    said = workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *options)
-    for command in ("train", "embed"):
-        lines = re.findall(rf"python -m longtail {command} .*", said)
-        assert {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines} == {(asked,)}
+def test_a_training_asks_for_one_gpu_unless_there_are_to_be_none(driver, options, wanted):
+    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", *options)
+    assert asked(said, "train") == asked(said, "embed") == {(wanted,)}
+    assert "No GPU" not in said
 
 
 @pytest.mark.parametrize(
     ("options", "train", "embed"),
     [((), "1", "1"), (("--resources", "gpu=0"), "0", "0"), (("--resources", "gpu=2"), "2", "1")],
 )
-def test_a_training_on_imagenet_takes_as_many_gpus_as_there_are_up_to_four(workflow, options, train, embed):
-    said = workflow.succeed(IMAGENET, "--dry-run", "--printshellcmds", *options)
-    for command, asked in (("train", train), ("embed", embed)):
-        lines = re.findall(rf"python -m longtail {command} .*", said)
-        assert {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines} == {(asked,)}
+def test_a_training_on_imagenet_takes_as_many_gpus_as_there_are_up_to_four(driver, options, train, embed):
+    said = driver.succeed(IMAGENET, "--dry-run", "--printshellcmds", *options)
+    assert asked(said, "train") == {(train,)}
+    assert asked(said, "embed") == {(embed,)}
 
 
-def test_a_missing_gpu_ends_the_job_with_the_way_out(workflow, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    said = workflow.refusal(DIGITS, "--set-resources", "train:gpu=1")
-    assert said.startswith("error: This job asks for a GPU, and there is none.")
+@pytest.mark.parametrize(("options", "at_a_time"), [((), 1), (("--resources", "gpu=4"), 4)])
+def test_one_job_uses_a_gpu_at_a_time_unless_there_are_more_to_share(driver, options, at_a_time):
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options)
+    assert f'gpu=Resource("gpu", {at_a_time})' in said  # what Snakemake hands out
+
+
+def test_without_a_gpu_all_is_computed_on_the_cpu_which_is_said_once(workflow):
+    workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
+    said = workflow.succeed(CIFAR, "--dry-run", "--printshellcmds")
+    assert asked(said, "train") == asked(said, "embed") == {("0",)}
+    assert len(re.findall("^No GPU: .*computed on the CPU", said, re.M)) == 1
+
+
+def test_a_study_that_wants_no_gpu_hears_nothing_of_them(workflow):
+    workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
+    assert "GPU" not in workflow.succeed(DIGITS, "--dry-run")
+
+
+@pytest.mark.parametrize("options", [("--set-resources", "train:gpu=1"), ("--resources", "gpu=1")])
+def test_who_asks_for_a_gpu_that_is_not_there_is_told_before_the_first_job(workflow, options):
+    workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
+    target = DIGITS if options[0] == "--set-resources" else IMAGENET
+    done = workflow.run(target, *options)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Jobs ask for a GPU, and there is none. CUDA_VISIBLE_DEVICES='' leaves none over." in said
     assert "--resources gpu=0" in said
+    assert not workflow.files("phases/**/*")
+    assert not workflow.files("datasets/**/*")
 
 
 def test_computing_activations_again_redoes_nothing(trained):
