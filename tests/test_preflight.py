@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail import preflight
-from longtail.data import downloads
+from longtail.data import downloads, raw
 from longtail.data.longtail import class_sizes
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
@@ -196,13 +196,20 @@ def test_a_source_that_cannot_be_named_is_spoken_of(noted):
 # --- sites ------------------------------------------------------------------------------------------------------------
 
 
-def test_sets_of_torchvision_are_downloaded_unless_they_are_here(tmp_path):
-    source = {"kind": "torchvision", "dataset": "STL10", "root": str(tmp_path)}
-    assert downloads.site_of_set(source, []) == "http://ai.stanford.edu"
-    assert downloads.site_of_set({**source, "kind": "parquet"}, []) is None
-    assert downloads.site_of_set(source, [tmp_path / "there"]) is None
+def test_published_sets_are_downloaded_unless_they_or_their_archive_are_here(tmp_path):
+    of = study(data_root=str(tmp_path))
+    assert raw.site(of.store_spec("cifar10"), "train") == "https://www.cs.toronto.edu"
+    assert raw.site(of.store_spec("stl10"), "test") == "http://ai.stanford.edu"
+    assert raw.site(of.store_spec("digits"), "train") is None
+    assert raw.site(of.store_spec("agnews"), "train") is None
     (tmp_path / "stl10_binary.tar.gz").touch()
-    assert downloads.site_of_set(source, []) is None
+    assert raw.site(of.store_spec("stl10"), "test") is None
+    batches = tmp_path / "cifar-10-batches-py"
+    batches.mkdir()
+    for number in range(1, 6):
+        (batches / f"data_batch_{number}").touch()
+    assert raw.site(of.store_spec("cifar10"), "train") is None
+    assert raw.site(of.store_spec("cifar10"), "test") is not None
 
 
 def test_an_encoder_is_downloaded_unless_it_is_in_the_cache(tmp_path, monkeypatch):

@@ -163,11 +163,10 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
             if spec["source"].get("kind") == "sklearn":  # comes with the package, and needs no look
                 continue
             from longtail.data import raw
-            from longtail.data.downloads import site_of_set
 
             with found.noting():
                 raw.check(spec, part)
-                if site := site_of_set(spec["source"], raw.inputs(spec, part)):
+                if site := raw.site(spec, part):
                     sites[site].append(name)
             if job.rule == "tokenize":
                 with found.noting():

@@ -1,4 +1,4 @@
-"""What has to be downloaded before a set can be read, and whether it can be. Standard library only."""
+"""Sites that something has to be downloaded from, and whether they answer. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-ARCHIVES = {
-    "CIFAR10": ("cifar-10-python.tar.gz", "https://www.cs.toronto.edu"),
-    "CIFAR100": ("cifar-100-python.tar.gz", "https://www.cs.toronto.edu"),
-    "STL10": ("stl10_binary.tar.gz", "http://ai.stanford.edu"),
-}
-"""File and site of torchvision's sets."""
 
 PATIENCE = 4.0
 """Seconds to wait for a site."""
-
-
-def site_of_set(source: Mapping[str, Any], inputs: Iterable[Path]) -> str | None:
-    """The site that the images of a set come from; None if they are here, or are not downloaded at all.
-
-    Args:
-        source: the set's, of the catalogue or the configuration.
-        inputs: the files that it is read from, as far as they are there.
-    """
-    archive, site = ARCHIVES.get(str(source.get("dataset")), ("", None))
-    if source.get("kind") != "torchvision" or any(inputs) or Path(source["root"], archive).exists():
-        return None
-    return site
 
 
 def site_of_encoder(name: str) -> str | None:

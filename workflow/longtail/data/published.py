@@ -26,6 +26,13 @@ PUBLISHED: Mapping[str, tuple[str, Mapping[str, Sequence[str]]]] = {
 """Folder and files that each part of torchvision's sets is read from, known without torchvision, which takes seconds to
 import."""
 
+ARCHIVES: Mapping[str, tuple[str, str]] = {
+    "CIFAR10": ("cifar-10-python.tar.gz", "https://www.cs.toronto.edu"),
+    "CIFAR100": ("cifar-100-python.tar.gz", "https://www.cs.toronto.edu"),
+    "STL10": ("stl10_binary.tar.gz", "http://ai.stanford.edu"),
+}
+"""Archive of each of them, from which torchvision unpacks what is missing, and the site that it comes from."""
+
 UNOBTAINABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, tarfile.TarError)
 """What torchvision raises where files are missing or damaged and cannot be downloaded."""
 
@@ -90,6 +97,11 @@ class TorchvisionSource:
     def downloads(self, part: str) -> bool:
         """Whether files of the part are missing, so that reading it needs a connection."""
         return not all(path.exists() for path in self._files(part))
+
+    def site(self, part: str) -> str | None:
+        """The site that missing files of the part are downloaded from; None if they, or their archive, are here."""
+        archive, site = ARCHIVES[self.dataset]
+        return site if self.downloads(part) and not (expanded(self.root) / archive).exists() else None
 
     def check(self, part: str) -> None:
         """Check that there is such a set, such a part and such a choice of labels, and where to put what is missing."""

@@ -46,3 +46,19 @@ def check(spec: Mapping[str, Any], part: str) -> None:
         TextSet.from_json(json.dumps(spec)).check(part)
     else:
         sources.check(ImageSet.from_json(json.dumps(spec)), part)
+
+
+def site(spec: Mapping[str, Any], part: str) -> str | None:
+    """The site that a part of a set has to be downloaded from; None if it is here, or is not downloaded at all.
+
+    Args:
+        spec: as above.
+        part: ``train`` or ``test``.
+
+    Raises:
+        LongtailError: if the specification is wrong, or there is no such part.
+    """
+    if "texts" in spec:
+        return None
+    source = sources.open_source(ImageSet.from_json(json.dumps(spec)))
+    return source.site(part) if hasattr(source, "site") else None
