@@ -106,6 +106,7 @@ def test_every_setting_says_why() -> None:
         ("--config a=1 all", "--config has taken the target 'all', .* snakemake all --config"),
         ("-n -C ab=1 out/0 out/1 -n", "-C has taken the target 'out/0', .* snakemake out/0 out/1 -C"),
         ("--configfile my.yaml all --config ab=1", "--configfile has taken the target 'all'"),
+        ("--configfile my.yaml out/table.md", "--configfile has taken the target 'out/table.md'"),
     ],
 )
 def test_an_option_before_a_target_says_what_it_took(workflow: Path, words: str, message: str) -> None:
