@@ -53,12 +53,12 @@ def _published(path: Path, column: str, count: int) -> np.ndarray:
 
 @functools.cache
 def _crops(count: int, size: int) -> np.ndarray:
-    """Squares from half to double ``size``, as far as they fit, of a temple and a flower, brought to ``size``."""
+    """Squares of a temple and a flower, of half their height at least, brought to ``size``."""
     draws, scenes = np.random.default_rng(0), load_sample_images().images
     crops = []
     for number in range(count):
         scene = scenes[number % len(scenes)]
-        side = int(draws.integers(size // 2, min(2 * size, *scene.shape[:2]) + 1))
+        side = int(draws.integers(min(scene.shape[:2]) // 2, min(scene.shape[:2]) + 1))
         top, left = (int(draws.integers(length - side + 1)) for length in scene.shape[:2])
         crop = Image.fromarray(scene[top : top + side, left : left + side])
         crops.append(np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR)))

@@ -52,7 +52,7 @@ def test_views_of_photographs_are_in_range_and_no_two_alike(name: str, size: int
     assert torch.equal(views, augment(images, drawn()))
     if LISTS[name]:
         assert not torch.equal(views, augment(images, drawn(1)))
-    assert (views.std((1, 2, 3)) > 0.01).float().mean() > 0.8  # they still show something
+    assert (views.std((1, 2, 3)) > 0.01).float().mean() > 0.5  # most still show something
 
 
 @functools.cache
