@@ -4,7 +4,7 @@
 rule table:
     input:
         metrics=f"{VIEW}/metrics/{{paper}}/{{table}}.parquet",
-        source=sources_of("reporting", "table", "aggregate", "grid", "formats", "markup"),
+        source=sources_of("reporting", "table", "aggregate", "spread", "grid", "formats", "markup"),
     output:
         multiext(f"{VIEW}/tables/{{paper}}/{{table}}", ".parquet", ".csv", ".md", ".tex"),
         html=report(

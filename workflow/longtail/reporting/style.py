@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -111,7 +111,7 @@ def applied() -> Iterator[None]:
     """The context in which figures are drawn and saved, whatever a ``matplotlibrc`` of the user says."""
     with plt.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(PARAMETERS)
+        matplotlib.rcParams.update(cast(Any, PARAMETERS))
         yield
 
 
