@@ -55,7 +55,7 @@ def test_a_misspelt_method_in_the_configuration(workflow):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("targets: digits\n", ["targets", "array"]),
+        ("targets: {digits: 1}\n", ["targets", "array"]),
         ("targets: [digits]\nbudget: {epoch: 0.5}\n", ["epoch", "epochs"]),
         ("targets: [digits]\nseeds: [-1]\n", ["seeds", "-1", "minimum"]),
         ("targets: [digits]\ndata: {digits: {kind: parquet}}\n", ["data.digits", "name"]),

@@ -26,7 +26,7 @@ CLASSES = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SEQUENTIAL = "cividis"
 
-PARAMETERS: dict[Any, Any] = {
+PARAMETERS: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
