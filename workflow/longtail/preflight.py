@@ -198,8 +198,8 @@ def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, fre
     images = sum(_store_bytes(study, *job.images) for job in jobs if job.images is not None)
     if images > free:
         found.errors.append(
-            f"The decoded images take {images / 1e9:.1f} GB, and only {free / 1e9:.1f} GB are free for "
-            f"{place}. Make room, or let it be a link to a larger disk."
+            f"The decoded images take {_shown(images)}, and only {_shown(free)} are free for "
+            f"{place}. Make free space there, or let it be a link to a larger disk."
         )
         return
     learned = [job for job in jobs if job.run is not None]
@@ -213,14 +213,19 @@ def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, fre
     needed = images + sum(size for size in sizes if size is not None)
     if needed > free:
         found.words.append(
-            f"What is to be computed may take up to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free for "
+            f"What is to be computed may take up to {_shown(needed)}, and {_shown(free)} are free for "
             f"{place}. What does not fit ends the job that writes it; `plan` has the numbers."
         )
     elif None in sizes:
         found.words.append(
-            f"{needed / 1e9:.1f} GB are needed, and {sizes.count(None)} files of unknown size; {free / 1e9:.1f} GB are "
+            f"{_shown(needed)} are needed, and {sizes.count(None)} files of unknown size; {_shown(free)} are "
             f"free for {place}."
         )
+
+
+def _shown(size: float) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 10**8 else f"{size / 1e6:.1f} MB"
 
 
 def _store_bytes(study: Study, image_set: str, part: str) -> int:
