@@ -9,7 +9,7 @@ configfile: "config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# A GPU is a local matter: the default profile's limit of one must not throttle a cluster's queue.
+# A GPU is a local matter: the limit of one job at a time (rules/preflight.smk) must not throttle a cluster's queue.
 resource_scopes:
     gpu="local",
 
