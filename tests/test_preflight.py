@@ -244,6 +244,13 @@ def test_a_site_that_answers_anything_is_reached_and_one_that_is_not_there_is_no
     assert "refused" in found[gone]
 
 
+def test_sites_that_take_a_call_and_say_nothing_are_waited_for_together(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        sites = [f"http://127.0.0.1:{silent.getsockname()[1]}" for silent in (one, other)]
+        assert set(downloads.unreachable(sites, patience=0.2)) == set(sites)
+
+
 # --- GPUs -------------------------------------------------------------------------------------------------------------
 
 PAIR = (Gpu("GPU-a", "Model A"), Gpu("GPU-b", "Model B"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -39,6 +40,7 @@ def unreachable(sites: Iterable[str], patience: float = PATIENCE) -> dict[str, s
     asking = [threading.Thread(target=ask, args=(site,), daemon=True) for site in dict.fromkeys(found)]
     for thread in asking:
         thread.start()
+    end = time.monotonic() + patience  # for all of them together
     for thread in asking:
-        thread.join(patience)
+        thread.join(max(0.0, end - time.monotonic()))
     return dict(found)
