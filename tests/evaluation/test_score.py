@@ -204,5 +204,7 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 
 def test_the_catalogue_describes_each_metric_alike() -> None:
     for metric in METRICS.values():
-        assert set(metric) == {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
+        keys = {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
+        assert set(metric) - {"tolerance"} == keys
+        assert metric.get("tolerance", 1) > 0
         assert metric["scorer"] in {"clusterer", *SCORERS}
