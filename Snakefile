@@ -15,6 +15,7 @@ resource_scopes:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/command_line.smk"
 include: "workflow/rules/preflight.smk"
 
 

@@ -5,9 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from snakemake.cli import get_argument_parser
 from snakemake.logging import logger
-from snakemake.settings.enums import Quietness
 
 ROOT = str(Path(str(workflow.current_basedir)).parent)
 SLURM_COMMANDS = str(Path(ROOT).parent / "slurm" / "bin")
@@ -22,7 +20,7 @@ os.environ.update(
 from longtail import preflight
 from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
-from longtail.study import asked, layout, typed
+from longtail.study import layout, typed
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.plan import load_study
@@ -47,68 +45,6 @@ IMPORTED = not workflow.modifier.is_main_snakefile()
 called = workflow.modifier.modify_rulename
 moved = workflow.modifier.path_modifier.replace_prefix
 RESULTS = moved(f"{layout.RESULTS}/").rstrip("/")
-
-
-def command_line():
-    """What Snakemake was called with, of which it tells a Snakefile nothing; None for a job that it starts itself."""
-    if not workflow.is_main_process or "snakemake" not in Path(sys.argv[0]).parts[-2:]:
-        return None
-    words, targets = sys.argv[1:], []
-    if "--" in words:
-        words, targets = words[: words.index("--")], words[words.index("--") + 1 :]
-    found = get_argument_parser().parse_args(words)
-    found.targets = [
-        name if os.path.isabs(name) else os.path.relpath(name or ".") for name in [*found.targets, *targets]
-    ]
-    return found
-
-
-COMMAND = command_line()
-TARGETED = COMMAND.targets if COMMAND else []
-
-# A plan or a status of targets is one of what they stand for: beside it they are names without files, and no rule that
-# computes anything is there.
-LOOKING = not {called("plan"), called("status")}.isdisjoint(TARGETED)
-LOOKED_AT = [name for name in TARGETED if LOOKING and name not in {called("plan"), called("status")}]
-NAMES = {called(name): name for name in [*TARGETS, "all"]}
-
-try:
-    OVERVIEW = asked.of_overview(STUDY, [NAMES.get(name, name) for name in LOOKED_AT])
-except LongtailError as error:
-    refuse(error)
-
-
-def check_targets():
-    """Refuse a target that there is not, before anything is done for the others. To be called after all rules."""
-    if IMPORTED or LOOKING or COMMAND is None:
-        return
-    rules = {rule.name: rule for rule in workflow.rules}
-    names = [name for name in rules if not rules[name].has_wildcards()]
-    made = lambda path: any(rule.is_producer(path) for rule in rules.values())
-    others = {*COMMAND.forcerun, *COMMAND.until, *COMMAND.omit_from, *COMMAND.prioritize}
-    try:
-        for target in TARGETED:
-            asked.check(STUDY, target, names, made)
-        for target in others:
-            asked.check(STUDY, target, rules, made)
-    except LongtailError as error:
-        refuse(error)
-    taken = sorted(others & {*TARGETS, "plan", "status", "discrepancies"})
-    if taken and not TARGETED:
-        refuse(
-            f"An option has taken the target {taken[0]!r} for its own. Write targets first: snakemake {taken[0]} ..."
-        )
-
-
-# A dry run lists every job with its files, which are thousands of lines for a paper. Told to be quiet about jobs and
-# progress, Snakemake ends it after the table of jobs.
-if not IMPORTED and workflow.output_settings.dryrun:
-    how = workflow.output_settings
-    if not (how.printshellcmds or how.verbose or how.debug_dag or how.quiet):
-        how.quiet = {Quietness.RULES, Quietness.PROGRESS}
-        for handler in logger.handlers:
-            handler.addFilter(lambda record: getattr(record, "quietness", None) is not Quietness.HOST)
-        logger.info("The jobs by rule; `--printshellcmds` (-p) lists each with its files, its reason and its command.")
 
 for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
     if moved(f"{folder}/") != f"{RESULTS}{folder.removeprefix(layout.RESULTS)}/":

@@ -153,10 +153,7 @@ class ParquetSource(ParquetFiles):
             images, paths = _fields(batch.column(content))
             for data, name, number in zip(images, paths, batch.column(label).to_pylist(), strict=True):
                 if number is None or not (data or name):
-                    missing = label if number is None else content
-                    raise LongtailError(
-                        f"Row {row} of {path} has no {missing!r} (null). Every row needs image and label."
-                    )
+                    raise _null(path, row, label if number is None else content, "image")
                 yield Sample(f"{path}, row {row}", data or self._beside(path, row, name or ""), number)
                 row += 1
 
@@ -201,10 +198,7 @@ class ParquetTexts(ParquetFiles):
         for batch in batches(file, [content, label]):
             for text, number in zip(batch.column(content).to_pylist(), batch.column(label).to_pylist(), strict=True):
                 if text is None or number is None:
-                    missing = content if text is None else label
-                    raise LongtailError(
-                        f"Row {row} of {path} has no {missing!r} (null). Every row needs text and label."
-                    )
+                    raise _null(path, row, content if text is None else label, "text")
                 yield Text(f"{path}, row {row}", text, number)
                 row += 1
 
@@ -242,3 +236,8 @@ def _fields(column: pa.Array) -> tuple[list[bytes | None], list[str | None]]:
     paths = pc.struct_field(column, "path").to_pylist() if has_path else [None] * len(column)
     texts = [path if isinstance(path, str) else None for path in paths]
     return pc.struct_field(column, "bytes").to_pylist(), texts
+
+
+def _null(path: Path, row: int, column: str, content: str) -> LongtailError:
+    """The error for a row that lacks its image or text, or its label."""
+    return LongtailError(f"Row {row} of {path} has no {column!r} (null). Every row needs {content} and label.")
