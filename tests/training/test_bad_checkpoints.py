@@ -134,6 +134,7 @@ def zipped(content: bytes) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("place", ["objective", "moments", "spec", "identity", "progress", None])
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_a_trap_anywhere_in_a_checkpoint_does_not_shut(half, tmp_path, place, protocol):
