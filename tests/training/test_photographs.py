@@ -20,12 +20,15 @@ import pytest
 import torch
 
 from longtail.__main__ import main
+from longtail.data.augment import unaugmented
+from longtail.data.resident import ResidentSplit
 from longtail.study import phases
 from longtail.study.plan import load_study
 from longtail.training import train
+from longtail.training.encode import SplitImages
 from longtail.training.inputs import with_rows
 
-from ..photographs import photographs
+from ..photographs import as_tensor, photographs
 
 ROWS, CLASSES, UPDATES = 48, 10, 2
 DATASETS = {"cifar10": 32, "tiny_imagenet": 64, "stl10": 96}
@@ -119,3 +122,23 @@ def test_a_method_trains_on_photographs(studio: Any, method: str, dataset: str) 
     parent = None
     for spec in specifications(method, dataset):
         parent = studio(DATASETS[dataset]).train(spec, parent)
+
+
+@pytest.mark.parametrize(("dataset", "stored"), [("cifar10", 32), ("tiny_imagenet", 64), ("imagenet_lt", 256)])
+def test_a_view_without_augmentation_is_the_image_as_it_is_embedded(tmp_path: Path, dataset: str, stored: int) -> None:
+    """SCAN's self-labelling names clusters by the transform of its evaluation: on ImageNet the central 224 pixels."""
+    store, device = Studio(tmp_path, stored), torch.device("cpu")
+    description = STUDY.catalog.dataset(dataset).images
+    transform, size, lists = description["test_transform"], description["image_size"], STUDY.catalog.augmentations
+    images = SplitImages(
+        ResidentSplit(store.split, {"train": store.store}, device),
+        {"image_size": size, "test_transform": transform},
+        {"mean": [0.5] * 3, "std": [1.0] * 3},
+        torch.float32,
+    )
+    found = as_tensor(photographs(4, stored))
+    views = images.augmentation(lists["unaugmented"])(found, torch.Generator())
+    assert torch.equal(views, unaugmented(found, transform, size))
+    assert torch.equal(images.normalize(views), images.plain(torch.arange(4)))
+    if dataset == "imagenet_lt":
+        assert torch.equal(views, found[..., 16:240, 16:240] / 255)

@@ -1,9 +1,9 @@
 """How an epoch is cut into batches, and what that asks of a split. Imports no torch: it is asked before the first job.
 
 A batch of one image has no batch statistics and nothing to be told apart from: batch normalisation refuses it, and
-losses over pairs of rows are empty. Official codes that keep an incomplete last batch end with an error when it has one
-image. Here that image joins the batch before it. So an epoch still visits every row once, no number of rows has to be
-avoided, and for all other numbers of rows nothing changes.
+losses over pairs of rows are empty. Most official codes that keep an incomplete last batch end with an error when it
+has one image. Here that image joins the batch before it. So an epoch still visits every row once, no number of rows has
+to be avoided, and for all other numbers of rows nothing changes.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ class SplitImages(SplitInputs):
         self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
     def augmentation(self, spec: Mapping[str, Any]) -> Augment:
-        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S)."""
+        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S); where there is none, the test's."""
+        if not spec:
+            return lambda images, generator: unaugmented(images, self.transform, self.size)
         return new_augmentation(spec, self.size, self.mean)
 
     def normalize(self, views: Tensor) -> Tensor:
