@@ -320,6 +320,15 @@ def cell_measurements(wildcards):
     return paths
 
 
+# Functions, since Snakemake looks for wildcards in what is a text: a name or path in the configuration may have braces.
+def whole_config(wildcards):
+    return canonical(config)
+
+
+def overview_config(wildcards):
+    return config_for(*OVERVIEW)
+
+
 def artefact_config(wildcards):
     return config_for(f"{wildcards.paper}_{wildcards.artefact}")
 

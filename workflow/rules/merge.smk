@@ -43,7 +43,7 @@ rule cell:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
-        config=canonical(config),
+        config=whole_config,
         results=results_folder,
     shell:
         "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"

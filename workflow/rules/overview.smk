@@ -10,7 +10,7 @@ rule plan:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=config_for(*OVERVIEW),
+        config=overview_config,
         results=results_folder,
         out=moved(layout.plan(STUDY.config.view)),
     shell:
@@ -24,7 +24,7 @@ rule status:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=config_for(*OVERVIEW),
+        config=overview_config,
         results=results_folder,
         out=moved(layout.status(STUDY.config.view)),
     shell:

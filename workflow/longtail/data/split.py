@@ -198,9 +198,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         required=True,
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="PART=PATH",
-        help="labels.parquet of a part; repeat per part",
+        help="labels.parquet of each part",
     )
     parser.add_argument("--out", required=True, metavar="PARQUET", help="the table to write")
 
