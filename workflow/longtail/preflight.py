@@ -49,7 +49,7 @@ def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple
         return False, f"The raw data of {title} cannot be looked at, so what was made from them is used. {error}"
     if found is Raw.GONE:
         places = ", ".join(map(str, paths[:2])) or "no file"
-        return False, f"The raw data of {title} are no longer there ({places}); what was made from them is used."
+        return False, f"Raw data of {title} are no longer there ({places}); what was made from them is used."
     if found is Raw.CHANGED:
         return True, f"The raw data of {title} are not those that were read: they are read again, and all is redone."
     return False, ""
