@@ -93,6 +93,18 @@ def test_images_that_are_exchanged_are_decoded_again_and_all_is_redone(field):
     assert (stored(field) == after).all()
 
 
+def test_a_set_that_was_deleted_is_no_longer_watched_which_is_said_with_the_way_out(field):
+    assert "raw.json" not in field.succeed(CELL)
+    shutil.rmtree(field.folder / "results/datasets/field")
+    output = field.succeed(CELL)
+    assert "Nothing to be done" in output
+    (way_out,) = re.findall(r"--forcerun (\S+)", output)
+    jobs = rules(field.succeed(CELL, "--dry-run", "--forcerun", way_out))
+    assert {"store", "split", "embed_control", "cluster", "score_assignment", "cell"} <= set(jobs)
+    field.succeed(CELL, "--forcerun", way_out)
+    assert "raw.json" not in field.succeed(CELL)
+
+
 def rename(raw):
     (raw / "class0/0.png").rename(raw / "class0/zzz.png")
 

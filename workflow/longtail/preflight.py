@@ -27,18 +27,20 @@ LARGE, SMALL = 1_000_000_000, 20_000_000
 """Bytes that no checkpoint or embedding exceeds, and none of the small network. A disk with so much room will do."""
 
 
-def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple[bool, str]:
+def raw_data(output: str, inputs: Callable[[], list[Path]], title: str, benchmark: str) -> tuple[bool, str]:
     """Whether raw data have to be read again because they are not those that were decoded, and a word on it.
 
     Args:
-        folder: of what was made from them.
+        output: a file of what is made from them.
         inputs: tells the files that would be read now.
         title: what messages call the data.
+        benchmark: of the job that reads them: it is there if they were read, even if the output has been deleted.
 
     Returns:
         Whether to read them again, and what to say; nothing where all is as it was.
     """
-    if not Path(folder, "raw.json").exists():
+    folder = Path(output).parent
+    if not (folder / "raw.json").exists() and not Path(benchmark).exists():
         return False, ""
     from longtail.data.watch import Raw, state
 
@@ -52,6 +54,12 @@ def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple
         return False, f"Raw data of {title} are no longer there ({places}); what was made from them is used."
     if found is Raw.CHANGED:
         return True, f"The raw data of {title} are not those that were read: they are read again, and all is redone."
+    if found is Raw.UNKNOWN and paths:
+        return False, (
+            f"Which raw data of {title} were read is not known, as {folder / 'raw.json'} is missing or broken: until "
+            f"they are read again, nothing tells whether they are exchanged. To have that done, and all redone that "
+            f"rests on them, add after the targets: --forcerun {output}"
+        )
     return False, ""
 
 
