@@ -100,6 +100,13 @@ def test_the_default_study_needs_nothing(tmp_path, offline):
     assert offline == []
 
 
+def test_a_ratio_that_no_long_tail_can_have_is_told(tmp_path):
+    of = study(budget={"epochs": 0.01, "head_class_rows": 8})
+    found = looked(of, jobs_of(of, ("pixels", "digits-h8-ir8"), ("pixels", "digits-h8-ir9")), tmp_path)
+    assert len(found.errors) == 1
+    assert "the ratio can be at most 8" in found.errors[0]
+
+
 def test_a_split_that_cannot_be_cut_into_batches_is_told(tmp_path):
     of = study(budget={"epochs": 0.01, "head_class_rows": 2, "batch_size": 64})
     found = looked(of, jobs_of(of, ("miniclustering", "digits-h2-ir1")), tmp_path)

@@ -140,6 +140,7 @@ def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None
                 f"({reason}). Connect, or get the files elsewhere and name them in the configuration (README, Data and "
                 f"Texts)."
             )
+    _check_cuts(found, study, chosen)
     _check_batches(found, study, chosen)
     place = Path(results).absolute()
     _check_disk(found, study, chosen, place, shutil.disk_usage(_existing(place)).free if free is None else free)
@@ -189,6 +190,17 @@ def _check_dictionaries(named: str | None) -> None:
         from longtail.data.wordnet import dictionaries
 
         dictionaries(named)
+
+
+def _check_cuts(found: Findings, study: Study, jobs: list[Job]) -> None:
+    """Check that the long tails which runs rest on can be cut, as far as the catalogue tells the sizes of classes."""
+    from longtail.data.longtail import class_sizes, shot_groups
+
+    for cut in dict.fromkeys(job.run.cut for job in jobs if job.run is not None):
+        spec = study.split_spec(cut)
+        if spec["construction"] == "longtail" and spec["head_class_rows"]:
+            with found.noting():
+                shot_groups(class_sizes(spec["head_class_rows"], spec["classes"], spec["ratio"]), spec["shots"])
 
 
 def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:
