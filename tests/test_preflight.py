@@ -100,6 +100,13 @@ def test_the_default_study_needs_nothing(tmp_path, offline):
     assert offline == []
 
 
+def test_a_ratio_that_no_long_tail_can_have_is_told(tmp_path):
+    of = study(budget={"epochs": 0.01, "head_class_rows": 8})
+    found = looked(of, jobs_of(of, ("pixels", "digits-h8-ir8"), ("pixels", "digits-h8-ir9")), tmp_path)
+    assert len(found.errors) == 1
+    assert "the ratio can be at most 8" in found.errors[0]
+
+
 def test_a_split_that_cannot_be_cut_into_batches_is_told(tmp_path):
     of = study(budget={"epochs": 0.01, "head_class_rows": 2, "batch_size": 64})
     found = looked(of, jobs_of(of, ("miniclustering", "digits-h2-ir1")), tmp_path)
@@ -154,17 +161,21 @@ def noted(tmp_path):
     return raw, made
 
 
+def looked_back(made, inputs):
+    return preflight.raw_data(str(made / "images.npy"), inputs, "mine", str(made.with_name("store.jsonl")))
+
+
 def test_raw_data_that_are_the_same_are_passed_over(noted):
     raw, made = noted
-    assert preflight.raw_data(str(made), lambda: [raw], "mine") == (False, "")
+    assert looked_back(made, lambda: [raw]) == (False, "")
     os.utime(raw, (1, 1))  # touched, and nothing else
-    assert preflight.raw_data(str(made), lambda: [raw], "mine") == (False, "")
+    assert looked_back(made, lambda: [raw]) == (False, "")
 
 
 def test_raw_data_that_were_exchanged_are_read_again(noted):
     raw, made = noted
     raw.write_bytes(b"two")
-    again, word = preflight.raw_data(str(made), lambda: [raw], "mine")
+    again, word = looked_back(made, lambda: [raw])
     assert again
     assert "mine" in word
 
@@ -172,7 +183,7 @@ def test_raw_data_that_were_exchanged_are_read_again(noted):
 def test_raw_data_that_are_gone_are_spoken_of(noted):
     raw, made = noted
     raw.unlink()
-    again, word = preflight.raw_data(str(made), lambda: [raw], "mine")
+    again, word = looked_back(made, lambda: [raw])
     assert not again
     assert str(raw) in word
 
@@ -181,16 +192,29 @@ def test_raw_data_that_nothing_is_known_of_are_left_alone(tmp_path):
     def inputs():
         raise AssertionError("nobody asks")
 
-    assert preflight.raw_data(str(tmp_path), inputs, "mine") == (False, "")
+    assert looked_back(tmp_path, inputs) == (False, "")
 
 
 def test_a_source_that_cannot_be_named_is_spoken_of(noted):
     def inputs():
         raise LongtailError("an address")
 
-    again, word = preflight.raw_data(str(noted[1]), inputs, "mine")
+    again, word = looked_back(noted[1], inputs)
     assert not again
     assert "an address" in word
+
+
+@pytest.mark.parametrize("text", [None, "broken"])
+def test_what_rests_on_raw_data_that_nothing_is_known_of_is_spoken_of(noted, text):
+    raw, made = noted
+    (made / "raw.json").unlink()
+    if text:
+        (made / "raw.json").write_text(text)
+    made.with_name("store.jsonl").touch()
+    again, word = looked_back(made, lambda: [raw])
+    assert not again
+    assert word.endswith(f"--forcerun {made / 'images.npy'}")
+    assert looked_back(made, list) == (False, "")  # nothing is read from files
 
 
 # --- sites ------------------------------------------------------------------------------------------------------------

@@ -89,28 +89,60 @@ def test_images_that_are_exchanged_are_decoded_again_and_all_is_redone(field):
     raw.rename(field.folder / "data/elsewhere")
     output = field.succeed(TRAINED, CELL)
     assert "Nothing to be done" in output
-    assert output.count("The raw data of field (train) are no longer there") == 1
+    assert output.count("Raw data of field (train) are no longer there") == 1
     assert (stored(field) == after).all()
+
+
+def test_a_set_that_was_deleted_is_no_longer_watched_which_is_said_with_the_way_out(field):
+    assert "raw.json" not in field.succeed(CELL)
+    shutil.rmtree(field.folder / "results/datasets/field")
+    output = field.succeed(CELL)
+    assert "Nothing to be done" in output
+    (way_out,) = re.findall(r"--forcerun (\S+)", output)
+    jobs = rules(field.succeed(CELL, "--dry-run", "--forcerun", way_out))
+    assert {"store", "split", "embed_control", "cluster", "score_assignment", "cell"} <= set(jobs)
+    field.succeed(CELL, "--forcerun", way_out)
+    assert "raw.json" not in field.succeed(CELL)
 
 
 def rename(raw):
     (raw / "class0/0.png").rename(raw / "class0/zzz.png")
 
 
-def delete(raw):
-    (raw / "class3/1.png").unlink()
+def exchange(raw):
+    before = (raw / "class3/1.png").stat()
+    content = bytearray((raw / "class3/1.png").read_bytes())
+    content[-20] ^= 1
+    (raw / "class3/1.png").write_bytes(content)
+    os.utime(raw / "class3/1.png", ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def add(raw):
     picture(5).save(raw / "class0/new.png")
 
 
-@pytest.mark.parametrize("change", [rename, delete, add])
-def test_files_that_are_renamed_deleted_or_added(field, change):
+@pytest.mark.parametrize("change", [rename, exchange, add])
+def test_files_that_are_renamed_exchanged_or_added(field, change):
     labels = "results/datasets/field/train/labels.parquet"
     field.succeed(labels)
     change(field.folder / "data/field")
     assert rules(field.succeed(labels, "--dry-run"))["store"] == 1
+
+
+def test_files_that_are_passed_over_or_deleted_make_nothing_to_be_redone(field):
+    labels = "results/datasets/field/train/labels.parquet"
+    raw = field.folder / "data/field"
+    (raw / "README").symlink_to("nowhere")
+    os.mkfifo(raw / "class0/pipe")
+    field.succeed(labels)
+    (raw / "class0/Thumbs.db").write_bytes(b"x")
+    output = field.succeed(labels)
+    assert "Nothing to be done" in output
+    assert "raw data" not in output.lower()
+    (raw / "class3/1.png").unlink()
+    output = field.succeed(labels)
+    assert "Nothing to be done" in output
+    assert output.count("Raw data of field (train) are no longer there") == 1
 
 
 def test_a_parquet_file_that_is_replaced_and_one_that_another_configuration_names(workflow):

@@ -27,18 +27,20 @@ LARGE, SMALL = 1_000_000_000, 20_000_000
 """Bytes that no checkpoint or embedding exceeds, and none of the small network. A disk with so much room will do."""
 
 
-def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple[bool, str]:
+def raw_data(output: str, inputs: Callable[[], list[Path]], title: str, benchmark: str) -> tuple[bool, str]:
     """Whether raw data have to be read again because they are not those that were decoded, and a word on it.
 
     Args:
-        folder: of what was made from them.
+        output: a file of what is made from them.
         inputs: tells the files that would be read now.
         title: what messages call the data.
+        benchmark: of the job that reads them: it is there if they were read, even if the output has been deleted.
 
     Returns:
         Whether to read them again, and what to say; nothing where all is as it was.
     """
-    if not Path(folder, "raw.json").exists():
+    folder = Path(output).parent
+    if not (folder / "raw.json").exists() and not Path(benchmark).exists():
         return False, ""
     from longtail.data.watch import Raw, state
 
@@ -49,9 +51,15 @@ def raw_data(folder: str, inputs: Callable[[], list[Path]], title: str) -> tuple
         return False, f"The raw data of {title} cannot be looked at, so what was made from them is used. {error}"
     if found is Raw.GONE:
         places = ", ".join(map(str, paths[:2])) or "no file"
-        return False, f"The raw data of {title} are no longer there ({places}); what was made from them is used."
+        return False, f"Raw data of {title} are no longer there ({places}); what was made from them is used."
     if found is Raw.CHANGED:
         return True, f"The raw data of {title} are not those that were read: they are read again, and all is redone."
+    if found is Raw.UNKNOWN and paths:
+        return False, (
+            f"Which raw data of {title} were read is not known, as {folder / 'raw.json'} is missing or broken: until "
+            f"they are read again, nothing tells whether they are exchanged. To have that done, and all redone that "
+            f"rests on them, add after the targets: --forcerun {output}"
+        )
     return False, ""
 
 
@@ -132,6 +140,7 @@ def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None
                 f"({reason}). Connect, or get the files elsewhere and name them in the configuration (README, Data and "
                 f"Texts)."
             )
+    _check_cuts(found, study, chosen)
     _check_batches(found, study, chosen)
     place = Path(results).absolute()
     _check_disk(found, study, chosen, place, shutil.disk_usage(_existing(place)).free if free is None else free)
@@ -181,6 +190,17 @@ def _check_dictionaries(named: str | None) -> None:
         from longtail.data.wordnet import dictionaries
 
         dictionaries(named)
+
+
+def _check_cuts(found: Findings, study: Study, jobs: list[Job]) -> None:
+    """Check that the long tails which runs rest on can be cut, as far as the catalogue tells the sizes of classes."""
+    from longtail.data.longtail import class_sizes, shot_groups
+
+    for cut in dict.fromkeys(job.run.cut for job in jobs if job.run is not None):
+        spec = study.split_spec(cut)
+        if spec["construction"] == "longtail" and spec["head_class_rows"]:
+            with found.noting():
+                shot_groups(class_sizes(spec["head_class_rows"], spec["classes"], spec["ratio"]), spec["shots"])
 
 
 def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:

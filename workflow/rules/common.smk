@@ -173,14 +173,14 @@ def tokenizer_files(wildcards):
     return layout.encoder_files(STUDY.encoder(wildcards.text_set)["name"])
 
 
-def reread(title, outputs, inputs):
+def reread(title, outputs, inputs, benchmark):
     """Have what was read from raw data made again where these have been exchanged since, or say that they are gone.
 
     Snakemake asks for the inputs of a job before it decides which jobs to run.
     """
     if workflow.is_main_process:
         made = list(map(moved, outputs))
-        again, word = preflight.raw_data(str(Path(made[0]).parent), inputs, title)
+        again, word = preflight.raw_data(made[0], inputs, title, moved(benchmark))
         if again:
             workflow.dag.forcefiles.update(made)
         if word:
@@ -191,19 +191,22 @@ def reread(title, outputs, inputs):
 def exchanged_images(wildcards):
     name, part = wildcards.image_set, wildcards.part
     inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
-    return reread(f"{name} ({part})", [layout.images(name, part), layout.labels(name, part)], inputs)
+    outputs = [layout.images(name, part), layout.labels(name, part)]
+    return reread(f"{name} ({part})", outputs, inputs, layout.benchmark("store", f"{name}-{part}"))
 
 
 def exchanged_texts(wildcards):
     name, part = wildcards.text_set, wildcards.part
     inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
-    return reread(f"{name} ({part})", [layout.texts(name, part), layout.labels(name, part)], inputs)
+    outputs = [layout.texts(name, part), layout.labels(name, part)]
+    return reread(f"{name} ({part})", outputs, inputs, layout.benchmark("tokenize", f"{name}-{part}"))
 
 
 def exchanged_encoder(wildcards):
     encoder = STUDY.encoders()[wildcards.encoder]
     inputs = lambda: preflight.encoder_inputs(encoder["folder"])
-    return reread(encoder["name"], layout.encoder_files(encoder["name"]), inputs)
+    benchmark = layout.benchmark("fetch_encoder", wildcards.encoder)
+    return reread(encoder["name"], layout.encoder_files(encoder["name"]), inputs, benchmark)
 
 
 def store_spec(wildcards):

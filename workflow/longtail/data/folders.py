@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from longtail.data.fingerprint import is_hidden
 from longtail.data.lists import read_list
@@ -18,6 +18,14 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 """What torchvision's ``ImageFolder`` takes for an image, and so the official codes."""
 
 LOOKED_AT = 3  # files of a list, to see whether its paths lead anywhere
+
+
+class ClassFolders(PosixPath):
+    """The path of a folder with class folders, which tells whoever watches it what of it is read."""
+
+    def reads(self, name: str) -> bool:
+        """Whether a file of this name, relative to the folder, is one of the images."""
+        return "/" in name and _is_image(name)
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class ImageFolderSource:
         """The folder with the class folders; or the list and the files that it names."""
         place = self._place(part)
         if not self._is_list(part) or not place.is_file():
-            return [place]
+            return [ClassFolders(place)]
         return [place, *(line.path for line in read_list(place, self.obtain))]
 
     def check(self, part: str) -> None:

@@ -1,9 +1,9 @@
 """Whether raw data are still those that were decoded. Imports no torch.
 
 The job that reads raw data leaves a note beside what it makes, ``raw.json``: what the files looked like from outside
-(:mod:`longtail.data.fingerprint`), and a digest of their contents. Whoever starts a workflow compares: the look costs
-next to nothing, and contents are read only when that has changed, so files that were merely copied or touched do not
-make anything to be redone.
+(:mod:`longtail.data.fingerprint`), and a digest of each. Whoever starts a workflow compares: the look costs next to
+nothing, and contents are read only when that has changed, so files that were merely copied or touched do not make
+anything to be redone. Nor do files that are missing, as what is decoded may be removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
-from longtail.data.fingerprint import fingerprint, is_hidden
+from longtail.data.fingerprint import files, fingerprint
 from longtail.errors import LongtailError
 from longtail.files import replacing
 
@@ -30,37 +30,40 @@ class Raw(Enum):
     SAME = "same"
     CHANGED = "changed"
     GONE = "gone"
+    """Some or all are missing, and what is left is as it was."""
     UNKNOWN = "unknown"
     """There is no note: nothing is decoded yet, or an earlier version did it."""
 
 
-def contents(paths: Iterable[str | os.PathLike[str]]) -> str:
-    """32 hexadecimal digits for names and bytes of files, and of all files below folders, in their order.
+def digests(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """16 hexadecimal digits for name and bytes of each file, and of all files below folders, in their order.
 
     Raises:
         OSError: if one cannot be read.
     """
+    found = []
+    for path in paths:
+        for name, file, _ in files(path):
+            digest = hashlib.blake2b(os.fsencode(f"{name!r}\n"), digest_size=8)
+            _read(file, digest)
+            found.append(digest.hexdigest())
+    return found
+
+
+def _digest_of_all(paths: Iterable[Path]) -> str:
+    """What earlier versions noted: one digest of all files that are not hidden, whether or not they were read."""
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
-        for name, file in _files(Path(path)):
-            digest.update(os.fsencode(f"{name!r} {file.stat().st_size}\n"))
-            with file.open("rb") as opened:
-                while chunk := opened.read(CHUNK):
-                    digest.update(chunk)
+        for name, file, state in files(os.fspath(path)):
+            digest.update(os.fsencode(f"{name!r} {state.st_size}\n"))
+            _read(file, digest)
     return digest.hexdigest()
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
-    """The file, or the files below the folder, with what they are called there; hidden ones are no raw data."""
-    if not path.is_dir():
-        yield path.name, path
-        return
-    for folder, folders, names in os.walk(path, followlinks=True):
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        for name in sorted(names):
-            if not is_hidden(name):
-                file = Path(folder, name)
-                yield str(file.relative_to(path)), file
+def _read(file: str, digest: hashlib.blake2b) -> None:
+    with open(file, "rb") as opened:  # noqa: PTH123 - of a million
+        while chunk := opened.read(CHUNK):
+            digest.update(chunk)
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def noting(folder: str | os.PathLike[str], inputs: Callable[[], list[Path]]) -> 
         )
     if paths:
         try:
-            _write(Path(folder), look, contents(paths))
+            _write(Path(folder), look, digests(paths))
         except OSError as error:
             raise LongtailError(f"Cannot read {error.filename} any more: {error.strerror or error}.") from error
 
@@ -94,7 +97,7 @@ def noting(folder: str | os.PathLike[str], inputs: Callable[[], list[Path]]) -> 
 def state(folder: str | os.PathLike[str], paths: list[Path]) -> Raw:
     """What has become of the raw data behind the decoded data in a folder.
 
-    Reads contents only where files look different; where these are the same, the new look is noted.
+    Reads contents only where files look different; where none is another, the new look is noted.
 
     Args:
         folder: of what was made.
@@ -102,27 +105,31 @@ def state(folder: str | os.PathLike[str], paths: list[Path]) -> Raw:
     """
     try:
         known = json.loads((Path(folder) / NOTE).read_text(encoding="utf-8"))
-        look, digest = known["fingerprint"], known["contents"]
+        noted, read = known["fingerprint"], list(known["files"] if "files" in known else [known["contents"]])
     except (OSError, ValueError, KeyError, TypeError):
         return Raw.UNKNOWN
-    if not any(True for path in paths if path.exists() for _ in _files(path)):
+    there = sum(1 for path in paths for _ in files(path))
+    if not there:
         return Raw.GONE
-    now = fingerprint(paths)
-    if now == look:
-        return Raw.SAME
-    try:
-        if contents(paths) != digest:
+    look = fingerprint(paths)
+    if look != noted:
+        try:
+            found = digests(paths)
+            if "files" not in known and [_digest_of_all(paths)] == read:
+                read = found
+        except OSError:  # some may not be read
             return Raw.CHANGED
-    except OSError:  # some are missing, or may not be read
-        return Raw.CHANGED
-    with suppress(LongtailError):  # results that may only be read: they are compared again the next time
-        _write(Path(folder), now, digest)
-    return Raw.SAME
+        rest = iter(read)
+        if not all(digest in rest for digest in found):  # in their order
+            return Raw.CHANGED
+        with suppress(LongtailError):  # results that may only be read: they are compared again the next time
+            _write(Path(folder), look, read)
+    return Raw.SAME if there == len(read) else Raw.GONE
 
 
-def _write(folder: Path, look: str, digest: str) -> None:
+def _write(folder: Path, look: str, read: list[str]) -> None:
     with replacing(folder / NOTE) as temporary:
-        temporary.write_text(json.dumps({"fingerprint": look, "contents": digest}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps({"fingerprint": look, "files": read}) + "\n", encoding="utf-8")
 
 
 def _named(paths: list[Path]) -> str:

@@ -137,6 +137,11 @@ def log(stage: str, job: str, view_name: str = "") -> str:
     return f"{view(view_name)}/logs/{stage}/{job}.log"
 
 
+def benchmark(stage: str, job: str) -> str:
+    """What a job of a stage took, written when it has succeeded."""
+    return f"{RESULTS}/benchmarks/{stage}/{job}.jsonl"
+
+
 def view(name: str) -> str:
     """The folder of tables and figures made under one budget and protocol."""
     return f"{RESULTS}/{name}" if name else RESULTS
