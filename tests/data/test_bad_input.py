@@ -252,6 +252,19 @@ def test_a_link_to_nothing_is_named(folders):
     assert "a/1.png does not exist" in stored(folder_source(folders), folders)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x" * 300, "cannot be read: File name too long"), ("loop", "cannot be read: Too many .* is a link to loop"),
+     ("broken", r"does not exist \(.*broken is a link to nothing\)"), ("folder", "cannot be decoded: it is no file")],
+)  # fmt: skip
+def test_a_file_that_cannot_be_opened_is_not_called_truncated(tmp_path, name, message):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("nothing")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LongtailError, match=f"The image 7 {message}"):
+        decode(Sample("7", tmp_path / name, 0), ImageSet(**{**SPEC, "source": {}}))
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
 @pytest.mark.parametrize("source", [{}, {"lists": {"train": "list.txt"}}])
 def test_what_is_no_file_is_not_waited_for(folders, make, source):
@@ -394,7 +407,7 @@ def test_a_text_that_unpacks_into_much_more_is_not_decoded():
 
     whole = png()
     bomb = chunk(b"zTXt", b"Comment\x00\x00" + zlib.compress(b"x" * 10**8))
-    with pytest.raises(LongtailError, match="image 7"):
+    with pytest.raises(LongtailError, match=r"image 7 cannot be decoded \(.*\)\. .* save it anew as PNG"):
         decoded(whole[:33] + bomb + whole[33:])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -196,3 +198,140 @@ def test_a_wrong_number_of_rows_is_known_before_reading(tmp_path, image_set, enc
     path = written(tmp_path / "x.parquet", {"image": [encoded(0)] * 3, "label": [0, 1, 1]})
     with pytest.raises(LongtailError, match=r"has only 3 images in part 'train', .* says 4 \(.*x\.parquet\)"):
         sources.check(image_set(source(path), parts={"train": 4}), "train")
+
+
+# --- Files that do not agree, and rows that lack something ------------------------------------------------------------
+
+ASK = [sources.check, lambda spec, part: list(samples(spec, part))]
+FINE = {"fine_label": [0, 1], "coarse_label": [0, 0]}
+
+
+def noted(names, label=(0, 1)):
+    """Two images, whose classes are called as Hugging Face's `datasets` notes it."""
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    table = pa.table({"image": cells(b"x", b"y", paths="ab"), "label": list(label)})
+    return table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+@pytest.mark.parametrize("files", [{"train": ["a.parquet", "b.parquet"]}, {"train": "a.parquet", "test": "b.parquet"}])
+@pytest.mark.parametrize("ask", ASK)
+def test_files_that_number_classes_differently_are_named(tmp_path, image_set, files, ask):
+    rows = 4 if len(files) == 1 else 2
+    spec = image_set({**source(tmp_path / "a.parquet"), "files": files}, parts=dict.fromkeys(files, rows))
+    pq.write_table(noted(["cat", "dog"]), tmp_path / "a.parquet")
+    for names in (["cat", "dog"], None, "cat", []):
+        pq.write_table(noted(names), tmp_path / "b.parquet")
+        ask(spec, "train")
+    pq.write_table(noted(["dog", "cat"]), tmp_path / "b.parquet")
+    message = r"a\.parquet and .*b\.parquet number classes differently: 0 is 'cat' in the former, and 'dog' in the"
+    with pytest.raises(LongtailError, match=message):
+        ask(spec, "train")
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_files_of_another_part_that_cannot_be_read_are_told_when_they_are(tmp_path, image_set, ask):
+    files = {"train": "a.parquet", "test": "b.parquet"}
+    spec = image_set({**source(tmp_path / "a.parquet"), "files": files}, parts={"train": 2, "test": 2})
+    pq.write_table(noted(["cat", "dog"]), tmp_path / "a.parquet")
+    ask(spec, "train")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    ask(spec, "train")
+    with pytest.raises(LongtailError, match=r"b\.parquet is not a readable Parquet file"):
+        ask(spec, "test")
+
+
+@pytest.mark.parametrize(
+    ("second", "classes", "message"),
+    [
+        (
+            {"img": 0, "coarse_label": [0, 0]},
+            2,
+            r"b\.parquet has no label column 'fine_label'.*a\.parquet has it, and the",
+        ),
+        ({"img": 0, "coarse_label": [0, 0]}, 1, None),
+        ({"img": 0, **FINE, "fine_label": ["a", "b"]}, 2, r"'fine_label' of .*b\.parquet is string; labels must be"),
+        ({"img": 0, **FINE, "fine_label": ["a", "b"]}, 1, None),
+        ({"image": 0, **FINE}, 1, r"b\.parquet has no image column 'img'.*a\.parquet has it, and the files of a part"),
+    ],
+)
+@pytest.mark.parametrize("ask", ASK)
+def test_files_of_other_columns_are_read_or_named(tmp_path, image_set, second, classes, message, ask):
+    images = cells(b"x", b"y", paths="ab")
+    written(tmp_path / "a.parquet", {"img": images, **FINE})
+    written(tmp_path / "b.parquet", {name: images if values == 0 else values for name, values in second.items()})
+    one = image_set({**source(tmp_path / "*.parquet")}, classes=classes, parts={"train": 4})
+    if message is None:
+        ask(one, "train")
+        return
+    with pytest.raises(LongtailError, match=message) as caught:
+        ask(one, "train")
+    assert "COLUMN" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_of_columns_of_one_name_none_is_to_be_named(tmp_path, image_set, ask):
+    columns = [cells(b"x", b"y", paths="ab"), pa.array([0, 1]), pa.array([0, 1])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["image", "label", "label"]), tmp_path / "x.parquet")
+    with pytest.raises(LongtailError, match=r"has 2 columns 'label', .* Write it with one of them\.$"):
+        ask(image_set(source(tmp_path / "x.parquet"), parts={"train": 2}), "train")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(labels=st.lists(st.none() | st.integers(-1, 3), min_size=1, max_size=8), group=st.integers(1, 8))
+def test_nulls_and_labels_out_of_range_are_known_before_reading(tmp_path, image_set, labels, group):
+    table = pa.table({"image": pa.array([b"x"] * len(labels)), "label": pa.array(labels, pa.int64())})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=group)
+    spec = image_set(source(tmp_path / "x.parquet"), parts={"train": len(labels)})
+    missing = labels.count(None)
+    try:
+        sources.check(spec, "train")
+        said = ""
+    except LongtailError as error:
+        said = str(error)
+    assert bool(said) == (missing > 0 or not {*labels} <= {0, 1})
+    if missing and {*labels} <= {0, 1, None}:
+        assert f"{missing} of {len(labels)} rows of {tmp_path / 'x.parquet'} lack 'label' (null)" in said
+
+
+def test_null_images_are_known_before_reading(tmp_path, image_set):
+    path = written(tmp_path / "x.parquet", {"image": pa.array([b"x", None]), "label": [0, 1]})
+    with pytest.raises(
+        LongtailError, match=r"1 of 2 rows of .* lack 'image' \(null\)\. Every row needs image and label"
+    ):
+        sources.check(image_set(source(path), parts={"train": 2}), "train")
+
+
+@pytest.mark.parametrize("why", ["empty", "null"])
+def test_an_empty_image_is_not_called_null(tmp_path, image_set, why):
+    path = written(tmp_path / "x.parquet", {"image": cells(b"x", b"" if why == "empty" else None, paths=["a", None])})
+    pq.write_table(pq.read_table(path).append_column("label", pa.array([0, 1])), path)
+    with pytest.raises(LongtailError, match=rf"Row 1 of .*x\.parquet has no 'image' \({why}\)"):
+        list(samples(image_set(source(path), parts={"train": 2}), "train"))
+
+
+def not_utf8(count):
+    """Text that is none: ``a\\xe9`` in every row."""
+    offsets = np.arange(count + 1, dtype=np.int32) * 2
+    return pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(b"a\xe9" * count)])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()])
+def test_paths_may_be_any_bytes(tmp_path, image_set, encoded, kind):
+    """As bytes that are there suffice, and file systems know no encoding."""
+    paths = not_utf8(2).cast(pa.binary()) if kind == pa.binary() else not_utf8(2)
+    images = pa.StructArray.from_arrays([pa.array([encoded(0), None], pa.binary()), paths], ["bytes", "path"])
+    path = written(tmp_path / "x.parquet", {"image": images, "label": [0, 1]})
+    one = image_set(source(path), parts={"train": 2})
+    with pytest.raises(LongtailError, match=r"Row 1 of .* holds no image, only the path"):
+        list(samples(one, "train"))
+    with open(bytes(tmp_path) + b"/a\xe9", "wb") as file:  # noqa: PTH123
+        file.write(encoded(1))
+    assert [decode(sample, one).shape for sample in samples(one, "train")] == [(4, 4, 3)] * 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+@pytest.mark.parametrize("ask", ASK)
+def test_a_path_that_no_file_can_have_does_not_make_the_table_unreadable(tmp_path, image_set, name, ask):
+    path = written(tmp_path / "x.parquet", {"image": cells(None, paths=[name]), "label": [0]})
+    with pytest.raises(LongtailError, match=r"Row 0 of .*x\.parquet holds no image, only the path"):
+        ask(image_set(source(path), parts={"train": 1}), "train")

@@ -106,6 +106,27 @@ def test_values_beyond_the_bits_are_named(tmp_path, image_set):
         stored(tmp_path, image_set, [saved(grey(10), "TIFF", np.float32)], bits=8)
 
 
+def tiff16(values: np.ndarray, white_is_zero: bool, order: str) -> bytes:
+    """A grey TIFF file of 16 bits, which Pillow writes with white as the greatest value only."""
+    data = values.astype(f"{order}u2").tobytes()
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 0 if white_is_zero else 1, 273: 8, 277: 1, 278: height}
+    tags[279] = len(data)
+    entries = b"".join(struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(data))
+    return head + data + struct.pack(f"{order}H", len(tags)) + entries + struct.pack(f"{order}I", 0)
+
+
+@pytest.mark.parametrize("bits", [{}, {"bits": 16}, {"bits": 12}])
+def test_grey_values_whose_zero_is_white_are_no_negatives(tmp_path, image_set, bits):
+    values = grey(4095 if bits.get("bits") == 12 else 65535)
+    plain = stored(tmp_path, image_set, [tiff16(values, False, "<"), tiff16(values, False, ">")], **bits)
+    assert (plain[0] == plain[1]).all()
+    assert (stored(tmp_path, image_set, [tiff16(values, True, "<")], **bits)[0] == 255 - plain[0]).all()
+    with pytest.raises(LongtailError, match=r"of a kind that Pillow cannot read: .* save it anew as PNG"):
+        stored(tmp_path, image_set, [tiff16(values, True, ">")], **bits)
+
+
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_colours_of_sixteen_bits_are_refused_where_their_upper_eight_are_empty(tmp_path, image_set, channels):
     values = np.random.default_rng(0).integers(0, 4096, (4, 4, channels))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import string
 from pathlib import Path
@@ -13,6 +16,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from longtail.data import sources
+from longtail.data.decode import decode
 from longtail.data.folders import EXTENSIONS, list_folder
 from longtail.data.lists import read_list
 from longtail.data.sources import samples
@@ -131,6 +135,55 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(image_set, train, monke
         list(samples(spec(image_set, train), "train"))
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_classes_of_other_names_in_another_part_are_named(image_set, train, part):
+    """Names in order number them: unnoticed, b of one part would be 1, and of the other 0."""
+    both = {"folders": {"train": "train", "test": "test"}}
+    one = image_set({**SOURCE, "root": str(train.parent), **both}, parts={"train": 3, "test": 3})
+    for name in IMAGES:
+        put(train.with_name("test") / name)
+    for ask in ASK:
+        ask(one, part)
+    (train.with_name("test") / "a").rename(train.with_name("test") / "zebra")
+    (here, there) = ("a", "zebra") if part == "train" else ("zebra", "a")
+    for ask in ASK:
+        with pytest.raises(LongtailError, match=rf"of other names: {here} in the former, and {there} in the latter\."):
+            ask(one, part)
+
+
+@pytest.mark.parametrize("classes", [[], ["a"], ["a", "x", "z"]])
+def test_a_part_that_is_not_there_or_has_other_classes_is_told_when_it_is_read(image_set, train, classes):
+    for name in classes:
+        put(train.with_name("test") / name / "1.png")
+    both = {"folders": {"train": "train", "test": "test"}}
+    one = image_set({**SOURCE, "root": str(train.parent), **both}, parts={"train": 3, "test": 1})
+    for ask in ASK:
+        ask(one, "train")
+        with pytest.raises(LongtailError, match="Cannot list" if not classes else "tiny has 2 classes"):
+            ask(one, "test")
+
+
+@pytest.mark.parametrize("target", ["/nowhere/2.png", "2.png"])
+def test_an_image_that_is_a_link_to_nothing_is_known_before_reading(image_set, train, target):
+    for name in ("2.png", "3.png"):
+        (train / "b" / name).unlink(missing_ok=True)
+        (train / "b" / name).symlink_to(target)
+    message = rf"The image .*/b/2\.png does not exist \(.*b/2\.png is a link to {target}\); nor do 1 more: .*/b/3\.png"
+    for ask in ASK:
+        with pytest.raises(LongtailError, match=message):
+            ask(spec(image_set, train, parts={"train": 4}), "train")
+
+
+@pytest.mark.parametrize("link", ["c", "b/images", "b/notes.txt"])
+@pytest.mark.parametrize("target", ["/nowhere", "images", "c"])
+def test_other_links_to_nothing_are_said(image_set, train, capsys, link, target):
+    (train / link).symlink_to(target)
+    assert names(image_set, train) == IMAGES
+    assert f"Passed over, as links to nothing: {link}." in capsys.readouterr().err
+    with pytest.raises(LongtailError, match=rf"tiny has 3 classes\. Passed over, as links to nothing: {link}\."):
+        sources.check(spec(image_set, train, classes=3), "train")
+
+
 # --- Lists ------------------------------------------------------------------------------------------------------------
 
 
@@ -195,6 +248,9 @@ def test_what_is_there_as_it_is_written_is_taken(tmp_path, image_set):
         (b"a.png 0.0\n", "Line 1 of"),
         (b"a.png cat\n", "Line 1 of"),
         (b"caf\xe9.png 0\n", "Save it as UTF-8"),
+        (gzip.compress(b"a.png 0\n"), "It is compressed: unpack it first"),
+        (bz2.compress(b"a.png 0\n"), "It is compressed: unpack it first"),
+        (lzma.compress(b"a.png 0\n"), "It is compressed: unpack it first"),
     ],
 )
 def test_what_is_no_line_of_a_list_is_named(tmp_path, image_set, content, message):
@@ -209,6 +265,71 @@ def test_a_list_that_leads_nowhere_is_known_before_reading(tmp_path, image_set):
         sources.check(image_set(source, parts={"train": 1}), "train")
     with pytest.raises(LongtailError, match=r"has only 1 image in part 'train', the catalogue says 3 \(.*list\.txt\)"):
         sources.check(image_set(source), "train")
+
+
+IMAGE_STATES = st.lists(st.sampled_from(["there", "link", "broken", "gone"]), min_size=1, max_size=8)
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(states=IMAGE_STATES, folders=st.lists(st.sampled_from("ab"), min_size=8, max_size=8))
+def test_all_images_of_a_list_that_are_missing_are_known_before_reading(tmp_path_factory, image_set, states, folders):
+    folder = tmp_path_factory.mktemp("list")
+    put(folder / "elsewhere.png")
+    names = [f"{within}/{number}.png" for number, within in enumerate(folders)][: len(states)]
+    for name, state in zip(names, states, strict=True):
+        if state == "there":
+            put(folder / name)
+        elif state != "gone":
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).symlink_to(folder / ("elsewhere.png" if state == "link" else "nothing.png"))
+    (folder / "list.txt").write_text("".join(f"{name} 1\n" for name in names))
+    source = {"kind": "imagefolder", "root": str(folder), "lists": {"train": "list.txt"}}
+    absent = [name for name, state in zip(names, states, strict=True) if state in ("broken", "gone")]
+    try:
+        sources.check(image_set(source, parts={"train": len(names)}), "train")
+        said = ""
+    except LongtailError as error:
+        said = str(error)
+    assert bool(said) == bool(absent)
+    assert all(f"({name})" in said for name in absent[:6])
+    assert f"nor do {len(absent) - 1} more" in said or len(absent) < 2
+
+
+@pytest.mark.parametrize("rows", ["a.png 1\na.png 2\n", "a.png -1\na.png 0\n", "a.png 1\na.png 1000\n"])
+def test_labels_of_a_list_out_of_range_are_known_before_reading(tmp_path, image_set, rows):
+    put(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text(rows)
+    source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
+    low, high = rows.split()[1::2]
+    with pytest.raises(LongtailError, match=rf"list\.txt has label {low}\.\.{high}; tiny has 2 classes"):
+        sources.check(image_set(source, parts={"train": 2}), "train")
+
+
+@pytest.mark.parametrize("line", ["a.png,0,17", "a.png;0;17", "a.png\t0\t17", "a.png 0 17", "7,a.png,1"])
+def test_more_columns_than_path_and_label_are_named(tmp_path, image_set, line):
+    put(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text(line)
+    source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
+    (found,) = read_list(tmp_path / "list.txt", "")
+    with pytest.raises(
+        LongtailError, match=r"A line is a path and a label, and nothing else: is '.*a\.png.*' the path"
+    ):
+        sources.check(image_set(source, parts={"train": 1}), "train")
+    put(found.path)  # a file may be called like that
+    sources.check(image_set(source, classes=20, parts={"train": 1}), "train")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x\0y"], ids=["long", "zero"])
+@pytest.mark.parametrize("place", ["folders", "lists", "line"])
+def test_names_that_no_file_can_have_are_named(tmp_path, image_set, name, place):
+    (tmp_path / "list.txt").write_text(f"{name}.png 0\n")
+    paths = {"lists": {"train": "list.txt"}} if place == "line" else {place: {"train": name}}
+    one = image_set({"kind": "imagefolder", "root": str(tmp_path), **paths}, parts={"train": 1})
+    with pytest.raises(LongtailError, match=f"{name[:2]}.*(too long|does not exist|null byte)"):
+        sources.check(one, "train")
+    assert sources.inputs(one, "train")
+    with pytest.raises(LongtailError, match=name[:2]):
+        decode(next(samples(one, "train")), one)
 
 
 def test_inputs_of_folders_and_lists(tmp_path, image_set, train):

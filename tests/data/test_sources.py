@@ -349,7 +349,7 @@ def test_digits_come_with_scikit_learn(image_set):
     [
         ({"kind": "parqet"}, "Did you mean 'parquet'"),
         ({}, "no kind of source"),
-        ({"kind": "parquet"}, "does not fit its kind 'parquet'.*files"),
+        ({"kind": "parquet"}, r"\(of the kind 'parquet'\) lacks files"),
         ({"kind": "sklearn", "datset": "digits"}, "Did you mean 'dataset'"),
         ({"kind": "sklearn", "dataset": "iris"}, "Known: digits"),
         ({"kind": "imagefolder"}, "Known: none"),
@@ -359,6 +359,32 @@ def test_digits_come_with_scikit_learn(image_set):
 def test_options_of_a_source_are_checked(image_set, source, message):
     with pytest.raises(LongtailError, match=message):
         list(samples(image_set(source), "train"))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            {"kind": "imagefolder", "folder": {"train": "x"}},
+            "no key in the source of tiny 'folder'. Did you mean 'folders'",
+        ),
+        ({"kind": "imagefolder", "classes": 4}, "no key in the source of tiny 'classes'"),
+        ({"kind": "imagefolder", "folders": "x"}, "'folders' in the source of tiny is 'x'; files, folders, lists give"),
+        ({"kind": "imagefolder", "resize": "x"}, "'resize' in the source of tiny is 'x'"),
+        ({"kind": "parqet", "files": 3}, "Did you mean 'parquet'"),
+        ({"kind": 3, "folder": 3}, "'kind' in the source of tiny is 3"),
+    ],
+)
+def test_a_mistyped_option_is_told_before_the_type_of_its_value(source, message):
+    spec = {"images": "tiny", "source": source, "classes": 2, "image_size": 4, "channels": 3, "parts": {"train": 3}}
+    with pytest.raises(LongtailError, match=message):
+        ImageSet.from_json(json.dumps(spec))
+
+
+@pytest.mark.parametrize("files", [{}, {"files": None}])
+def test_a_missing_option_is_named(image_set, files):
+    with pytest.raises(LongtailError, match=r"source of tiny \(of the kind 'parquet'\) lacks files: "):
+        open_source(image_set({"kind": "parquet", "name": "m", **files}))
 
 
 def test_a_source_may_be_a_class_in_a_file_of_its_own(tmp_path, image_set, encoded):
@@ -488,5 +514,5 @@ def test_a_wrong_size_is_an_error_unless_the_source_says_how_to_resize(image_set
         small = np.asarray(image.resize((6, 4), Image.Resampling.BILINEAR))
     assert (pixels == small[:, 1:5]).all()
     assert decoded(data, image_set, source={"resize": 5, "crop": 5}).shape == (5, 5, 3)  # stored larger than image_size
-    with pytest.raises(LongtailError, match="smaller than the crop of 8"):
+    with pytest.raises(LongtailError, match="10x6 is smaller than the crop of 8; give the source `resize: 8`"):
         decoded(data, image_set, source={"crop": 8})

@@ -54,7 +54,7 @@ def test_the_vocabulary_knows_synonyms_and_what_is_a_word(tiny_encoder):
     assert (int(arrays["padding"]), int(arrays["length"])) == (tokenizer.pad_token_id, 2)
 
 
-def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
+def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet, capsys):
     spec = json.dumps(
         {
             "texts": "toy",
@@ -67,6 +67,7 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
     options = ["--encoder", tiny_encoder, "--wordnet", tiny_wordnet, "--tokens", table / "tokens.npz"]
     arguments = ["tokenize", "--spec", spec, "--part", "train", *options, "--labels", table / "labels.parquet"]
     assert main([str(part) for part in arguments]) == 0
+    assert "note: 1 of 5 texts of toy, part 'train', are empty or have no word." in capsys.readouterr().err
     arrays = open_tokens(table / "tokens.npz")
     assert (arrays["words"] >= 0).sum(1).tolist() == [4, 7, 2, 0, 2]
     assert (arrays["synonyms"] >= 0).sum() > 0
@@ -86,6 +87,8 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
         ({"source": {"files": {"test": "texts.parquet"}}}, "part in the files of this source"),
         ({"source": {"image": "text"}}, "key in the source of toy"),
         ({"source": {"kind": "imagefolder"}}, "kind of source"),
+        ({"source": {"files": None}}, "source of toy lacks files"),
+        ({"source": {"fils": {"train": "x"}}}, "Did you mean 'files'"),
         ({"source": {"files": 3}}, "'files' in the source of toy is 3"),
         ({"source": {"files": {"train": [3]}}}, "'files' in the source of toy is"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -95,6 +98,14 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet):
 def test_what_is_wrong_with_a_source_is_said(table, changes, message):
     with pytest.raises(LongtailError, match=message):
         list(text_set(table, **changes).samples("train"))
+
+
+def test_what_is_no_text_names_its_row(table):
+    texts = pa.array([b"caf\xc3\xa9", b"caf\xe9", b"", b"", b""])
+    column = pa.Array.from_buffers(pa.string(), len(texts), texts.buffers())
+    pq.write_table(pa.table({"text": column, "label": LABELS}), table / "texts.parquet")
+    with pytest.raises(LongtailError, match=r"Row 1 of .*texts\.parquet has a 'text' that is not UTF-8"):
+        list(text_set(table).samples("train"))
 
 
 def test_a_file_that_is_no_parquet(table):

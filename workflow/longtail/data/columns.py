@@ -7,9 +7,11 @@ the same images (CIFAR-100 and its 20 superclasses): there the number of classes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -73,27 +75,37 @@ LABEL = Role(
 TEXT = Role("text", ("text", "texts", "sentence", "sentences", "content"), is_text, "it must be text")
 
 
-def column_of(role: Role, named: str | None, path: Path, schema: pa.Schema, decides: Callable[[str], bool]) -> str:
+def column_of(
+    role: Role,
+    named: str | None,
+    path: Path,
+    schema: pa.Schema,
+    decides: Callable[[str], bool],
+    first: Path | None = None,
+) -> str:
     """The name of the column that plays a role.
 
     Args:
         role: which.
-        named: the column that the source names, if it does.
+        named: the column that the source names or an earlier file has, if any.
         path: of the file, for messages.
         schema: of the file.
         decides: whether a column of labels has as many classes as the set; asked of fine and coarse labels only.
+        first: the earlier file.
 
     Raises:
         LongtailError: if there is none, or more than one.
     """
     present = schema.names
     column = named if named is not None else _recognised(role, path, schema, decides)
-    if (count := present.count(column)) != 1:
-        how_many = count or "no"
+    if (count := present.count(column)) == 1:
+        return column
+    if count:
         raise LongtailError(
-            f"{path} has {how_many} {role.name} column {column!r}; it has {', '.join(present)}. {_way_out(role)}"
+            f"{path} has {count} columns {column!r}, and one cannot be told from the other. Write it with one of them."
         )
-    return column
+    way_out = f"{first} has it, and the files of a part must have the same columns." if first else _way_out(role)
+    raise LongtailError(f"{path} has no {role.name} column {column!r}; it has {', '.join(present)}. {way_out}")
 
 
 def _recognised(role: Role, path: Path, schema: pa.Schema, decides: Callable[[str], bool]) -> str:
@@ -133,13 +145,29 @@ def _way_out(role: Role) -> str:
 
 def bounds(file: pq.ParquetFile, column: str) -> tuple[int, int] | None:
     """The smallest and the greatest value of a column of integers, as the file's footer has them, or None."""
+    found = _statistics(file, column)
+    if not found or any(group is None or not group.has_min_max for group in found):
+        return None
+    return min(group.min for group in found), max(group.max for group in found)
+
+
+def nulls(file: pq.ParquetFile, column: str) -> int:
+    """The rows that have no value in a column, as far as the file's footer tells."""
+    return sum(group.null_count for group in _statistics(file, column) if group is not None and group.has_null_count)
+
+
+def _statistics(file: pq.ParquetFile, column: str) -> list[Any]:
+    """What the footer says of a column in each group of rows, None where it says nothing; empty if it is nested."""
     leaves = {file.schema.column(index).path: index for index in range(len(file.schema))}
     if column not in leaves:
-        return None
-    found = []
-    for group in range(file.num_row_groups):
-        statistics = file.metadata.row_group(group).column(leaves[column]).statistics
-        if statistics is None or not statistics.has_min_max:
-            return None
-        found.append((statistics.min, statistics.max))
-    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+        return []
+    return [file.metadata.row_group(group).column(leaves[column]).statistics for group in range(file.num_row_groups)]
+
+
+def class_names(schema: pa.Schema, column: str) -> list[str]:
+    """What the classes 0, 1, ... of a column of labels are called, if Hugging Face's `datasets` noted it."""
+    try:
+        names = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return names if isinstance(names, list) else []

@@ -10,13 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
+from longtail.data.folders import place_of
 from longtail.data.rows import Sample
 from longtail.data.sources import ImageSet
 from longtail.errors import LongtailError
 
 DEEP = 16
 """Bits that the values of a file with more than 8 are taken to have, unless its source says otherwise."""
+
+WHITE_IS_ZERO = 0
+"""What the photometric interpretation of a TIFF file is called whose greatest value is black."""
 
 
 class Deep(NamedTuple):
@@ -61,7 +66,7 @@ def read(sample: Sample, image_set: ImageSet) -> Picture:
         if image_set.source.get("resize") or image_set.source.get("crop"):
             image = _square(image, image_set.source.get("resize"), image_set.stored_size)
     except FileNotFoundError as error:
-        raise LongtailError(f"The image {sample.name} does not exist ({error.filename}).") from error
+        raise LongtailError(f"The image {sample.name} does not exist ({place_of(error.filename)}).") from error
     except Image.DecompressionBombError as error:
         raise LongtailError(
             f"The image {sample.name} claims to be huge and was not decoded ({error}). Remove or replace it."
@@ -69,8 +74,13 @@ def read(sample: Sample, image_set: ImageSet) -> Picture:
     except _Unreadable as error:
         raise LongtailError(f"The image {sample.name} cannot be decoded: {error}.") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # said by the system, and not by a decoder
+            raise LongtailError(
+                f"The image {sample.name} cannot be read: {error.strerror} ({place_of(error.filename or sample.name)})."
+            ) from error
         raise LongtailError(
-            f"The image {sample.name} cannot be decoded ({error}). It is truncated or no image: get it again."
+            f"The image {sample.name} cannot be decoded ({error}). It is damaged, no image, or of a kind that Pillow "
+            f"cannot read: get it again, or save it anew as PNG."
         ) from error
     size = image_set.stored_size
     if image.size != (size, size):
@@ -122,7 +132,7 @@ def _open(content: np.ndarray | bytes | Path) -> tuple[Image.Image, bool]:
     if isinstance(content, np.ndarray):
         return Image.fromarray(content), False
     if isinstance(content, Path) and content.exists() and not content.is_file():
-        raise OSError("it is no file")  # a named pipe would be waited for, for ever
+        raise _Unreadable("it is no file")  # a named pipe would be waited for, for ever
     with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
         if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")  # Pillow itself only warns here
@@ -140,8 +150,8 @@ def _raw_mode(tile: Any) -> str:
 def _eight_bit(image: Image.Image, is_deep: bool, bits: int | None) -> tuple[Image.Image, Deep | None]:
     """The image with 8 bits a channel, and what it reaches if it had more.
 
-    Pillow clips grey values of more than 8 bits at 255 when it converts; here they are scaled. What floats mean is
-    unknown.
+    Pillow clips grey values of more than 8 bits at 255 when it converts; here they are scaled. It also leaves them as
+    they are where a TIFF file says that zero is white, which it heeds for 8 bits. What floats mean is unknown.
     """
     if image.mode == "F":
         raise _Unreadable("its pixels are floating-point numbers; store it with 8 or 16 bits")
@@ -163,6 +173,8 @@ def _eight_bit(image: Image.Image, is_deep: bool, bits: int | None) -> tuple[Ima
             f"have, as `bits` of the source"
         )
     scaled = (values * 255 + white // 2) // white
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
+        scaled = 255 - scaled
     return Image.fromarray(scaled.astype(np.uint8)), Deep(int(values.max()), colour=False)
 
 
@@ -173,5 +185,8 @@ def _square(image: Image.Image, resize: int | None, crop: int) -> Image.Image:
     if resize:
         image = functional.resize(image, resize)
     if min(image.size) < crop:
-        raise ValueError(f"{image.width}x{image.height} is smaller than the crop of {crop}")
+        raise _Unreadable(
+            f"{image.width}x{image.height} is smaller than the crop of {crop}; give the source `resize: {crop}`, which "
+            f"enlarges small images, or a smaller crop"
+        )
     return functional.center_crop(image, crop)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PosixPath
 
 from longtail.data.fingerprint import is_hidden
-from longtail.data.lists import read_list
+from longtail.data.lists import Line, read_list
 from longtail.data.places import below
 from longtail.data.rows import Expected, Sample, listed, note, sentences
 from longtail.errors import LongtailError, unknown
@@ -17,7 +19,8 @@ from longtail.errors import LongtailError, unknown
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """What torchvision's ``ImageFolder`` takes for an image, and so the official codes."""
 
-LOOKED_AT = 3  # files of a list, to see whether its paths lead anywhere
+MORE_COLUMNS = re.compile(r".*[,;\t].*|.*\s[0-9]+", re.DOTALL)
+"""A path in a list, if there is no such file, that seems to hold more than the path."""
 
 
 class ClassFolders(PosixPath):
@@ -54,7 +57,8 @@ class ImageFolderSource:
         """Yield the files of the list in its order, or of the class folders in lexicographic order."""
         place = self._place(part)
         if self._is_list(part):
-            yield from self._listed(part, place)
+            for line in self._lines(part, place):
+                yield Sample(_name(place, line), line.path, line.label)
         else:
             listing = self._listing(part, place)
             if listing.remark():
@@ -65,22 +69,26 @@ class ImageFolderSource:
     def inputs(self, part: str) -> list[Path]:
         """The folder with the class folders; or the list and the files that it names."""
         place = self._place(part)
-        if not self._is_list(part) or not place.is_file():
+        if not self._is_list(part) or not os.path.isfile(place):  # noqa: PTH113 - which takes any text
             return [ClassFolders(place)]
         return [place, *(line.path for line in read_list(place, self.obtain))]
 
     def check(self, part: str) -> None:
-        """Read the list, or list the folder, without opening an image."""
+        """Read the list, or list the folder, and see whether the images are there, without opening one."""
         place = self._place(part)
         if not self._is_list(part):
             self._listing(part, place)
             return
-        for sample in list(self._listed(part, place))[:LOOKED_AT]:
-            if isinstance(sample.content, Path) and not sample.content.exists():
-                raise LongtailError(
-                    f"The image {sample.name} does not exist ({sample.content}). Paths in a list start from the folder "
-                    f"that the list is in. {self.obtain}".rstrip()
-                )
+        lines = self._lines(part, place)
+        if absent := _absent(lines):
+            hint = "Paths in a list start from the folder that the list is in."
+            if MORE_COLUMNS.fullmatch(absent[0].written):
+                hint += f" A line is a path and a label, and nothing else: is {absent[0].written!r} the path?"
+            names = [(_name(place, line), line.path) for line in absent]
+            raise LongtailError(sentences(_do_not_exist(names), hint, self.obtain))
+        labels = [line.label for line in lines]
+        if not 0 <= min(labels) <= max(labels) < self.expected.classes:
+            raise self.expected.wrong_label(str(place), f"{min(labels)}..{max(labels)}")
 
     def _is_list(self, part: str) -> bool:
         return part in (self.lists or {})
@@ -91,20 +99,17 @@ class ImageFolderSource:
             raise unknown("part in the folders and lists of this source", part, named)
         return below(self.root, named[part])
 
-    def _listed(self, part: str, place: Path) -> Iterator[Sample]:
+    def _lines(self, part: str, place: Path) -> list[Line]:
         lines = read_list(place, self.obtain)
         self.expected.require_rows(part, len(lines), "images", str(place))
-        for line in lines:
-            yield Sample(f"{place}, line {line.number} ({line.written})", line.path, line.label)
+        return lines
 
     def _listing(self, part: str, folder: Path) -> Listing:
         try:
             listing = list_folder(folder)
-        except OSError as error:
-            raise LongtailError(
-                f"Cannot list the images of {folder}: {error.strerror or error} ({error.filename}). "
-                f"{self.obtain}".rstrip()
-            ) from error
+        except (OSError, ValueError) as error:  # the latter where the name holds a zero
+            reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
+            raise LongtailError(f"Cannot list the images of {folder}: {reason}. {self.obtain}".rstrip()) from error
         remark, classes = listing.remark(), sorted(listing.sizes)
         if len(classes) != self.expected.classes:
             count = f"{len(classes) or 'no'} class folder{'s' * (len(classes) != 1)}"
@@ -117,7 +122,63 @@ class ImageFolderSource:
             raise LongtailError(sentences(what, remark, self.obtain))
         hint = sentences(remark, self.obtain)
         self.expected.require_rows(part, len(listing.images), "images", str(folder), hint)
+        broken = [folder / name for name in listing.broken if _is_image(name)]
+        if broken:
+            raise LongtailError(sentences(_do_not_exist([(str(path), path) for path in broken]), self.obtain))
+        self._require_same_classes(part, folder, classes)
         return listing
+
+    def _require_same_classes(self, part: str, folder: Path, classes: list[str]) -> None:
+        """Check that classes are called alike in all parts, as their names in order are what numbers them.
+
+        A part that is not there, or has another number of classes, is told when it is read.
+        """
+        for other in self.expected.parts:
+            if other == part or other not in (self.folders or {}) or self._is_list(other):
+                continue
+            place, names = self._place(other), classes
+            with suppress(OSError, ValueError):
+                names = _class_names(place)
+            if names != classes and len(names) == len(classes):
+                here, there = (sorted({*one} - {*two}) for one, two in ((classes, names), (names, classes)))
+                raise LongtailError(
+                    f"{folder} and {place} have class folders of other names: {listed(here)} in the former, and "
+                    f"{listed(there)} in the latter. Classes are numbered by their names in order, so the same class "
+                    f"would have two numbers. Name the folders alike."
+                )
+
+
+def place_of(path: str | Path) -> str:
+    """A path for a message that it cannot be read, and where it leads if it is a link."""
+    with suppress(OSError, ValueError):
+        return f"{path} is a link to {os.readlink(path)}"  # noqa: PTH115 - which takes any text
+    return str(path)
+
+
+def _name(place: Path, line: Line) -> str:
+    return f"{place}, line {line.number} ({line.written})"
+
+
+def _absent(lines: Iterable[Line]) -> list[Line]:
+    """The lines whose images do not exist; looks once at a folder, and again only at what it has not or is a link."""
+    seen: dict[str, set[str]] = {}
+    found = []
+    for line in lines:
+        folder, name = os.path.split(line.path)
+        if folder not in seen:
+            seen[folder] = set()
+            with suppress(OSError, ValueError), os.scandir(folder) as entries:
+                seen[folder].update(entry.name for entry in entries if not entry.is_symlink())
+        if name not in seen[folder] and not os.path.exists(line.path):  # noqa: PTH110 - which takes any text
+            found.append(line)
+    return found
+
+
+def _do_not_exist(absent: list[tuple[str, Path]]) -> str:
+    """What is said of images that are not there, by their names and places."""
+    (name, path), *others = absent
+    more = f"; nor do {len(others):,} more: {listed(other for other, _ in others)}" * bool(others)
+    return f"The image {name} does not exist ({place_of(path)}){more}."
 
 
 @dataclass
@@ -130,6 +191,7 @@ class Listing:
         hidden: names that were left out with all below them, relative to the folder.
         others: files without an extension of images.
         loose: images in no class folder.
+        broken: links to nothing; those that are called as images are among the images, too.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -137,6 +199,7 @@ class Listing:
     hidden: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def remark(self) -> str:
         """What is there besides the images, in sentences; empty if nothing is."""
@@ -147,6 +210,8 @@ class Listing:
             kinds = Counter(os.path.splitext(name)[1].lower() or "no extension" for name in self.others)  # noqa: PTH122
             counts = listed(f"{count:,} with {kind}" for kind, count in kinds.most_common())
             sentences.append(f"Passed over, as no {'/'.join(EXTENSIONS)}: {counts} ({listed(self.others, 3)}).")
+        if self.broken:
+            sentences.append(f"Passed over, as links to nothing: {listed(self.broken, 3)}.")
         if self.loose:
             sentences.append(f"Passed over, as in no class folder: {listed(self.loose, 3)}.")
         return " ".join(sentences)
@@ -162,42 +227,56 @@ def list_folder(folder: Path) -> Listing:
     found = Listing()
     entries = sorted(os.listdir(folder))  # noqa: PTH208 - names are wanted
     found.hidden += filter(is_hidden, entries)
-    visible = [name for name in entries if not is_hidden(name)]
-    classes = [name for name in visible if os.path.isdir(folder / name)]  # noqa: PTH112 - which takes any text
-    for name in sorted({*visible} - {*classes}):
-        (found.loose if _is_image(name) else found.others).append(name)
+    classes = _class_names(folder)
+    for name in sorted({*entries} - {*found.hidden, *classes}):
+        if _is_image(name):
+            found.loose.append(name)
+        else:
+            (found.others if os.path.exists(folder / name) else found.broken).append(name)  # noqa: PTH110
     for label, name in enumerate(classes):
         before = len(found.images)
-        for root, names in _walked(folder, name, found.hidden):
-            for file in names:
+        for root, files in _walked(folder, name, found):
+            for file in files:
                 path = os.path.join(root, file)  # noqa: PTH118 - of a million
                 if _is_image(file):
                     found.images.append((path, label))
-                else:
-                    found.others.append(os.path.relpath(path, folder))
+                elif (relative := os.path.relpath(path, folder)) not in found.broken:
+                    found.others.append(relative)
         found.sizes[name] = len(found.images) - before
     return found
 
 
-def _walked(folder: Path, name: str, hidden: list[str]) -> list[tuple[str, list[str]]]:
+def _class_names(folder: Path) -> list[str]:
+    """The folders in a folder that are not hidden, in order."""
+    names = sorted(os.listdir(folder))  # noqa: PTH208 - names are wanted
+    return [name for name in names if not is_hidden(name) and os.path.isdir(folder / name)]  # noqa: PTH112 - any text
+
+
+def _walked(folder: Path, name: str, listing: Listing) -> list[tuple[str, list[str]]]:
     """The folders in and below a class folder and the names of their files, sorted; hidden ones are put aside.
 
     Links may lead elsewhere, but not to a folder that they lie in: several such would never be walked to an end.
     """
-    walked = []
-    for root, folders, files in os.walk(folder / name, followlinks=True, onerror=_raise):
-        for found in (folders, files):
-            hidden += [os.path.relpath(os.path.join(root, entry), folder) for entry in found if is_hidden(entry)]  # noqa: PTH118
-            found[:] = sorted(entry for entry in found if not is_hidden(entry))
-        for path in (Path(root, entry) for entry in folders):
-            if path.is_symlink() and os.path.realpath(path) in map(os.path.realpath, path.parents):
-                raise LongtailError(f"The link {path} leads in a circle, back to a folder that it lies in. Remove it.")
+    walked, pending = [], [os.path.join(folder, name)]  # noqa: PTH118
+    while pending:
+        root, files = pending.pop(), []
+        with os.scandir(root) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                is_link = entry.is_symlink()
+                if is_hidden(entry.name):
+                    listing.hidden.append(os.path.relpath(entry.path, folder))
+                elif os.path.isdir(entry.path) if is_link else entry.is_dir():  # noqa: PTH112 - of a million
+                    if is_link and os.path.realpath(entry.path) in map(os.path.realpath, Path(entry.path).parents):
+                        raise LongtailError(
+                            f"The link {entry.path} leads in a circle, back to a folder that it lies in. Remove it."
+                        )
+                    pending.append(entry.path)
+                else:
+                    files.append(entry.name)
+                    if is_link and not os.path.exists(entry.path):  # noqa: PTH110
+                        listing.broken.append(os.path.relpath(entry.path, folder))
         walked.append((root, files))
     return sorted(walked)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _is_image(name: str) -> bool:
@@ -209,5 +288,5 @@ def _below(folder: Path, classes: list[str]) -> str:
     if len(classes) != 1:
         return ""
     inner = folder / classes[0]
-    names = sorted(name for name in os.listdir(inner) if not is_hidden(name) and (inner / name).is_dir())  # noqa: PTH208
+    names = _class_names(inner)
     return f"In {inner} there are {len(names)} folders ({listed(names)}): is it that one?" if names else ""

@@ -21,6 +21,8 @@ LINE = re.compile(
         (?P<quote>["']?) (?P<label>[+-]?[0-9]{1,18}) (?P=quote)""",
     re.VERBOSE,
 )
+COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+"""How files begin that gzip, zip, bzip2, xz and zstd make."""
 LABEL_FIRST = re.compile(r"""["']?[0-9]+["']?\s*[\s,;]\s*\S.*""")
 OF_PATHS = r"(?:(?:image|img|file|sample)?[ _-]?(?:path|name|file|image|img|id)s?|images?|imgs?|files?|filepath)"
 OF_LABELS = r"(?:(?:class|label|target|category)(?:[ _-]?(?:id|idx|index|label))?(?:s|es)?|targets?|y)"
@@ -51,8 +53,11 @@ def read_list(path: Path, obtain: str) -> list[Line]:
         content = path.read_bytes()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell's `>` writes
         text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LongtailError(f"{path} is not a readable list of images: {error}. Save it as UTF-8.") from error
+    except OSError as error:
+        raise LongtailError(f"{path} cannot be read: {error.strerror}. {obtain}".rstrip()) from error
+    except UnicodeDecodeError as error:
+        way_out = "It is compressed: unpack it first." if content.startswith(COMPRESSED) else "Save it as UTF-8."
+        raise LongtailError(f"{path} is not a readable list of images: {error}. {way_out}") from error
     found: list[Line] = []
     begun = False
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):

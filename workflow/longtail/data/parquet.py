@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,7 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from longtail.data.columns import IMAGE, LABEL, TEXT, Role, bounds, column_of, require_type
+from longtail.data.columns import (
+    IMAGE,
+    LABEL,
+    TEXT,
+    Role,
+    bounds,
+    class_names,
+    column_of,
+    is_binary,
+    is_text,
+    nulls,
+    require_type,
+)
 from longtail.data.places import expanded, files_below, require_file
 from longtail.data.rows import Expected, Sample, listed, note
 from longtail.errors import LongtailError, unknown
@@ -83,28 +97,51 @@ class ParquetFiles:
                     raise self.expected.wrong_label(
                         f"Column {columns[LABEL]!r} of {path}", f"{extremes[0]}..{extremes[1]}"
                     )
+                for column in columns.values():
+                    if count := nulls(file, column):
+                        raise self._lacking(
+                            f"{count:,} of {file.metadata.num_rows:,} rows of {path} lack", column, "null"
+                        )
                 self._check_content(path, file, columns[self.content])
 
     def _columns(self, part: str, paths: Sequence[Path]) -> dict[Role, str]:
         """The columns of all files by role; also checks their types and the number of rows."""
         columns: dict[Role, str] = {}
+        classes: dict[Path, list[str]] = {}
         rows = 0
         for path in paths:
+            first = paths[0] if classes else None
             with self._opened(path) as file:
                 schema = file.schema_arrow
                 for role in (self.content, LABEL):
                     named = columns.get(role, getattr(self, role.name))
-                    columns[role] = column_of(role, named, path, schema, lambda name: self._has_classes(paths, name))
+                    decides = partial(self._has_classes, paths)
+                    columns[role] = column_of(role, named, path, schema, decides, first)
                     require_type(role, columns[role], path, schema)
+                classes[path] = class_names(schema, columns[LABEL])
                 rows += file.metadata.num_rows
         self.expected.require_rows(part, rows, self.holds, listed(map(str, paths)), self.obtain)
+        _require_same_classes({**classes, **self._classes_elsewhere(part, columns)})
         return columns
+
+    def _classes_elsewhere(self, part: str, columns: Mapping[Role, str]) -> dict[Path, list[str]]:
+        """What files of the other parts call the classes; what is wrong with one of them is told when it is read."""
+        found: dict[Path, list[str]] = {}
+        for other in {*self.files} & {*self.expected.parts} - {part}:
+            with suppress(LongtailError):
+                for path in self.inputs(other):
+                    with self._opened(path) as file:
+                        found[path] = class_names(file.schema_arrow, columns[LABEL])
+        return found
 
     def _has_classes(self, paths: Sequence[Path], column: str) -> bool:
         """Whether the labels in a column are those of as many classes as the set has, by the greatest of all files."""
         greatest = -1
         for path in paths:
             with self._opened(path) as file:
+                schema = file.schema_arrow
+                if schema.names.count(column) != 1 or not LABEL.fits(schema.field(column).type):
+                    continue  # which is told when it is this file's turn
                 known = bounds(file, column)
                 values = file.read(columns=[column]).column(column) if known is None else None
                 greatest = max(greatest, known[1] if known else pc.max(values).as_py() or 0)
@@ -124,6 +161,10 @@ class ParquetFiles:
             raise LongtailError(
                 f"{path} is not a readable Parquet file ({error}). Get it again. {self.obtain}".rstrip()
             ) from error
+
+    def _lacking(self, what: str, column: str, why: str) -> LongtailError:
+        """The error for rows that lack their image or text, or their label."""
+        return LongtailError(f"{what} {column!r} ({why}). Every row needs {self.content.name} and label.")
 
     def _check_content(self, path: Path, file: pq.ParquetFile, content: str) -> None:
         """What more can be said of a file before its rows are read; nothing, of most."""
@@ -153,8 +194,9 @@ class ParquetSource(ParquetFiles):
             images, paths = _fields(batch.column(content))
             for data, name, number in zip(images, paths, batch.column(label).to_pylist(), strict=True):
                 if number is None or not (data or name):
-                    raise _null(path, row, label if number is None else content, "image")
-                yield Sample(f"{path}, row {row}", data or self._beside(path, row, name or ""), number)
+                    column, what = (label, "null") if number is None else (content, "null" if data is None else "empty")
+                    raise self._lacking(f"Row {row} of {path} has no", column, what)
+                yield Sample(f"{path}, row {row}", data or self._beside(path, row, os.fsdecode(name or b"")), number)
                 row += 1
 
     def _check_content(self, path: Path, file: pq.ParquetFile, content: str) -> None:
@@ -166,13 +208,13 @@ class ParquetSource(ParquetFiles):
         if statistics is not None and statistics.null_count:
             images, paths = _fields(next(file.iter_batches(1, columns=[content])).column(content))
             if images[0] is None and paths[0]:
-                self._beside(path, 0, paths[0])
+                self._beside(path, 0, os.fsdecode(paths[0]))
 
     def _beside(self, path: Path, row: int, name: str) -> Path:
         """The file that a row names in place of an image."""
         places = list(dict.fromkeys(folder / name for folder in (path.parent, expanded(self.root))))
         for place in places:
-            if place.is_file():
+            if os.path.isfile(place):  # noqa: PTH113 - which takes any text
                 return place
         raise LongtailError(
             f"Row {row} of {path} holds no image, only the path {name!r} of a file, which is not there as "
@@ -196,10 +238,18 @@ class ParquetTexts(ParquetFiles):
     def _rows(self, path: Path, file: pq.ParquetFile, content: str, label: str) -> Iterator[Text]:
         row = 0
         for batch in batches(file, [content, label]):
-            for text, number in zip(batch.column(content).to_pylist(), batch.column(label).to_pylist(), strict=True):
+            texts = batch.column(content).cast(pa.large_binary()).to_pylist()
+            for text, number in zip(texts, batch.column(label).to_pylist(), strict=True):
                 if text is None or number is None:
-                    raise _null(path, row, content if text is None else label, "text")
-                yield Text(f"{path}, row {row}", text, number)
+                    raise self._lacking(f"Row {row} of {path} has no", content if text is None else label, "null")
+                try:
+                    decoded = text.decode()
+                except UnicodeDecodeError as error:
+                    raise LongtailError(
+                        f"Row {row} of {path} has a {content!r} that is not UTF-8 ({error}). Write the file anew, with "
+                        f"texts that are."
+                    ) from error
+                yield Text(f"{path}, row {row}", decoded, number)
                 row += 1
 
 
@@ -228,16 +278,24 @@ def batches(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordB
                 rows = max(1, rows // 8)
 
 
-def _fields(column: pa.Array) -> tuple[list[bytes | None], list[str | None]]:
-    """What the rows of an image column hold, and the paths that they name."""
+def _fields(column: pa.Array) -> tuple[list[bytes | None], list[bytes | None]]:
+    """What the rows of an image column hold, and the paths that they name, of which any bytes may be made."""
+    paths: list[bytes | None] = [None] * len(column)
     if not pa.types.is_struct(column.type):
-        return column.to_pylist(), [None] * len(column)
-    has_path = column.type.get_field_index("path") >= 0
-    paths = pc.struct_field(column, "path").to_pylist() if has_path else [None] * len(column)
-    texts = [path if isinstance(path, str) else None for path in paths]
-    return pc.struct_field(column, "bytes").to_pylist(), texts
+        return column.to_pylist(), paths
+    position = column.type.get_field_index("path")
+    if position >= 0 and (is_text(kind := column.type.field(position).type) or is_binary(kind)):
+        paths = pc.struct_field(column, "path").cast(pa.large_binary()).to_pylist()
+    return pc.struct_field(column, "bytes").to_pylist(), paths
 
 
-def _null(path: Path, row: int, column: str, content: str) -> LongtailError:
-    """The error for a row that lacks its image or text, or its label."""
-    return LongtailError(f"Row {row} of {path} has no {column!r} (null). Every row needs {content} and label.")
+def _require_same_classes(named: Mapping[Path, Sequence[str]]) -> None:
+    """Check that the files that tell what the classes 0, 1, ... are called tell the same."""
+    (first, names), *others = [(path, names) for path, names in named.items() if names] or [(Path(), [])]
+    for path, again in others:
+        for number, (one, other) in enumerate(zip(names, again, strict=False)):
+            if one != other:
+                raise LongtailError(
+                    f"{first} and {path} number classes differently: {number} is {one!r} in the former, and {other!r} "
+                    f"in the latter. Write one of them anew, with the numbers of the other."
+                )

@@ -8,8 +8,8 @@ Sec. 5.1.1 and its official code, LZX-001/ConMix). Decoding is apart from listin
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,7 +75,7 @@ class ImageSet:
             raise LongtailError(f"images is {spec['images']!r}; it must be the name of the set.")
         if not isinstance(spec["parts"], dict) or not spec["parts"] or not all(map(is_count, spec["parts"].values())):
             raise LongtailError(f"parts of {spec['images']} must give a number of images per part: {spec['parts']!r}.")
-        require_source(spec["images"], spec["source"])
+        require_source(spec["images"], spec["source"], lambda kind: option_names(_class_of(kind)))
         return cls(**spec)
 
     @property
@@ -133,16 +133,24 @@ def _is_source(found: object) -> bool:
     return isinstance(found, type) and is_dataclass(found) and hasattr(found, "samples")
 
 
-def require_source(name: str, source: Any) -> None:
+def require_source(name: str, source: Any, options: Callable[[str], Sequence[str]]) -> None:
     """Check that the source of the set ``name`` is a mapping whose options are of the right types.
+
+    Args:
+        name: of the set.
+        source: as the catalogue or a configuration has it.
+        options: of a kind of source; others that are of a wrong type have a wrong name.
 
     Raises:
         LongtailError: if it is not.
     """
     if not isinstance(source, dict):
         raise LongtailError(f"source of {name} must be a mapping with a kind: {source!r}.")
+    kind = source.get("kind")
     for key, value in source.items():
         if not _fits(key, value):
+            if isinstance(kind, str) and key not in (known := [*OF_IMAGES, *options(kind)]):
+                raise unknown(f"key in the source of {name}", key, known)
             raise LongtailError(
                 f"{key!r} in the source of {name} is {value!r}; {', '.join(BY_PART)} give paths by part, "
                 f"resize and crop are numbers of pixels up to {LARGEST_SIDE:,}, bits is a number up to {MOST_BITS}, "
@@ -172,19 +180,12 @@ def open_source(image_set: ImageSet) -> Source:
     Raises:
         LongtailError: if its kind or one of its options is unknown, or an option is missing.
     """
-    options = {key: value for key, value in image_set.source.items() if key not in OF_IMAGES}
     kind = str(image_set.source.get("kind"))
     source = _class_of(kind)
-    known = option_names(source)
-    check_keys(f"the source of {image_set.images} (of the kind {kind!r})", options, known, required=())
+    options = chosen(f"the source of {image_set.images} (of the kind {kind!r})", image_set.source, source, OF_IMAGES)
     if _wants_expected(source):
         options["expected"] = expected(image_set)
-    try:
-        return source(**options)
-    except TypeError as error:
-        raise LongtailError(
-            f"The source of {image_set.images} does not fit its kind {kind!r}: {error}. Options: {', '.join(known)}."
-        ) from error
+    return source(**options)
 
 
 def expected(image_set: ImageSet) -> Expected:
@@ -195,6 +196,21 @@ def expected(image_set: ImageSet) -> Expected:
 def option_names(source: type) -> list[str]:
     """The options of a kind of source: its fields, but for ``expected``, which a set gives to those that have it."""
     return [field.name for field in fields(source) if field.name != "expected"]
+
+
+def chosen(what: str, options: Mapping[str, Any], source: type, besides: Sequence[str]) -> dict[str, Any]:
+    """Those options that a kind of source is made with: without those ``besides``, and null, which is the default.
+
+    Raises:
+        LongtailError: if there is one that it does not know, or one is missing.
+    """
+    known = option_names(source)
+    found = {
+        key: value for key, value in options.items() if key not in besides and (value is not None or key not in known)
+    }
+    required = [field.name for field in fields(source) if field.default is field.default_factory is MISSING]
+    check_keys(what, found, known, [name for name in required if name in known])
+    return found
 
 
 def _wants_expected(source: type) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from longtail.data.parquet import ParquetTexts, Text
 from longtail.data.rows import Expected
-from longtail.data.sources import option_names, require_part, require_source
+from longtail.data.sources import chosen, option_names, require_part, require_source
 from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
@@ -52,7 +52,7 @@ class TextSet:
             )
         if not isinstance(spec["parts"], dict) or not all(map(is_count, spec["parts"].values())):
             raise LongtailError(f"parts of {spec['texts']} must give a number of texts per part: {spec['parts']!r}.")
-        require_source(spec["texts"], spec["source"])
+        require_source(spec["texts"], spec["source"], lambda kind: option_names(ParquetTexts))
         if spec["source"].get("kind") != "parquet":
             raise unknown(f"kind of source (texts of {spec['texts']})", str(spec["source"].get("kind")), ["parquet"])
         return cls(**spec)
@@ -84,8 +84,7 @@ class TextSet:
 
     def _opened(self, part: str) -> ParquetTexts:
         require_part(self.texts, part, self.parts)
-        options = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
-        check_keys(f"the source of {self.texts}", options, option_names(ParquetTexts), required=["files"])
+        options = chosen(f"the source of {self.texts}", self.source, ParquetTexts, ("kind", "name"))
         return ParquetTexts(**options, expected=self._expected())
 
     def _expected(self) -> Expected:

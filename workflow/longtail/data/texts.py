@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.data.encoder import load_tokenizer
+from longtail.data.rows import note
 from longtail.data.text_sets import TextSet
 from longtail.data.watch import noting
 from longtail.data.wordnet import Synonyms
@@ -131,6 +132,8 @@ def write_tokens(
     synonyms, tokenizer = Synonyms(wordnet), load_tokenizer(encoder)
     samples = list(text_set.samples(part))
     arrays = tokens_of([sample.text for sample in samples], tokenizer, synonyms, text_set.max_tokens)
+    if without := int((arrays["words"][:, 0] < 0).sum()):
+        note(f"{without:,} of {len(samples):,} texts of {text_set.texts}, part {part!r}, are empty or have no word.")
     with replacing(tokens_path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
     labels = pa.table({"label": pa.array([sample.label for sample in samples], pa.int64())})
