@@ -42,7 +42,7 @@ def raw_data(output: str, inputs: Callable[[], list[Path]], title: str, benchmar
     folder = Path(output).parent
     if not (folder / "raw.json").exists() and not Path(benchmark).exists():
         return False, ""
-    from longtail.data.watch import Raw, state
+    from longtail.data.watch import NOTE, Raw, state
 
     try:
         paths = inputs()
@@ -56,7 +56,7 @@ def raw_data(output: str, inputs: Callable[[], list[Path]], title: str, benchmar
         return True, f"The raw data of {title} are not those that were read: they are read again, and all is redone."
     if found is Raw.UNKNOWN and paths:
         return False, (
-            f"Which raw data of {title} were read is not known, as {folder / 'raw.json'} is missing or broken: until "
+            f"Which raw data of {title} were read is not known, as {folder / NOTE} is missing or broken: until "
             f"they are read again, nothing tells whether they are exchanged. To have that done, and all redone that "
             f"rests on them, add after the targets: --forcerun {output}"
         )

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from longtail.data.folders import place_of
+from longtail.data.places import place_of
 from longtail.data.rows import Sample
 from longtail.data.sources import ImageSet
 from longtail.errors import LongtailError

@@ -12,7 +12,7 @@ from pathlib import Path, PosixPath
 
 from longtail.data.fingerprint import is_hidden
 from longtail.data.lists import Line, read_list
-from longtail.data.places import below
+from longtail.data.places import below, place_of
 from longtail.data.rows import Expected, Sample, listed, note, sentences
 from longtail.errors import LongtailError, unknown
 
@@ -146,13 +146,6 @@ class ImageFolderSource:
                     f"{listed(there)} in the latter. Classes are numbered by their names in order, so the same class "
                     f"would have two numbers. Name the folders alike."
                 )
-
-
-def place_of(path: str | Path) -> str:
-    """A path for a message that it cannot be read, and where it leads if it is a link."""
-    with suppress(OSError, ValueError):
-        return f"{path} is a link to {os.readlink(path)}"  # noqa: PTH115 - which takes any text
-    return str(path)
 
 
 def _name(place: Path, line: Line) -> str:

@@ -291,8 +291,9 @@ def _fields(column: pa.Array) -> tuple[list[bytes | None], list[bytes | None]]:
 
 def _require_same_classes(named: Mapping[Path, Sequence[str]]) -> None:
     """Check that the files that tell what the classes 0, 1, ... are called tell the same."""
-    (first, names), *others = [(path, names) for path, names in named.items() if names] or [(Path(), [])]
-    for path, again in others:
+    telling = [(path, names) for path, names in named.items() if names]
+    for path, again in telling[1:]:
+        first, names = telling[0]
         for number, (one, other) in enumerate(zip(names, again, strict=False)):
             if one != other:
                 raise LongtailError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from longtail.data.rows import listed
@@ -51,6 +52,13 @@ def _way_to_get(path: str, scheme: str, rest: str) -> str:
     if kind in COPY:
         return f"Get it, for instance with `{COPY[kind]} {path}`, and name the file that it becomes."
     return "Copy it here, and name the copy."
+
+
+def place_of(path: str | Path) -> str:
+    """A path for a message that it cannot be read, and where it leads if it is a link."""
+    with suppress(OSError, ValueError):
+        return f"{path} is a link to {os.readlink(path)}"  # noqa: PTH115 - which takes any text
+    return str(path)
 
 
 def below(root: str, name: str) -> Path:

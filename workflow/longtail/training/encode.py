@@ -95,7 +95,10 @@ class SplitImages(SplitInputs):
         self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
     def augmentation(self, spec: Mapping[str, Any]) -> Augment:
-        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S); where there is none, the test's."""
+        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S).
+
+        An empty list leaves the dataset's test transform, by which images are embedded.
+        """
         if not spec:
             return lambda images, generator: unaugmented(images, self.transform, self.size)
         return new_augmentation(spec, self.size, self.mean)
