@@ -62,6 +62,23 @@ def test_figure_writes_all_formats(tmp_path: Path) -> None:
     assert (tmp_path / "figure2.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.parametrize(("kind", "artefact"), [("table", "table4"), ("figure", "figure2")])
+@pytest.mark.parametrize("metrics", ["full", "none"])
+def test_metrics_of_another_budget_do_not_pass_for_the_papers_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, artefact: str, metrics: str
+) -> None:
+    table = merged("conmix", artefact, ("ACC", "CAA", "NMI", "ARI")) if metrics == "full" else pa.table({})
+    plan = getattr(load_study(CONFIG), kind)("conmix", artefact)
+    write_table(tmp_path / "metrics.parquet", table, label=plan.label)
+    arguments = [kind, "--paper", "conmix", f"--{kind}", artefact, "--metrics", str(tmp_path / "metrics.parquet")]
+    out = tmp_path / "out"
+    as_printed = json.dumps({"targets": ["conmix"]})
+    assert main([*arguments, "--config", as_printed, "--out-dir", str(out)]) == 1
+    assert f"made with another configuration than the one given: {plan.label}" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*arguments, "--config", json.dumps(CONFIG), "--out-dir", str(out)]) == 0
+
+
 def test_a_merge_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
     write_table(tmp_path / "metrics.parquet", pa.table({}))
     config = json.dumps({**CONFIG, "methods": ["moco"]})

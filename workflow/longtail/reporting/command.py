@@ -49,8 +49,17 @@ def as_merged(plan: Plan, path: str) -> Plan:
 
     A footnote says on what the networks were trained, and in which number format. The label says so if the metrics lack
     cells that were not computed yet.
+
+    Raises:
+        LongtailError: if the metrics are of a budget, protocol or data that the plan's label does not tell of, so that
+            they would pass for a reproduction as printed.
     """
     facts = read_provenance(path)
+    if (made := facts.get("label", "")) not in plan.label:
+        raise LongtailError(
+            f"{path} was made with another configuration than the one given: {made}. Give that one as --config, or "
+            f"merge the metrics anew."
+        )
     trained = [f"{each['device']} in {each['precision']} ({each['trainings']})" for each in facts.get("trained", ())]
     if trained:
         plan = replace(plan, footnotes=(*plan.footnotes, f"Trained on {', '.join(trained)}."))
