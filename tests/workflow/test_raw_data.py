@@ -13,43 +13,18 @@ import pytest
 import yaml
 from PIL import Image
 
+from .field import SIZES, add_field, picture
+
 CELL = "results/smoke/cells/pixels/field-ir4/seed0.parquet"
 TRAINED = "results/smoke/cells/simclr/field-ir4/seed0.parquet"
-SIZES = (8, 5, 3, 2)
-FIELD = {
-    "images": {
-        "name": "field",
-        "title": "Field",
-        "source": {"kind": "imagefolder", "folders": {"train": "field"}, "obtain": "Ask the group."},
-        "parts": {"train": sum(SIZES)},
-        "classes": len(SIZES),
-        "image_size": 8,
-        "channels": 3,
-        "normalization": {"mean": [0.5] * 3, "std": [0.5] * 3},
-        "test_transform": {"resize": None, "crop": None},
-        "backbone": {"name": "resnet_small", "stem": "cifar"},
-        "precision": "float32",
-        "resources": {"threads": 1, "mem_mb": 2000},
-    },
-    "datasets": {"field": {"construction": "longtail", "pool": ["train"], "test": None, "head_class_rows": 8}},
-}
-
-
-def picture(seed):
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8))
 
 
 @pytest.fixture
 def field(checkout):
     """A checkout with eighteen images of a dataset that is the user's own."""
     (checkout.folder / "config.yaml").write_text("targets: [digits]\nbudget: smoke\n")
-    folder = checkout.folder / "data/field"
-    for label, size in enumerate(SIZES):
-        for row in range(size):
-            path = folder / f"class{label}/{row}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture(100 * label + row).save(path)
-    (checkout.folder / "workflow/catalog/datasets/field.yaml").write_text(yaml.safe_dump(FIELD))
+    dataset = {"pool": ["train"], "test": None, "head_class_rows": 8}
+    add_field(checkout.folder, checkout.folder / "data", {"train": "field"}, {"train": SIZES}, field=dataset)
     return checkout
 
 

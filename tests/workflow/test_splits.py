@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import Image
 
-SIZES = (8, 5, 3, 2)
-FIELD = {
-    "images": {
-        "name": "field",
-        "title": "Field",
-        "source": {"kind": "imagefolder", "folders": {"train": "train", "test": "test"}, "obtain": "Ask the group."},
-        "parts": {"train": sum(SIZES), "test": 2 * len(SIZES)},
-        "classes": len(SIZES),
-        "image_size": 8,
-        "channels": 3,
-        "normalization": {"mean": [0.5] * 3, "std": [0.5] * 3},
-        "test_transform": {"resize": None, "crop": None},
-        "backbone": {"name": "resnet_small", "stem": "cifar"},
-        "precision": "float32",
-        "resources": {"threads": 1, "mem_mb": 2000},
-    },
-    "datasets": {
-        "field": {"construction": "longtail", "pool": ["train"], "test": ["test"], "head_class_rows": 8},
-        "field-all": {"construction": "longtail", "pool": ["train", "test"], "test": None, "head_class_rows": 10},
-    },
-}
+from .field import SIZES, add_field
 
 
 @pytest.fixture
@@ -36,14 +14,14 @@ def field(checkout):
     """A checkout with images in two parts, below a folder whose name looks like a wildcard of Snakemake."""
     config = {"targets": ["digits"], "budget": "smoke", "data_root": "data/{mine}"}
     (checkout.folder / "config.yaml").write_text(yaml.safe_dump(config))
-    draws = np.random.default_rng(0)
-    for part, sizes in (("train", SIZES), ("test", [2] * len(SIZES))):
-        for label, size in enumerate(sizes):
-            folder = checkout.folder / "data/{mine}" / part / f"class{label}"
-            folder.mkdir(parents=True)
-            for row in range(size):
-                Image.fromarray(draws.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{row}.png")
-    (checkout.folder / "workflow/catalog/datasets/field.yaml").write_text(yaml.safe_dump(FIELD))
+    add_field(
+        checkout.folder,
+        checkout.folder / "data/{mine}",
+        folders={"train": "train", "test": "test"},
+        sizes={"train": SIZES, "test": [2] * len(SIZES)},
+        field={"pool": ["train"], "test": ["test"], "head_class_rows": 8},
+        field_all={"pool": ["train", "test"], "test": None, "head_class_rows": 10},
+    )
     return checkout
 
 
