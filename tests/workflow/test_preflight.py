@@ -46,3 +46,10 @@ def test_a_dry_run_tells_the_same_and_what_would_be_done(mine):
     output = mine.succeed("--dry-run", *TARGETS)
     assert len(complaints(output)) == 2
     assert re.search(r"^store +2$", output, re.M)
+
+
+def test_results_that_are_a_link_to_nothing_are_told_before_the_first_job(workflow):
+    """A disk that is not mounted."""
+    (workflow.folder / "results").symlink_to("nowhere")
+    message = workflow.refusal("digits_table1", "--dry-run")
+    assert message.endswith("results is a link to nowhere, which is not there. Mount or make it, or remove the link.")

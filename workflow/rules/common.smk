@@ -49,6 +49,9 @@ RESULTS = moved(f"{layout.RESULTS}/").rstrip("/")
 for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
     if moved(f"{folder}/") != f"{RESULTS}{folder.removeprefix(layout.RESULTS)}/":
         refuse(f"The module's replace_prefix moves only part of {layout.RESULTS}/. Move all of it, or give a prefix.")
+    if Path(moved(folder)).is_symlink() and not Path(moved(folder)).exists():
+        place = Path(moved(folder)).absolute()
+        refuse(f"{place} is a link to {os.readlink(place)}, which is not there. Mount or make it, or remove the link.")
     if Path(moved(folder)).exists() and not Path(moved(folder)).is_dir():
         refuse(f"{Path(moved(folder)).absolute()} is a file, but results go into a folder of that name. Move it away.")
 
@@ -188,18 +191,19 @@ def reread(title, outputs, inputs, benchmark):
     return []
 
 
-def exchanged_images(wildcards):
-    name, part = wildcards.image_set, wildcards.part
+def reread_set(rule, content, name, part):
+    """The same for a part of a set of images or texts; ``content`` is where the layout has them."""
+    outputs = [content(name, part), layout.labels(name, part)]
     inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
-    outputs = [layout.images(name, part), layout.labels(name, part)]
-    return reread(f"{name} ({part})", outputs, inputs, layout.benchmark("store", f"{name}-{part}"))
+    return reread(f"{name} ({part})", outputs, inputs, layout.benchmark(rule, f"{name}-{part}"))
+
+
+def exchanged_images(wildcards):
+    return reread_set("store", layout.images, wildcards.image_set, wildcards.part)
 
 
 def exchanged_texts(wildcards):
-    name, part = wildcards.text_set, wildcards.part
-    inputs = lambda: preflight.inputs_of(STUDY.store_spec(name), part)
-    outputs = [layout.texts(name, part), layout.labels(name, part)]
-    return reread(f"{name} ({part})", outputs, inputs, layout.benchmark("tokenize", f"{name}-{part}"))
+    return reread_set("tokenize", layout.texts, wildcards.text_set, wildcards.part)
 
 
 def exchanged_encoder(wildcards):
