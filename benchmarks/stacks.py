@@ -197,7 +197,7 @@ class Ceiling:
         self.objective = work.objective(torch.channels_last).train()
         self.step = fused(self.objective, settings)
         rows = torch.arange(settings.batch_size, device=work.device)
-        self.batch = Batch(views, rows, generator(work.device, 0, "loss"))
+        self.batch = Batch(views, (rows,) * 2, generator(work.device, 0, "loss"))
 
     def epoch(self) -> Timing:
         """Some updates on the same views."""

@@ -53,7 +53,7 @@ def a_batch(seed: int = 0, rows: int = 8) -> Batch:
     """Two views of some of the rows, in float64."""
     generator = torch.Generator().manual_seed(seed)
     views = tuple(torch.randn(rows, 2, 5, 5, dtype=torch.float64, generator=generator) for _ in range(2))
-    return Batch(views, torch.randperm(ROWS, generator=generator)[:rows], generator)
+    return Batch(views, (torch.randperm(ROWS, generator=generator)[:rows],) * 2, generator)
 
 
 class TheseImages:
@@ -78,7 +78,7 @@ def step_without_values(objective: Objective, *shape: int, views: int = 2) -> No
     with FakeTensorMode(allow_non_fake_inputs=True):
         seen = tuple(torch.randn(*shape, dtype=torch.float64) for _ in range(views))
         objective.before_step(0.5)
-        objective.loss(Batch(seen, torch.arange(shape[0]), torch.Generator()))["loss"].backward()
+        objective.loss(Batch(seen, (torch.arange(shape[0]),) * 2, torch.Generator()))["loss"].backward()
         objective.after_step(0.5)
 
 

@@ -77,7 +77,7 @@ def test_the_loss_is_the_mean_of_both_directions(settings):
     expected = slow_loss(copy.deepcopy(byol), a_batch())
     loss = byol.loss(a_batch())["loss"]
     torch.testing.assert_close(loss, expected)
-    swapped = objective(settings).loss(Batch((two, one), torch.arange(8), torch.Generator()))["loss"]
+    swapped = objective(settings).loss(Batch((two, one), (torch.arange(8),) * 2, torch.Generator()))["loss"]
     torch.testing.assert_close(loss, swapped)
 
 

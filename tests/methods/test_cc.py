@@ -30,7 +30,7 @@ def objective(seed: int = 0) -> CC:
 def a_batch(size: int = 6, seed: int = 0) -> Batch:
     draws = torch.Generator().manual_seed(seed)
     views = tuple(torch.randn(size, 3, 2, 2, dtype=torch.float64, generator=draws) for _ in range(2))
-    return Batch(views, torch.arange(size), torch.Generator())
+    return Batch(views, (torch.arange(size),) * 2, torch.Generator())
 
 
 def slow_nt_xent(vectors: list, partner: list[int], temperature: float):
@@ -135,8 +135,3 @@ def test_the_encoders_are_what_is_trained():
 def test_impossible_settings_are_named(name):
     with pytest.raises(LongtailError, match=name):
         CC.Settings(**{**vars(SETTINGS), name: 0})
-
-
-def test_it_does_not_take_over_an_encoder():
-    with pytest.raises(LongtailError, match="starts from a new network"):
-        CC(SETTINGS, Context(Flat, classes=3, rows=20), objective())

@@ -103,7 +103,7 @@ def conmix() -> ConMix:
 def test_one_draw_of_tags_serves_both_views(conmix: ConMix) -> None:
     conmix.double()
     x1, x2 = torch.randn(2, 24, 1, 8, 8, dtype=torch.float64)
-    loss = conmix.loss(Batch((x1, x2), torch.arange(24), torch.Generator().manual_seed(7)))["loss"]
+    loss = conmix.loss(Batch((x1, x2), (torch.arange(24),) * 2, torch.Generator().manual_seed(7)))["loss"]
     tags = torch.randint(5, (24,), generator=torch.Generator().manual_seed(7))
     v1, v2 = (torch.stack([v / v.norm() for v in conmix.network(x)]) for x in (x1, x2))
     expected = conmix_by_hand(v1, v2, tags.tolist(), 5, 0.2)
@@ -115,7 +115,7 @@ def test_one_draw_of_tags_serves_both_views(conmix: ConMix) -> None:
 def test_tags_are_drawn_anew_for_every_batch(conmix: ConMix) -> None:
     x1, x2 = torch.randn(2, 24, 1, 8, 8)
     draws = torch.Generator().manual_seed(7)
-    first, second = (conmix.loss(Batch((x1, x2), torch.arange(24), draws))["loss"] for _ in range(2))
+    first, second = (conmix.loss(Batch((x1, x2), (torch.arange(24),) * 2, draws))["loss"] for _ in range(2))
     assert not torch.equal(first, second)
 
 

@@ -166,7 +166,7 @@ def on_embeddings(settings: MiniClustering.Settings, seed: int = 0) -> tuple[Min
     for head in (mini.target_head, mini.mini_head):
         nn.init.normal_(head.weight, std=1.0)
     views = tuple(torch.randn(B, 4, dtype=torch.float64).requires_grad_() for _ in range(2))
-    return mini, Batch(views, torch.arange(B), torch.Generator())
+    return mini, Batch(views, (torch.arange(B),) * 2, torch.Generator())
 
 
 def heads_of(mini: MiniClustering) -> list[nn.Parameter]:
@@ -417,7 +417,7 @@ def test_every_parents_encoder_is_trained_whole_with_an_odd_batch(name):
     (group,) = mini.parameter_groups()
     optimizer = torch.optim.Adam(group["params"], lr=1e-3)
     views = tuple(torch.randn(7, 2, 5, 5) for _ in range(2))
-    mini.loss(Batch(views, torch.arange(7), torch.Generator()))["loss"].backward()
+    mini.loss(Batch(views, (torch.arange(7),) * 2, torch.Generator()))["loss"].backward()
     optimizer.step()
     moved = {key for key, value in mini.state_dict().items() if not torch.equal(value, before[key])}
     frozen = {key for key in before if key not in moved}
@@ -434,7 +434,7 @@ def test_a_checkpoint_restores_it_on_an_untrained_parent(name):
     mini = MiniClustering(settings, TINY, parent)
     mini.prepare(FewImages())
     views = tuple(torch.randn(7, 2, 5, 5) for _ in range(2))
-    batch = Batch(views, torch.arange(7), torch.Generator())
+    batch = Batch(views, (torch.arange(7),) * 2, torch.Generator())
     mini.loss(batch)
     torch.manual_seed(99)
     restored = MiniClustering(settings, TINY, parents()[name][0])
@@ -485,7 +485,7 @@ def test_autocast_takes_no_gradient_away(name):
     mini = MiniClustering(changed(features=features, confidence_threshold=0.0), TINY, parent)
     views = tuple(torch.randn(8, 2, 5, 5) for _ in range(2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = mini.loss(Batch(views, torch.arange(8), torch.Generator()))["loss"]
+        loss = mini.loss(Batch(views, (torch.arange(8),) * 2, torch.Generator()))["loss"]
     loss.backward()
     without = {key for key, value in mini.named_parameters() if value.grad is None or not value.grad.any()}
     assert all("pruned" in key for key in without), without
@@ -499,14 +499,12 @@ def test_the_heads_compute_in_full_precision_under_autocast():
     assert inside.dtype == torch.float32
     assert torch.equal(inside, mini.target_head(embedding))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        parts = mini.loss(Batch((embedding, embedding), torch.arange(6), torch.Generator()))
-    again = mini.loss(Batch((embedding, embedding), torch.arange(6), torch.Generator()))
+        parts = mini.loss(Batch((embedding, embedding), (torch.arange(6),) * 2, torch.Generator()))
+    again = mini.loss(Batch((embedding, embedding), (torch.arange(6),) * 2, torch.Generator()))
     assert all(torch.equal(parts[name], again[name]) for name in again)
 
 
-def test_it_needs_a_parent_and_knows_its_features():
-    with pytest.raises(LongtailError, match="start: transfer"):
-        MiniClustering(OFFICIAL, CONTEXT)
+def test_it_knows_its_features():
     with pytest.raises(LongtailError, match="Did you mean 'target_head'"):
         MiniClustering(OFFICIAL, CONTEXT, Pretrained()).encoder("target_heads")
 

@@ -31,7 +31,7 @@ def objective(kind: type[Contrastive]) -> Any:
 
 def batch(seed: int) -> Batch:
     views = torch.randn(2, ROWS, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    return Batch((views[0], views[1]), torch.arange(ROWS), torch.Generator().manual_seed(seed))
+    return Batch((views[0], views[1]), (torch.arange(ROWS),) * 2, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])

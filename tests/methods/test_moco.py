@@ -26,7 +26,7 @@ def objective(settings: MoCo.Settings = SETTINGS) -> MoCo:
 def a_batch(size: int = 8, seed: int = 0) -> Batch:
     torch.manual_seed(seed)
     views = tuple(torch.randn(size, 2, 5, 5, dtype=torch.float64) for _ in range(2))
-    return Batch(views, torch.arange(size), torch.Generator().manual_seed(seed))
+    return Batch(views, (torch.arange(size),) * 2, torch.Generator().manual_seed(seed))
 
 
 def unit_rows(rows: int, width: int, seed: int) -> torch.Tensor:
@@ -141,8 +141,3 @@ def test_the_checkpoint_continues_exactly():
 def test_impossible_settings_are_named(name, value):
     with pytest.raises(LongtailError, match=name):
         MoCo.Settings(**{**vars(SETTINGS), name: value})
-
-
-def test_it_does_not_take_over_an_encoder():
-    with pytest.raises(LongtailError, match="starts from a new network"):
-        MoCo(SETTINGS, Context(new_backbone=TinyBackbone, classes=3, rows=20), objective())

@@ -115,7 +115,7 @@ def slow_parts(propos, batch):
     k = each(lambda v: propos.target_projector(propos.target_backbone(v)).detach(), batch.views)
     moved = [v + 0.5 * warmed_up * standard_normal(v, batch.generator) for v in q]
     h = each(propos.predictor, moved)
-    labels = propos.labels[batch.rows].tolist()
+    labels = propos.labels[batch.rows[0]].tolist()
     psa = (regression_loss(h[0], k[1]) + regression_loss(h[1], k[0])) / 2
     psl = sum(slow_scattering(q[i], k[1 - i], labels, CLASSES, 0.5, "minus_ten") for i in range(2)) / 2
     return psa, psl

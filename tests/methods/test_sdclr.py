@@ -22,7 +22,7 @@ def sdclr() -> SDCLR:
 @pytest.fixture
 def batch() -> Batch:
     views = torch.randn(2, 24, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    return Batch((views[0], views[1]), torch.arange(24), torch.Generator())
+    return Batch((views[0], views[1]), (torch.arange(24),) * 2, torch.Generator())
 
 
 def masks(sdclr: SDCLR) -> list[torch.Tensor]:

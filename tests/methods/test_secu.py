@@ -97,7 +97,7 @@ def test_duals_are_the_formula(rows, clusters, seed):
 
 def test_the_loss_over_heads_and_what_it_remembers():
     secu, batch = objective(), a_batch()
-    secu.labels[batch.rows[:4]] = torch.tensor([1, 4])  # visited before
+    secu.labels[batch.rows[0][:4]] = torch.tensor([1, 4])  # visited before
     secu.start_centres.copy_(torch.randn(4, 9, generator=batch.generator, dtype=torch.float64))
     secu.duals.copy_(torch.linspace(0, 0.2, 9))
     reference = copy.deepcopy(secu)
@@ -114,12 +114,12 @@ def test_the_loss_over_heads_and_what_it_remembers():
         logits = [v @ start / 0.1 for v in z]
         expected_x = expected_x + representation_loss(logits[0], logits[1], known, 0.3) / 2
         expected_c = expected_c + sum(centre_loss(c, labels, 0.2) for c in to_centres) / 4
-        assert torch.equal(secu.labels[batch.rows, head], labels)
+        assert torch.equal(secu.labels[batch.rows[0], head], labels)
         torch.testing.assert_close(secu.duals[columns], next_duals(reference.duals[columns], labels, 0.1, 0.9))
     torch.testing.assert_close(parts["loss"], expected_x + expected_c)
     torch.testing.assert_close(parts["L_x"], expected_x.detach())
     unseen = torch.ones(ROWS, dtype=torch.bool)
-    unseen[batch.rows] = False
+    unseen[batch.rows[0]] = False
     assert (secu.labels[unseen] == -1).all()
 
     parts["loss"].backward()

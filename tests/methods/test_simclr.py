@@ -15,7 +15,7 @@ def test_contrasts_the_dense_outputs_of_two_separate_forwards() -> None:
     context = Context(functools.partial(new_backbone, "resnet_small", "cifar", 1), classes=4, rows=16)
     simclr = SimCLR(SimCLR.Settings(temperature=0.5, projection_width=8), context)
     x1, x2 = torch.randn(2, 16, 1, 8, 8)
-    loss = simclr.loss(Batch((x1, x2), torch.arange(16), torch.Generator()))["loss"]
+    loss = simclr.loss(Batch((x1, x2), (torch.arange(16),) * 2, torch.Generator()))["loss"]
     torch.testing.assert_close(loss, nt_xent(simclr.network(x1), simclr.network(x2), 0.5))
     joint = simclr.network(torch.cat([x1, 5 * x2 + 1]))
     assert not torch.allclose(

@@ -78,9 +78,7 @@ def test_its_loss_is_that_on_images_and_trains_the_encoder():
     assert float(objective.embedder.vectors.weight.grad.abs().sum()) > 0
 
 
-def test_there_is_nothing_to_transfer_from():
-    with pytest.raises(LongtailError, match="without `start: transfer`"):
-        TextMiniClustering(SETTINGS, CONTEXT, Pretrained(Objective.Settings(), CONTEXT))
+def test_the_backbone_as_it_comes_has_one_kind_of_features():
     with pytest.raises(LongtailError, match="feature of a pre-trained backbone"):
         Pretrained(Objective.Settings(), CONTEXT).encoder("projection")
 

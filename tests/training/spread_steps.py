@@ -130,7 +130,7 @@ def steps(name, objective, group, images, dtype=torch.float64):
         objective.before_step((number + 1) / 10)
         objective.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
-            loss = objective.loss(Batch(views, rows, torch.Generator().manual_seed(100 + number)))["loss"]
+            loss = objective.loss(Batch(views, (rows,) * 2, torch.Generator().manual_seed(100 + number)))["loss"]
         loss.backward()
         group.add_gradients(objective)
         with torch.no_grad():

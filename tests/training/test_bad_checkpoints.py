@@ -55,19 +55,22 @@ def test_a_parent_that_is_almost_right(desk, tools, half, capsys, data):
         changed = copy.deepcopy(whole)
         inner = changed[data.draw(st.sampled_from(["objective", "moments"]))]
         inner[data.draw(st.sampled_from(sorted(inner)))] = data.draw(st.sampled_from([*TENSORS, *WRONG]))
+    kinds = {"successor": "Successor", "toy": "Toy"}
+    name, start = data.draw(st.sampled_from([("toy", "fresh"), ("successor", "continue"), ("other", "transfer")]))
     try:
         torch.save(changed, half)
     except (UnicodeEncodeError, OverflowError):
+        torch.save(whole, half)
         return
-    kinds = {"successor": "Successor", "toy": "Toy"}
-    name, start = data.draw(st.sampled_from([("toy", "fresh"), ("successor", "continue"), ("other", "transfer")]))
     lineage = [tools.stretch(last=2)] if name != "toy" else []
     first, last = (2, 3) if start == "continue" else (0, 3)
     if start == "transfer":
         last = 1
     spec = tools.spec(*lineage, tools.stretch(name, kinds.get(name, "Toy"), start, first, last))
-    ended_well(desk.train(spec, "next", parent="half"), capsys)
-    torch.save(whole, half)
+    try:
+        ended_well(desk.train(spec, "next", parent="half"), capsys)
+    finally:
+        torch.save(whole, half)
 
 
 @FAST

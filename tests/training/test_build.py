@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from longtail.errors import LongtailError
-from longtail.training.build import build
+from longtail.study.plan import load_study
+from longtail.training.build import build, implementation, require_start
 
 
 def ready(spec):
@@ -78,3 +79,29 @@ def test_an_unknown_setting_names_objective_and_key(tools):
         build(ready(tools.spec(tools.stretch(noize=1.0))))
     with pytest.raises(LongtailError, match=r"'toy' lacks the setting 'noise'"):
         build(ready(tools.spec(tools.stretch(noise=None))))
+
+
+def implementations():
+    objectives = load_study({"targets": ["digits"]}).catalog.objectives.values()
+    return {
+        objective.implementation: implementation({**vars(objective), "objective": objective.name})
+        for objective in objectives
+    }
+
+
+@pytest.mark.parametrize("start", ["fresh", "transfer"])
+@pytest.mark.parametrize("kind", implementations().values(), ids=lambda kind: kind.__name__)
+def test_an_objective_opens_a_clock_as_it_says(kind, start):
+    if kind.starts in (start, "either"):
+        require_start(kind, {"start": start}, "one")
+    else:
+        with pytest.raises(LongtailError, match=r"'one' starts from .*`start: transfer`"):
+            require_start(kind, {"start": start}, "one")
+
+
+def test_where_a_clock_may_open_is_asked_before_anything_is_built(tools):
+    lineage = (tools.stretch(), tools.stretch("next", "Fresh", "transfer"))
+    with pytest.raises(LongtailError, match="The objective 'next' starts from a new network"):
+        build(ready(tools.spec(*lineage)))
+    with pytest.raises(LongtailError, match="The objective 'next' starts from a trained encoder"):
+        build(ready(tools.spec(tools.stretch("next", "Transferred"))))

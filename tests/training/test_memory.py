@@ -138,10 +138,10 @@ def test_one_update_is_made_with_the_size_that_is_tried(desk, tools, size):
     from longtail.training.train import start
 
     split = ResidentSplit(desk.split, {"train": desk.store}, "cpu")
-    spec = with_rows(tools.spec(), len(split), desk.split)
+    spec = with_rows(tools.spec(), split.labels.tolist(), desk.split)
     training = start(spec, None, torch.device("cpu"))
     sizes, loss = [], training.objective.loss
-    training.objective.loss = lambda batch: sizes.append(len(batch.rows)) or loss(batch)
+    training.objective.loss = lambda batch: sizes.append(len(batch.rows[0])) or loss(batch)
     memory.one_update(training, spec, split, torch.float32, size)
     assert sizes == [size]
     assert (training.epoch, training.step) == (0, 0)

@@ -25,12 +25,12 @@ def seen(monkeypatch):
 
 def test_views_are_the_normalised_images_of_their_rows(desk, tools, seen):
     assert desk.train(tools.spec(tools.stretch(last=2, augmentation={}))) == 0
-    assert [len(batch.rows) for batch, _ in seen] == [16, 16, 8] * 2
+    assert [len(batch.rows[0]) for batch, _ in seen] == [16, 16, 8] * 2
     for batch, _ in seen:
-        images = torch.from_numpy(desk.images[desk.source_rows[batch.rows.numpy()]]).permute(0, 3, 1, 2)
+        images = torch.from_numpy(desk.images[desk.source_rows[batch.rows[0].numpy()]]).permute(0, 3, 1, 2)
         for view in batch.views:
             torch.testing.assert_close(view, (images.float() / 255 - 0.5) / 0.25)
-    epochs = [torch.cat([batch.rows for batch, _ in seen[first : first + 3]]) for first in (0, 3)]
+    epochs = [torch.cat([batch.rows[0] for batch, _ in seen[first : first + 3]]) for first in (0, 3)]
     assert all(epoch.sort().values.tolist() == list(range(40)) for epoch in epochs)
     assert not torch.equal(*epochs)
 
@@ -38,7 +38,7 @@ def test_views_are_the_normalised_images_of_their_rows(desk, tools, seen):
 def test_views_and_epochs_are_drawn_apart(desk, tools, seen):
     assert desk.train(tools.spec(tools.stretch(last=2, batch_size=40))) == 0
     (first, _), (second, _) = seen
-    views = [view[batch.rows.argsort()] for batch in (first, second) for view in batch.views]
+    views = [view[batch.rows[0].argsort()] for batch in (first, second) for view in batch.views]
     assert len(views) == 4
     for i, one in enumerate(views):
         assert not any(torch.allclose(one, other) for other in views[:i])
@@ -63,7 +63,7 @@ def test_a_group_may_have_a_learning_rate_of_its_own(desk, tools, monkeypatch):
 
     monkeypatch.setattr(toys.Toy, "parameter_groups", parameter_groups)
     spec = tools.spec(tools.stretch(schedule="constant", warmup_epochs=None, final_learning_rate=None))
-    run = train.start(with_rows(spec, 40, desk.split), None, torch.device("cpu"))
+    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), None, torch.device("cpu"))
     assert [group.rate(0.1) for group in run.optimizer.groups] == [0.0, 0.5]
     before = {name: parameter.clone() for name, parameter in run.objective.named_parameters()}
     assert desk.train(spec) == 0
@@ -103,7 +103,7 @@ def test_a_step_that_is_skipped_leaves_weights_and_moments_alone(desk, tools, mo
     monkeypatch.setattr(toys.Toy, "loss", loss)
     assert desk.train(spec, "skipped") == 0
     first, skipped = desk.checkpoint("first"), desk.checkpoint("skipped")
-    run = train.start(with_rows(spec, 40, desk.split), None, torch.device("cpu"))
+    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), None, torch.device("cpu"))
     for name, parameter in run.objective.named_parameters():
         if parameter.requires_grad:
             assert torch.equal(skipped["objective"][name], first["objective"][name])

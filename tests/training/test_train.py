@@ -151,7 +151,9 @@ def test_a_continuation_keeps_networks_optimiser_and_clock(desk, tools):
         tools.stretch(last=2), tools.stretch("next", "Successor", start="continue", first=2, head_scale=3.0)
     )
     before = desk.checkpoint("first")
-    run = train.start(with_rows(spec, 40, desk.split), desk.folder / "first" / "checkpoint.pt", torch.device("cpu"))
+    run = train.start(
+        with_rows(spec, desk.labels.tolist(), desk.split), desk.folder / "first" / "checkpoint.pt", torch.device("cpu")
+    )
     assert run.epoch == 2
     for name in ("body.0.weight", "body.1.running_mean", "head.weight", "drifting.weight", "centre"):
         assert torch.equal(run.objective.state_dict()[name], before["objective"][name])
@@ -171,7 +173,7 @@ def test_a_transfer_takes_the_trained_encoder_and_starts_anew(desk, tools):
     lineage = (tools.stretch(last=2, clock=2), tools.stretch("moved", start="transfer", last=4))
     spec = tools.spec(*lineage)
     parent = desk.folder / "first" / "checkpoint.pt"
-    run = train.start(with_rows(spec, 40, desk.split), parent, torch.device("cpu"))
+    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), parent, torch.device("cpu"))
     before = desk.checkpoint("first")["objective"]
     assert run.epoch == 0
     assert torch.equal(run.objective.body[0].weight, before["body.0.weight"])
@@ -214,6 +216,7 @@ def test_outputs(desk, tools, straight):
     assert torch.__version__.startswith(facts["versions"]["torch"].split("+")[0])
     spec = json.loads((desk.folder / "straight" / "spec.json").read_text())
     assert spec["data"].pop("rows") == 40
+    assert spec["data"].pop("class_sizes") == torch.from_numpy(desk.labels).bincount().tolist()
     assert spec == tools.spec()
 
 

@@ -30,6 +30,7 @@ class Toy(Objective):
         head_scale: float = 2.0
 
     features = ("embedding", "head")
+    starts = "either"
 
     def __init__(self, settings, context, parent=None):
         super().__init__(settings, context, parent)
@@ -67,7 +68,7 @@ class Toy(Objective):
         noise = self.settings.noise * torch.randn(first.shape, generator=batch.generator, device=first.device)
         target = self.drifting(second.float()).detach() * self.mask
         fit = functional.mse_loss(self.head((first + noise).float()), target)
-        self.memory[batch.rows] = first.detach().float().mean(1)
+        self.memory[batch.rows[0]] = first.detach().float().mean(1)
         size = first.float().square().mean()
         return {"loss": fit + 0.01 * size, "fit": fit, "size": size}
 
@@ -126,7 +127,7 @@ class Gluttonous(Toy):
     def loss(self, batch):
         parts = super().loss(batch)
         scale = self.head.weight.float().mean()
-        activations = scale * torch.ones(len(batch.rows), 2**24, device=scale.device)
+        activations = scale * torch.ones(len(batch.rows[0]), 2**24, device=scale.device)
         return {**parts, "loss": parts["loss"] + 0 * activations.square().mean()}
 
 
@@ -135,3 +136,36 @@ class Hungry(Toy):
 
     def loss(self, batch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.")
+
+
+class Fresh(Toy):
+    """Takes no encoder over."""
+
+    starts = "fresh"
+
+
+class Transferred(Toy):
+    """Needs a trained encoder."""
+
+    starts = "transfer"
+
+
+class Watched(Toy):
+    """Notes what it is given of true classes."""
+
+    def __init__(self, settings, context, parent=None):
+        super().__init__(settings, context, parent)
+        self.class_sizes, self.batches = context.class_sizes, []
+
+    def shown(self, rows, views, generator):
+        return (rows, rows.flip(0))
+
+    def loss(self, batch):
+        self.batches.append(batch)
+        return super().loss(batch)
+
+
+class Supervised(Watched):
+    """Asks for true classes."""
+
+    supervised = True

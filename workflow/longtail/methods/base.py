@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+Start = Literal["fresh", "transfer", "either"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Context:
             makes the pre-trained sentence encoder, which maps tokens, (B, L) int64, to (B, width).
         classes: number of true classes K, which is also the number of target clusters.
         rows: number of images N in the training split.
+        class_sizes: training images of each class, (K,) int64; None unless the objective is supervised.
     """
 
     new_backbone: Callable[..., nn.Module]
     classes: int
     rows: int
+    class_sizes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,17 @@ class Batch:
 
     Attributes:
         views: augmented and normalised images, each (B, C, H, W) float32; of texts their tokens, each (B, L) int64.
-        rows: positions in the training split, (B,) int64.
+        rows: of each view the positions in the training split, (B,) int64.
         generator: the only source of random draws inside a loss; it lives on the views' device.
+        labels: of each view the true classes, (B,) int64; empty unless the objective is supervised.
+        progress: share of the clock's updates that are done with this one, in (0, 1].
     """
 
     views: tuple[Tensor, ...]
-    rows: Tensor
+    rows: tuple[Tensor, ...]
     generator: torch.Generator
+    labels: tuple[Tensor, ...] = ()
+    progress: float = 0.0
 
 
 class Images(Protocol):
@@ -70,6 +78,12 @@ class Objective(nn.Module):
 
     features: ClassVar[tuple[str, ...]] = ()
     """The names that :meth:`encoder` accepts."""
+
+    supervised: ClassVar[bool] = False
+    """Whether the loss is given true classes and their sizes. No other objective ever sees one."""
+
+    starts: ClassVar[Start] = "fresh"
+    """Whether a clock of it opens with a new network, with the encoder of a trained one, or with either."""
 
     def shown(self, rows: Tensor, views: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """The rows whose images each view of a step shows: ``rows`` for all, unless the objective pairs images.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import unknown
 from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.choices import check_choices
 from longtail.methods.contrastive import full_precision, require
@@ -94,8 +94,6 @@ class BYOL(Objective):
         self.register_buffer("rate", torch.tensor(self._rate_at(0.0)))
 
     def _initial_backbone(self, context: Context, parent: Objective | None) -> Any:
-        if parent is not None:
-            raise LongtailError("BYOL starts from a new network; it cannot take over the encoder of another objective.")
         return context.new_backbone()
 
     def before_step(self, progress: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import unknown
 from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.contrastive import full_precision, nt_xent, require
 from longtail.models.chain import Chain
@@ -73,8 +73,6 @@ class CC(Objective):
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError("CC starts from a new network; it cannot take over the encoder of another objective.")
         self.settings = settings
         backbone: Any = context.new_backbone()
         self.backbone = backbone

@@ -155,7 +155,7 @@ class CoNR(BYOL):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: the mean of the concordances in both directions; ``kept``: the share inside the boundary."""
         s = self.settings
-        labels = self.labels[batch.rows]
+        labels = self.labels[batch.rows[0]]
         loss = kept_share = torch.zeros((), device=labels.device)
         for view, other in (batch.views, batch.views[::-1]):
             p, k = self.predictor(self.online(view)), unit(self.target(other))

@@ -104,11 +104,6 @@ class Contrastive(Objective):
 
     def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError(
-                f"{type(self).__name__} starts from a fresh network or continues one of its family; it cannot "
-                f"transfer the encoder of {type(parent).__name__}. Write the recipe step without 'start: transfer'."
-            )
         self.settings = settings
         self.network = DualBranchNetwork(context.new_backbone, settings.projection_width)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import unknown
 from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.choices import check_choices
 from longtail.methods.contrastive import full_precision, require, unit
@@ -128,10 +128,6 @@ class InstanceDiscrimination(Objective):
 
     def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError(
-                f"{type(self).__name__} starts from a new network; it cannot take over the encoder of another one."
-            )
         self.settings = settings
         backbone: Any = context.new_backbone()
         self.backbone = backbone
@@ -188,7 +184,7 @@ class IDFD(InstanceDiscrimination):
         """``loss``: L_ID + L_FD of one view, both parts in the history."""
         (view,) = batch.views
         f = self.represent(view)
-        instance = self.discriminate(f, batch.rows)
+        instance = self.discriminate(f, batch.rows[0])
         feature = decorrelation_loss(f, self.settings.feature_temperature, self.settings.feature_reduction)
         return {"loss": instance + feature, "instance": instance, "feature": feature}
 
@@ -216,7 +212,7 @@ class DMICC(InstanceDiscrimination):
         """``loss``: L_ID and L_FMI of view 1, and L_IMI of both views, all parts in the history."""
         s = self.settings
         f1, f2 = (self.represent(view) for view in batch.views)
-        instance = self.discriminate(f1, batch.rows)
+        instance = self.discriminate(f1, batch.rows[0])
         fmi = feature_information(f1, s.regularization)
         joint = (f1, f2) if s.joint_of == "features" else (f1.softmax(1), f2.softmax(1))
         imi = instance_information(*joint, s.regularization)

@@ -178,7 +178,7 @@ class LFSS(BYOL):
         s = self.settings
         q = [self.online(view) for view in batch.views]
         k = [self.target(view) for view in batch.views]
-        labels = self.labels[batch.rows]
+        labels = self.labels[batch.rows[0]]
         loss_noise = loss_nt = loss_prt = torch.zeros((), device=labels.device)
         for i, j in ((0, 1), (1, 0)):
             moved = q[i] + s.noise * standard_normal(q[i], batch.generator)

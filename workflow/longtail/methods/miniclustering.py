@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longtail.clusterers.kmeans import spherical_kmeans
-from longtail.errors import LongtailError, unknown
-from longtail.methods.base import Batch, Context, Images, Objective
+from longtail.errors import unknown
+from longtail.methods.base import Batch, Context, Images, Objective, Start
 from longtail.methods.choices import check_choices
 from longtail.methods.contrastive import full_precision, require
 from longtail.methods.longtail_losses import (
@@ -189,13 +189,11 @@ class MiniClustering(Objective):
                 require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
 
     features: ClassVar[tuple[str, ...]] = ("target_head", "encoder")
+    starts: ClassVar[Start] = "transfer"
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is None:
-            raise LongtailError(
-                "MiniClustering needs a pre-trained encoder: put a step before it and give it `start: transfer`."
-            )
+        assert parent is not None
         self.settings = settings
         embedder: Any = parent.encoder(settings.features)
         self.embedder = embedder.requires_grad_(True)

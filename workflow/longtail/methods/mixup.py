@@ -71,7 +71,7 @@ class InputMixup(Contrastive):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: NT-Xent of g(lambda x_i + (1 - lambda) x_pi(i)) over the views."""
-        lam, permutation = draw_mixture(len(batch.rows), self.settings.alpha, batch.generator)
+        lam, permutation = draw_mixture(len(batch.rows[0]), self.settings.alpha, batch.generator)
         a, b = (self.network(interpolate(x, lam, permutation)) for x in batch.views)
         return {"loss": nt_xent(a, b, self.settings.temperature)}
 
@@ -92,7 +92,7 @@ class ManifoldMixup(Contrastive):
         Every depth is interpolated, those not drawn by lambda = 1, which changes nothing. So the draw never has to
         come back to the host.
         """
-        lam, permutation = draw_mixture(len(batch.rows), self.settings.alpha, batch.generator)
+        lam, permutation = draw_mixture(len(batch.rows[0]), self.settings.alpha, batch.generator)
         device = batch.generator.device
         depth = torch.randint(3, (), generator=batch.generator, device=device)
         at_input, after_first, after_second = torch.where(torch.arange(3, device=device) == depth, lam, 1.0)
@@ -113,6 +113,6 @@ class PairwiseConMix(Contrastive):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``: NT-Xent of norm(lambda v_i + (1 - lambda) v_pi(i)) over the views, with v of length 1."""
-        lam, permutation = draw_mixture(len(batch.rows), self.settings.alpha, batch.generator)
+        lam, permutation = draw_mixture(len(batch.rows[0]), self.settings.alpha, batch.generator)
         a, b = (interpolate(unit(self.network(x)), lam, permutation) for x in batch.views)
         return {"loss": nt_xent(a, b, self.settings.temperature)}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import unknown
 from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.contrastive import full_precision, require, unit
 from longtail.models.chain import Chain
@@ -69,8 +69,6 @@ class MoCo(Objective):
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError("MoCo starts from a new network; it cannot take over the encoder of another objective.")
         self.settings = settings
 
         def norm(channels: int) -> SplitBatchNorm2d:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from longtail.clusterers.kmeans import spherical_kmeans
-from longtail.methods.base import Batch, Context, Images, Objective
+from longtail.methods.base import Batch, Context, Images, Objective, Start
 from longtail.methods.byol import BYOL, regression_loss
 from longtail.methods.conmix import synthesize
 from longtail.methods.contrastive import full_precision, require, unit
@@ -91,6 +91,8 @@ class ProPos(BYOL):
             require(self.noise >= 0, "noise", self.noise, "at least 0")
             require(self.kmeans_inits >= 1, "kmeans_inits", self.kmeans_inits, "at least 1")
 
+    starts: ClassVar[Start] = "either"
+
     settings: Settings
     labels: Tensor
     warmed_up: Tensor
@@ -130,7 +132,7 @@ class ProPos(BYOL):
         k = self._for_both(self.target, batch.views)
         noisy = tuple(v + s.noise * self.warmed_up * standard_normal(v, batch.generator) for v in q)
         predictions = self._for_both(self.predictor, noisy)
-        labels = self.labels[batch.rows]
+        labels = self.labels[batch.rows[0]]
         psa = psl = torch.zeros((), device=labels.device)
         for i, j in ((0, 1), (1, 0)):
             psa = psa + 0.5 * regression_loss(predictions[i], k[j])

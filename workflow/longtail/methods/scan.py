@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longtail.errors import LongtailError, unknown
-from longtail.methods.base import Batch, Context, Images, Objective
+from longtail.methods.base import Batch, Context, Images, Objective, Start
 from longtail.methods.choices import check_choices
 from longtail.methods.contrastive import full_precision, nt_xent, require, unit
 from longtail.models.chain import Chain
@@ -136,10 +136,6 @@ class SCANPretext(Objective):
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError(
-                "SCAN's pretext task starts from a new network; it cannot take over the encoder of another objective."
-            )
         self.settings = settings
         backbone: Any = context.new_backbone()
         self.backbone = backbone
@@ -188,15 +184,13 @@ class SCAN(Objective):
             require(self.neighbours >= 0, "neighbours", self.neighbours, "at least 0")
 
     features: ClassVar[tuple[str, ...]] = ("cluster_head", "backbone")
+    starts: ClassVar[Start] = "transfer"
 
     neighbours: Tensor
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is None:
-            raise LongtailError(
-                "SCAN clusters a pre-trained network: put its pretext task before it and give it `start: transfer`."
-            )
+        assert parent is not None
         self.settings = settings
         # not a part of this network and its checkpoint: it has done its work once the neighbours are found
         self._pretext = [parent.encoder(settings.neighbour_features)]
@@ -252,10 +246,12 @@ class SelfLabelling(Objective):
             require(0 <= value < 1, "confidence_threshold", value, "at least 0 and below 1")
 
     features: ClassVar[tuple[str, ...]] = ("cluster_head", "backbone")
+    starts: ClassVar[Start] = "transfer"
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        network = None if parent is None else parent.encoder(settings.features)
+        assert parent is not None
+        network = parent.encoder(settings.features)
         if not isinstance(network, HeadedEncoder):
             raise LongtailError(
                 "Self-labelling goes on from a network with a cluster head: put a step such as scan before it and give "

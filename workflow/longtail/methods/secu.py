@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import unknown
 from longtail.methods.base import Batch, Context, Images, Objective
 from longtail.methods.contrastive import full_precision, require, unit
 from longtail.models.chain import Chain
@@ -133,8 +133,6 @@ class SeCu(Objective):
 
     def __init__(self, settings: Settings, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
-        if parent is not None:
-            raise LongtailError("SeCu starts from a new network; it cannot take over the encoder of another objective.")
         self.settings, self.classes = settings, context.classes
         backbone: Any = context.new_backbone()
         self.network = Chain(
@@ -163,7 +161,7 @@ class SeCu(Objective):
         z = [unit(self.network(view)) for view in batch.views]
         logits = [cosines(v, self.start_centres) / s.representation_temperature for v in z]
         to_centres = [cosines(v.detach(), self.centres) for v in z]
-        last_labels = self.labels[batch.rows]
+        last_labels = self.labels[batch.rows[0]]
         loss_x = loss_c = torch.zeros((), device=last_labels.device)
         labels, duals = [], []
         for head, (first, second, own_duals, *own_logits) in enumerate(
@@ -176,7 +174,7 @@ class SeCu(Objective):
             loss_x = loss_x + representation_loss(own_logits[0], own_logits[1], known, s.label_weight) / s.heads
             for cosine in (first, second):
                 loss_c = loss_c + centre_loss(cosine, label, s.centre_temperature) / (2 * s.heads)
-        self.labels[batch.rows] = torch.stack(labels, dim=1)
+        self.labels[batch.rows[0]] = torch.stack(labels, dim=1)
         self.duals.copy_(torch.cat(duals))
         return {"loss": loss_x + loss_c, "L_x": loss_x.detach(), "L_c": loss_c.detach()}
 

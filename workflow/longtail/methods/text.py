@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from longtail.errors import LongtailError, unknown
-from longtail.methods.base import Context, Objective
+from longtail.errors import unknown
+from longtail.methods.base import Context, Objective, Start
 from longtail.methods.miniclustering import MiniClustering
 
 
@@ -34,10 +34,7 @@ class Pretrained(Objective):
 class TextMiniClustering(MiniClustering):
     """MiniClustering whose encoder is the pre-trained backbone itself; views are tokens, (B, L) int64."""
 
+    starts: ClassVar[Start] = "fresh"
+
     def __init__(self, settings: MiniClustering.Settings, context: Context, parent: Objective | None = None) -> None:
-        if parent is not None:
-            raise LongtailError(
-                "MiniClustering on texts starts from a pre-trained sentence encoder, not from a training: write its "
-                "recipe step without `start: transfer`."
-            )
         super().__init__(settings, context, Pretrained(Objective.Settings(), context))

@@ -46,10 +46,16 @@ def build(spec: Spec, parent: Objective | None = None, encoder: Path | None = No
         parent = build({**spec, "lineage": lineage[:opening]}, encoder=encoder)
     stretch = lineage[-1]
     kind = implementation(stretch)
+    require_start(kind, lineage[opening], lineage[-1]["objective"])
     _, own = split_settings(stretch)
     settings = construct(kind.Settings, own, stretch["objective"], tuple(TrainingSettings.__dataclass_fields__))
     data = spec["data"]
-    context = Context(new_backbone=backbone_maker(spec, encoder), classes=data["classes"], rows=data["rows"])
+    context = Context(
+        new_backbone=backbone_maker(spec, encoder),
+        classes=data["classes"],
+        rows=data["rows"],
+        class_sizes=torch.tensor(data["class_sizes"]) if kind.supervised else None,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(spec["seed"], "init", opening))
         return kind(settings, context, parent)
@@ -74,6 +80,24 @@ def opening_position(lineage: list[Mapping[str, Any]]) -> int:
         f"The lineage {' → '.join(stretch['objective'] for stretch in lineage) or '(empty)'} begins with nothing to "
         f"continue. Its first stretch must have start 'fresh'."
     )
+
+
+def require_start(kind: type[Objective], opening: Mapping[str, Any], objective: str) -> None:
+    """Check that an objective may be on a clock that opens as the stretch ``opening`` does.
+
+    Raises:
+        LongtailError: if it needs the encoder of a trained network and there is none, or cannot take one over.
+    """
+    if kind.starts == "transfer" and opening["start"] != "transfer":
+        raise LongtailError(
+            f"The objective {objective!r} starts from a trained encoder: put a step that trains one before it in the "
+            f"recipe, and give it `start: transfer`."
+        )
+    if kind.starts == "fresh" and opening["start"] == "transfer":
+        raise LongtailError(
+            f"The objective {objective!r} starts from a new network, or continues one of its family; it cannot take "
+            f"over a trained encoder. Write the recipe step without `start: transfer`."
+        )
 
 
 def implementation(stretch: Mapping[str, Any]) -> type[Objective]:

@@ -80,10 +80,10 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     trained = checkpoint.read(arguments.checkpoint)
     checkpoint.require_phase(trained, asked, arguments.checkpoint)
     # What is built is what was asked for: the checkpoint's own specification is data, and names no code to be run.
-    rows = trained["spec"]["data"].get("rows")
-    if type(rows) is not int or rows < 1:
+    known = {key: trained["spec"]["data"].get(key) for key in ("rows", "class_sizes")}
+    if type(known["rows"]) is not int or known["rows"] < 1 or not isinstance(known["class_sizes"], list):
         raise LongtailError(f"{arguments.checkpoint} does not say how many rows it was trained on. Train it again.")
-    spec = {**asked, "data": {**asked["data"], "rows": rows}}
+    spec = {**asked, "data": {**asked["data"], **known}}
     objective = build(spec, encoder=arguments.encoder)
     checkpoint.load_same(objective, trained, arguments.checkpoint)
     if arguments.features not in objective.features:

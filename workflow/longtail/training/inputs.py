@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,26 @@ def read_spec(text: str) -> dict[str, Any]:
     return spec
 
 
-def with_rows(spec: Mapping[str, Any], rows: int, split: Path) -> dict[str, Any]:
-    """The specification with the number of training rows in its data.
+def with_rows(spec: Mapping[str, Any], labels: Sequence[int], split: Path) -> dict[str, Any]:
+    """The specification with what only the split tells of its data: ``rows``, and ``class_sizes`` of them.
+
+    Args:
+        spec: a phase as data.
+        labels: true class of each row of the training split.
+        split: its path, for the message.
 
     Raises:
-        LongtailError: if it names another number.
+        LongtailError: if the specification names another number of rows.
     """
-    stated = spec["data"].get("rows", rows)
+    rows, stated = len(labels), spec["data"].get("rows", len(labels))
     if stated != rows:
         raise LongtailError(
             f"{split} has {rows} rows, but the specification says {stated}. One of them is out of date: delete the "
             f"split and run the workflow again."
         )
-    return {**spec, "data": {**spec["data"], "rows": rows}}
+    counted = Counter(labels)
+    sizes = [counted[label] for label in range(spec["data"]["classes"])]
+    return {**spec, "data": {**spec["data"], "rows": rows, "class_sizes": sizes}}
 
 
 def stores(pairs: Sequence[str]) -> dict[str, Path]:

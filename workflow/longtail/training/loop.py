@@ -127,10 +127,11 @@ def train(
                 images.normalize(augment(raw if these is rows else split.batch(these), draws))
                 for these, augment in zip(shown, augmentations, strict=True)
             )
-            batch = Batch(views, rows, generator(device, seed, "loss", run.epoch, step))
-
             update = run.epoch * steps + step + 1
             share = update / (clock * steps)
+            labels = tuple(split.labels[these] for these in shown) if objective.supervised else ()
+            batch = Batch(views, shown, generator(device, seed, "loss", run.epoch, step), labels, share)
+
             learning_rate = schedule(update, steps, clock, settings)
             objective.before_step(share)
             optimizer.zero_grad()

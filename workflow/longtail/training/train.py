@@ -103,7 +103,7 @@ def run_one(arguments: argparse.Namespace) -> None:
         group = distributed.join(device)
         say = tell if group.leads else lambda text: None
         split = resident(spec["data"], arguments.split, stores(arguments.images), device)
-        spec = with_rows(spec, len(split), arguments.split)
+        spec = with_rows(spec, split.labels.tolist(), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec, split.digest)
         with group.leader_first():  # it clears away what cannot be read
             state = folder.newest()
