@@ -18,7 +18,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
-    "plan": ("longtail.reporting.plan", "what there is to do, what it takes and what is there"),
+    "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
     "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),

@@ -14,7 +14,7 @@ from longtail.__main__ import main
 from longtail.data.longtail import class_sizes
 from longtail.files import read_provenance, read_table
 from longtail.reporting.estimate import Estimate
-from longtail.reporting.plan import cost, page, table
+from longtail.reporting.forecast import cost, page, table
 from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.counting import works
 from longtail.study.jobs import RULES, Jobs
