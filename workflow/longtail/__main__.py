@@ -33,7 +33,7 @@ COMMANDS = {
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figure", "draw one figure"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
-    "discrepancies": ("longtail.reporting.discrepancies", "where papers, official codes and this project part"),
+    "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }
 
 

@@ -1,8 +1,8 @@
 """``python -m longtail discrepancies``: where papers, official codes and this project part, as one page to read.
 
 The page speaks of the catalogue and of nothing else: what it lists does not depend on what was computed, nor on
-budget, protocol or targets. :mod:`longtail.reporting.points` and :mod:`longtail.reporting.contradictions` find what
-stands on it.
+budget, protocol or targets. :mod:`longtail.discrepancies.points` and :mod:`longtail.discrepancies.contradictions` find
+what stands on it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 import jinja2
 
 from longtail import files
-from longtail.reporting import contradictions, points
+from longtail.discrepancies import contradictions, points
+from longtail.discrepancies.numbers import Contradiction, agreement, short
+from longtail.discrepancies.points import Place, Point, dataset_label, shown
 from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
-from longtail.reporting.points import Place, Point, dataset_label, shown
-from longtail.reporting.printed import Contradiction, agreement, short
 from longtail.study.catalog import Catalog
 from longtail.study.plan import Study, load_study
 
@@ -416,7 +416,7 @@ def render(study: Study) -> dict[str, str]:
             "joined": joined,
             "plain": escape_markdown,
         }
-        template = environment.get_template(f"discrepancies.{suffix}.jinja")
+        template = environment.get_template(f"page.{suffix}.jinja")
         text = template.render(page=page, palette=PALETTE)
         texts[suffix] = re.sub(r"\n{3,}", "\n\n", text)
     return texts

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from longtail.discrepancies import page, points
 from longtail.errors import LongtailError
-from longtail.reporting import discrepancies, points
 from longtail.study import catalog as catalogue
 from longtail.study import phases
 from longtail.study.plan import load_study
@@ -30,7 +30,7 @@ def derived():
 
 @functools.cache
 def texts():
-    return discrepancies.render(study())
+    return page.render(study())
 
 
 def final(place, protocol):
@@ -259,12 +259,12 @@ def test_both_pages_are_in_step():
 
 def test_a_page_does_not_depend_on_the_configuration():
     other = load_study({"targets": ["conmix_table4"], "budget": "smoke", "protocol": "paper", "seeds": [5]})
-    assert discrepancies.render(other) == texts()
+    assert page.render(other) == texts()
 
 
 def test_cells_are_named_by_table_row_and_column():
     (point,) = [p for p in derived() if p.name == "cb_gamma"]
-    cells = discrepancies.Cells(study(), [p for p in points.places(study()) if not p.own])
+    cells = page.Cells(study(), [p for p in points.places(study()) if not p.own])
     touched = cells.touched(point.places)
     assert touched.count == 2
     assert touched.summary == "MiniClustering Table 5"
@@ -322,6 +322,6 @@ def test_a_new_difference_without_words_of_its_own_is_told_by_its_where(tmp_path
         "temperature": {"official": 0.25, "paper": 0.2, "where": "a difference that nobody has worded yet"}
     }
     path.write_text(yaml.safe_dump(document))
-    page = discrepancies.render(load_study({"targets": ["digits"]}, root))
-    assert "A difference that nobody has worded yet." in page["md"]
-    assert "`temperature` of SimCLR" in page["md"]
+    written = page.render(load_study({"targets": ["digits"]}, root))
+    assert "A difference that nobody has worded yet." in written["md"]
+    assert "`temperature` of SimCLR" in written["md"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from longtail.discrepancies import statements
+from longtail.discrepancies.numbers import Contradiction, Number, Row, half_unit, metrics_of, numbers
 from longtail.errors import LongtailError
-from longtail.reporting import misstatements
-from longtail.reporting.printed import Contradiction, Number, Row, half_unit, metrics_of, numbers
 
 if TYPE_CHECKING:
     from longtail.study.plan import Study
@@ -27,7 +27,7 @@ def derive(study: Study) -> list[Contradiction]:
     """
     every = numbers(study)
     found = [*printed_twice(every), *beyond_spread(every), *averages(study, every), *shared(every)]
-    found += [*better_under_longer_tail(every), *misstatements.derive(study, every)]
+    found += [*better_under_longer_tail(every), *statements.derive(study, every)]
     order = {paper: index for index, paper in enumerate([*study.catalog.papers, "between"])}
     return sorted(found, key=lambda one: order[one.paper])
 

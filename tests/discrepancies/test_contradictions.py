@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import pytest
 
+from longtail.discrepancies import contradictions, numbers
 from longtail.errors import LongtailError
-from longtail.reporting import contradictions, printed
 from longtail.study import catalog as catalogue
 from longtail.study.plan import load_study
 
@@ -144,7 +144,7 @@ def test_namesakes_stand_beside_each_other():
 
 
 def test_everything_involved_is_printed():
-    known = {(n.paper, n.table, n.row, n.metric, n.value) for n in printed.numbers(study())}
+    known = {(n.paper, n.table, n.row, n.metric, n.value) for n in numbers.numbers(study())}
     assert len(found()) > 15
     for one in found():
         assert one.numbers
@@ -171,11 +171,11 @@ def test_what_the_catalogue_points_out_must_be_printed(tmp_path, old, new, messa
 
 
 def test_half_a_unit_of_the_last_digit():
-    assert printed.half_unit(Decimal("48.7")) == Decimal("0.05")
-    assert printed.half_unit(Decimal("4.85")) == Decimal("0.005")
+    assert numbers.half_unit(Decimal("48.7")) == Decimal("0.05")
+    assert numbers.half_unit(Decimal("4.85")) == Decimal("0.005")
 
 
 def test_most_repeated_numbers_agree():
-    agree, several = printed.agreement(study())
+    agree, several = numbers.agreement(study())
     assert 0 < several - agree < 10
     assert several > 250

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from longtail.discrepancies.numbers import Contradiction, Number, Row, metrics_of
 from longtail.errors import LongtailError, unknown
-from longtail.reporting.printed import Contradiction, Number, Row, metrics_of
 
 if TYPE_CHECKING:
     from longtail.study.plan import Study
