@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from longtail import files
-from longtail.reporting import style
 from longtail.reporting.aggregate import METRIC_COLUMNS
 from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
-from longtail.reporting.figures import PROJECTION_COLUMNS, draw
+from longtail.reporting.figures import style
+from longtail.reporting.figures.draw import draw
+from longtail.reporting.figures.values import PROJECTION_COLUMNS
 
 if TYPE_CHECKING:
     from longtail.study.plan import FigurePlan
