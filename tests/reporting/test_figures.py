@@ -15,8 +15,8 @@ import pytest
 
 from longtail import files
 from longtail.errors import LongtailError
-from longtail.reporting.figures.command import write_figure
 from longtail.reporting.figures.draw import KINDS, draw
+from longtail.reporting.figures.figure import write_figure
 from longtail.reporting.figures.values import PROJECTION_COLUMNS, parameters
 
 from .makers import METRIC_COLUMNS, cell, figure_plan, metrics

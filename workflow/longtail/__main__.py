@@ -31,7 +31,7 @@ COMMANDS = {
     "project": ("longtail.evaluation.project", "two-dimensional projection of embeddings"),
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
-    "figure": ("longtail.reporting.figures.command", "draw one figure"),
+    "figure": ("longtail.reporting.figures.figure", "draw one figure"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }
