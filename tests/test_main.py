@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import longtail.discrepancies
 import longtail.reporting
 import longtail.study
 from longtail.__main__ import COMMANDS, main
@@ -151,8 +152,9 @@ def test_the_probe_for_loaded_libraries_notices_one() -> None:
     assert heavy_modules_after("import longtail.files") >= {"pyarrow"}
 
 
-def test_reporting_loads_no_torch() -> None:
-    found = [module.name for module in pkgutil.walk_packages(longtail.reporting.__path__, "longtail.reporting.")]
+@pytest.mark.parametrize("room", [longtail.reporting, longtail.discrepancies])
+def test_pages_load_no_torch(room: types.ModuleType) -> None:
+    found = [module.name for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
     assert found
     assert heavy_modules_after(f"import {', '.join(found)}") & {"torch", "torchvision"} == set()
 

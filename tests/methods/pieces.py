@@ -1,4 +1,4 @@
-"""What tests of objectives share: a network of two layers, a batch, a split, a step on shapes alone, slow updates."""
+"""What tests of objectives share: a network, a batch, a split, a step on shapes alone, slow updates, slow NT-Xent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail.methods.base import Batch, Objective
-from longtail.methods.byol import BYOL
-from longtail.methods.miniclustering import MiniClustering
+from longtail.methods.clustering.byol import BYOL
+from longtail.methods.clustering.miniclustering import MiniClustering
 
 MINI_CLUSTERS = 5
 MINICLUSTERING = MiniClustering.Settings(
@@ -139,3 +139,15 @@ def assert_same_updates(byol: BYOL, slow_loss: Callable[[BYOL, Batch], Tensor], 
         torch.testing.assert_close(byol.get_parameter(name), value, rtol=1e-12, atol=1e-13, msg=name)
     moved = zip(start.target_projector.parameters(), byol.target_projector.parameters(), strict=True)
     assert not all(torch.equal(before, after) for before, after in moved)
+
+
+def nt_xent_by_hand(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """ConMix Eq. 4, term by term."""
+    z = [row / row.norm() for row in (*a, *b)]
+    count = len(a)
+    total = torch.zeros((), dtype=a.dtype)
+    for i in range(2 * count):
+        partner = (i + count) % (2 * count)
+        others = sum(torch.exp(z[i] @ z[k] / temperature) for k in range(2 * count) if k != i)
+        total = total - torch.log(torch.exp(z[i] @ z[partner] / temperature) / others)
+    return total / (2 * count)

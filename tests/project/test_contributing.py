@@ -21,10 +21,10 @@ FILES = {
     name: text.strip() + "\n"
     for name, text in re.findall(r"^```(?:python|yaml|csv)\n# (\S+)\n(.*?)^```", PAGE, re.M | re.S)
 }
-METHOD = ["workflow/longtail/methods/cosine_toy.py", "workflow/catalog/methods/cosine_toy.yaml"]
+METHOD = ["workflow/longtail/methods/clustering/cosine_toy.py", "workflow/catalog/methods/cosine_toy.yaml"]
 DATASET = ["workflow/longtail/data/stripes.py", "workflow/catalog/datasets/stripes.yaml"]
 TABLE = ["workflow/catalog/papers/toy.yaml", "workflow/catalog/papers/toy/table1.csv"]
-TEST = "tests/methods/test_cosine_toy.py"
+TEST = "tests/methods/clustering/test_cosine_toy.py"
 COMMANDS = re.findall(r"^snakemake (.+?)(?: +#.*)?$", PAGE, re.M)
 
 

@@ -17,7 +17,7 @@ from longtail.models.backbones import BACKBONES as NETWORKS
 from longtail.models.backbones import new_backbone
 from longtail.reporting import recorded
 from longtail.reporting.estimate import BACKBONES, CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
-from longtail.reporting.plan import epochs_left
+from longtail.reporting.forecast import epochs_left
 from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.jobs import Job, Jobs, behind
 from longtail.study.plan import load_study

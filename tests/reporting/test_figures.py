@@ -15,8 +15,9 @@ import pytest
 
 from longtail import files
 from longtail.errors import LongtailError
-from longtail.reporting.figure import write_figure
-from longtail.reporting.figures import KINDS, PROJECTION_COLUMNS, draw, parameters
+from longtail.reporting.figures.draw import KINDS, draw
+from longtail.reporting.figures.figure import write_figure
+from longtail.reporting.figures.values import PROJECTION_COLUMNS, parameters
 
 from .makers import METRIC_COLUMNS, cell, figure_plan, metrics
 
@@ -63,7 +64,7 @@ def test_bars_average_over_seeds_and_show_their_deviation() -> None:
     assert "Means over 3 training seeds" in texts(figure)
 
 
-def test_the_settings_of_a_cell_keep_it_apart_in_a_sensitivity_plot() -> None:
+def test_the_settings_of_a_cell_keep_it_apart_on_lines_over_it() -> None:
     cells = {tags: cell("conmix", settings=f'{{"conmix":{{"tags":{tags}}}}}') for tags in (50, 200)}
     data = metrics(
         *(
@@ -73,7 +74,7 @@ def test_the_settings_of_a_cell_keep_it_apart_in_a_sensitivity_plot() -> None:
         )
     )
     shown = figure_plan(
-        "sensitivity",
+        "setting_lines",
         *((str(tags), keys) for tags, keys in cells.items()),
         options={"axis": "tags", "metrics": ["ACC", "NMI"]},
     )
@@ -138,7 +139,7 @@ def test_mini_clusters_vary_one_thing_per_panel() -> None:
     )
     options = {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}}
     figure, drawn = draw(
-        figure_plan("mini_cluster_counts", ("SimCLR", FIRST), ("ConMix", SECOND), options=options), data
+        figure_plan("mini_cluster_lines", ("SimCLR", FIRST), ("ConMix", SECOND), options=options), data
     )
     head = drawn[drawn["class"] == 0]
     by_panel = {
@@ -199,7 +200,7 @@ def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
             for seed in (0, 2)
         ]
     )
-    figure, drawn = draw(figure_plan("dominated_counts", ("SimCLR", FIRST), ("ConMix", SECOND), seeds=(0, 2)), data)
+    figure, drawn = draw(figure_plan("dominated_bars", ("SimCLR", FIRST), ("ConMix", SECOND), seeds=(0, 2)), data)
     assert drawn[["class", "value", "at_least", "at_most"]].values.tolist() == [[0, 5, 4, 91], [1, 3, 2.5, 3.5]]
     assert [patch.get_height() for patch in figure.axes[0].patches] == [5, 3]
     assert figure.axes[0].get_ylim()[1] < 91
@@ -214,7 +215,7 @@ def points(keys: dict[str, Any], seed: int, shift: float) -> list[dict[str, Any]
 
 def test_scatter_plots_show_every_point_of_the_first_seed() -> None:
     data = pd.DataFrame([*points(FIRST, 0, 0.0), *points(FIRST, 1, 50.0), *points(SECOND, 0, 7.0)])
-    shown = figure_plan("scatter_pairs", ("Before", FIRST), ("After", SECOND), projection="umap")
+    shown = figure_plan("projected_points", ("Before", FIRST), ("After", SECOND), projection="umap")
     figure, drawn = draw(shown, data)
     before = drawn[drawn["series"] == "Before"]
     assert before[["row", "label", "x", "y"]].values.tolist() == [[r, r % 3, r, r % 4] for r in range(12)]
@@ -225,9 +226,9 @@ def test_scatter_plots_show_every_point_of_the_first_seed() -> None:
 
 OPTIONS = {
     "class_bars": BARS,
-    "sensitivity": {"axis": "tags", "metrics": ["ACC"]},
+    "setting_lines": {"axis": "tags", "metrics": ["ACC"]},
     "measured_and_stated": GAPS,
-    "mini_cluster_counts": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
+    "mini_cluster_lines": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
 }
 
 
@@ -261,7 +262,7 @@ def test_the_label_is_in_the_picture_and_the_file_only_when_there_is_one(tmp_pat
 
 def test_writing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
     data = pd.DataFrame([*points(FIRST, 0, 0.0), *points(SECOND, 0, 7.0)])
-    shown = figure_plan("scatter_pairs", ("Before", FIRST), ("After", SECOND), projection="umap", label=LABEL)
+    shown = figure_plan("projected_points", ("Before", FIRST), ("After", SECOND), projection="umap", label=LABEL)
     for folder in ("first", "second"):
         write_figure(shown, data, tmp_path / folder, "figure")
     for suffix in ("pdf", "png"):

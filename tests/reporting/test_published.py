@@ -113,7 +113,7 @@ def test_every_printed_table_has_a_specification() -> None:
 
 @pytest.mark.parametrize("paper", ["conmix", "miniclustering", "digits", "theory"])
 def test_every_figure_names_a_kind_that_can_be_drawn(paper: str) -> None:
-    from longtail.reporting.figures import KINDS
+    from longtail.reporting.figures.draw import KINDS
 
     kinds = {figure["kind"] for figure in spec(paper)["figures"].values()}
     assert kinds

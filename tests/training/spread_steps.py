@@ -90,7 +90,7 @@ class Pictures:
 
 def new_objective(name):
     implementation, settings = OBJECTIVES[name]
-    stretch = {"objective": name, "implementation": f"longtail.methods.{implementation}", "start": "fresh"}
+    stretch = {"objective": name, "implementation": f"longtail.methods.clustering.{implementation}", "start": "fresh"}
     training = {
         "optimizer": "sgd",
         "learning_rate": 0.1,
@@ -104,7 +104,7 @@ def new_objective(name):
     }
     lineage = [{**stretch, "settings": {**training, **settings}}]
     if name == "miniclustering":
-        byol = {**stretch, "objective": "byol", "implementation": "longtail.methods.byol:BYOL"}
+        byol = {**stretch, "objective": "byol", "implementation": "longtail.methods.clustering.byol:BYOL"}
         lineage = [{**byol, "settings": {**training, **BYOL}}, {**lineage[0], "start": "transfer"}]
     data = {"rows": 40, "classes": 3, "channels": 1}
     return build({"seed": 0, "backbone": {"name": "resnet_small", "stem": "cifar"}, "data": data, "lineage": lineage})

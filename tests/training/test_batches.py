@@ -179,7 +179,7 @@ def test_every_objective_takes_whatever_is_left_over(digits, name, batch_size):
 
 def test_an_embedding_by_batch_statistics_takes_whatever_is_left_over(digits, monkeypatch):
     """LFSS embeds the split with the statistics of the batch."""
-    from longtail.methods.lfss import BatchStatistics
+    from longtail.methods.clustering.lfss import BatchStatistics
 
     data = {"image_size": 8, "test_transform": {"resize": None, "crop": None}}
     images = SplitImages(digits, data, {"mean": [0.5], "std": [0.25]}, torch.float32)

@@ -54,7 +54,7 @@ def test_a_gpu_out_of_memory_says_how_much_would_fit(cuda_desk, tools, monkeypat
 
 def test_activations_computed_again_train_the_same_on_a_gpu(cuda_desk, tools):
     settings = {"noise": None, "temperature": 0.2, "projection_width": 8, "prune_ratio": 0.9}
-    stretch = {**tools.stretch("sdclr", **settings), "implementation": "longtail.methods.sdclr:SDCLR"}
+    stretch = {**tools.stretch("sdclr", **settings), "implementation": "longtail.methods.clustering.sdclr:SDCLR"}
     assert cuda_desk.train(tools.spec(stretch), "kept", gpus=1) == 0
     assert cuda_desk.train(tools.spec(stretch), "again", gpus=1, recompute_activations=1) == 0
     kept, again = (cuda_desk.checkpoint(name)["objective"] for name in ("kept", "again"))

@@ -109,7 +109,7 @@ def test_every_objective_takes_the_same_steps_in_three_processes_as_in_one(tmp_p
 def test_a_training_in_two_processes_is_stopped_and_goes_on_to_the_weights_of_one_process(desk, tools, launch):
     """At a rate so low that rounding does not grow: moments and statistics show that the gradients are the same."""
     stretch = tools.stretch("conmix", last=20, clock=20, **CONMIX)
-    spec = tools.spec({**stretch, "implementation": "longtail.methods.conmix:ConMix"})
+    spec = tools.spec({**stretch, "implementation": "longtail.methods.clustering.conmix:ConMix"})
     stopped = launch(spec, checkpoint_seconds=0)  # a save after every update, so there is one soon
     state = desk.folder / "two-state"
     while not list(state.glob("*.pt")):

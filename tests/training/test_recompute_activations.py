@@ -25,12 +25,12 @@ MOCO = {
     "drop_last": True,
 }
 OBJECTIVES = {
-    "simclr": ("longtail.methods.simclr:SimCLR", CONTRASTIVE),
-    "sdclr": ("longtail.methods.sdclr:SDCLR", {**CONTRASTIVE, "prune_ratio": 0.9}),
-    "conmix": ("longtail.methods.conmix:ConMix", {**CONTRASTIVE, "tags": 5}),
-    "moco": ("longtail.methods.moco:MoCo", MOCO),
-    "byol": ("longtail.methods.byol:BYOL", BYOL),
-    "miniclustering": ("longtail.methods.miniclustering:MiniClustering", MINICLUSTERING),
+    "simclr": ("longtail.methods.clustering.simclr:SimCLR", CONTRASTIVE),
+    "sdclr": ("longtail.methods.clustering.sdclr:SDCLR", {**CONTRASTIVE, "prune_ratio": 0.9}),
+    "conmix": ("longtail.methods.clustering.conmix:ConMix", {**CONTRASTIVE, "tags": 5}),
+    "moco": ("longtail.methods.clustering.moco:MoCo", MOCO),
+    "byol": ("longtail.methods.clustering.byol:BYOL", BYOL),
+    "miniclustering": ("longtail.methods.clustering.miniclustering:MiniClustering", MINICLUSTERING),
 }
 
 

@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 def make_spec(last=3, **changes):
-    stretch = {"objective": "text-conmix", "implementation": "longtail.methods.conmix:ConMix", "version": 1}
+    stretch = {"objective": "text-conmix", "implementation": "longtail.methods.clustering.conmix:ConMix", "version": 1}
     epochs = {"start": "fresh", "first_epoch": 0, "last_epoch": last, "clock": last}
     return {
         "identity": f"texts{last}",
@@ -93,7 +93,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_a_straight_one(desk, t
     assert main(train_arguments(desk, tmp_path / "straight", spec)) == 0
     code = """
 import os, signal, sys
-from longtail.methods import conmix
+from longtail.methods.clustering import conmix
 from longtail.__main__ import main
 loss, calls = conmix.ConMix.loss, []
 def stopping(self, batch):

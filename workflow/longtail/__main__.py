@@ -18,7 +18,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
-    "plan": ("longtail.reporting.plan", "what there is to do, what it takes and what is there"),
+    "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
     "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),
@@ -31,9 +31,9 @@ COMMANDS = {
     "project": ("longtail.evaluation.project", "two-dimensional projection of embeddings"),
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
-    "figure": ("longtail.reporting.figure", "draw one figure"),
+    "figure": ("longtail.reporting.figures.figure", "draw one figure"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
-    "discrepancies": ("longtail.reporting.discrepancies", "where papers, official codes and this project part"),
+    "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }
 
 

@@ -4,7 +4,7 @@
 rule figure:
     input:
         metrics=f"{VIEW}/metrics/{{paper}}/{{figure}}.parquet",
-        source=sources_of("reporting", "figure", "figures", "style"),
+        source=sorted(map(str, Path(ROOT, "longtail/reporting/figures").glob("*.py"))),
     output:
         multiext(f"{VIEW}/figures/{{paper}}/{{figure}}", ".parquet", ".pdf"),
         png=report(

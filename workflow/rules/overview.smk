@@ -36,10 +36,9 @@ rule discrepancies:
         catalog=[
             path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))
         ],
-        source=sources_of(
-            "reporting", "discrepancies", "points", "printed", "contradictions", "misstatements", "markup"
-        ),
-        templates=expand(f"{ROOT}/longtail/reporting/discrepancies.{{form}}.jinja", form=["md", "html"]),
+        source=sources_of("discrepancies", "page", "points", "numbers", "contradictions", "statements"),
+        markup=sources_of("reporting", "markup"),
+        templates=expand(f"{ROOT}/longtail/discrepancies/page.{{form}}.jinja", form=["md", "html"]),
     output:
         f"{layout.DISCREPANCIES}.md",
         html=report(

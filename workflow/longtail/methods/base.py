@@ -1,4 +1,4 @@
-"""What the training loop asks of an objective. The science is in the other files of this folder."""
+"""What the training loop asks of an objective. The science is in the folders beside it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,185 @@
+"""The plan as it is printed and written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtail.__main__ import main
+from longtail.data.longtail import class_sizes
+from longtail.files import read_provenance, read_table
+from longtail.reporting.estimate import Estimate
+from longtail.reporting.forecast import cost, page, table
+from longtail.reporting.recorded import Pace, Recorded
+from longtail.study.counting import works
+from longtail.study.jobs import RULES, Jobs
+from longtail.study.plan import load_study
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(*targets: str, recorded: Recorded | None = None, **config: object) -> tuple[str, list[dict[str, Any]]]:
+    """The page and the lines of the table."""
+    study = load_study({"targets": list(targets), **config})
+    estimate = Estimate(study, recorded or Recorded())
+    costs = [cost(work, estimate) for work in works(Jobs(study))]
+    return page(costs, estimate), table(costs).to_pylist()
+
+
+def row(text: str, target: str, *, of: int = 0) -> list[str]:
+    """The cells of a target in the first or another table of the page."""
+    lines = [line for line in text.splitlines() if line.startswith(f"| {target} ")]
+    return [cell.strip() for cell in lines[of].strip("|").split("|")]
+
+
+OBJECTIVES = ("simclr", "moco", "byol", "sdclr", "conmix", "miniclustering")
+
+
+def paces(images_per_second: float, *objectives: str) -> Recorded:
+    """As if trainings of these objectives on the digits had finished."""
+    pace = Pace(images_per_second, "a CPU", 3)
+    return Recorded({(objective, "resnet_small/cifar", 8, "float32"): pace for objective in objectives or OBJECTIVES})
+
+
+def test_what_a_table_takes() -> None:
+    text, (alone, together) = plan("conmix_table2")
+    assert "# Plan: conmix_table2" in text
+    assert "the papers' own budget, official protocol; the seeds of each table" in text
+    assert "- Cells: 30, of which 0 are there and 30 are missing." in text
+    assert "- Phases: 39 distinct ones, of which 39 have to be trained." in text
+    assert "- Sharing: 45 trainings if every method trained all of its own; 6 are saved" in text
+    assert {
+        key: alone[key] for key in ("values", "cells", "cells_missing", "phases", "phases_left", "phases_apart")
+    } == {
+        "values": 120,
+        "cells": 30,
+        "cells_missing": 30,
+        "phases": 39,
+        "phases_left": 39,
+        "phases_apart": 45,
+    }
+    assert row(text, "conmix_table2")[1:7] == ["120", "30", "30", "39", "39", "45"]
+    assert {**alone, "target": "all"} == together
+    assert alone["jobs_left"] == sum(alone[f"{rule}_left"] for rule in RULES) == int(row(text, "all")[-1])
+
+
+def test_hours_of_recorded_paces() -> None:
+    rows = int(class_sizes(174, 10, 10).sum())
+    text, (alone, _) = plan("digits_figure2", recorded=paces(2.0), seeds=[0])
+    hours = (80 + 100 + 100) * rows / 2.0 / 3600  # BYOL, SimCLR, MoCo
+    assert alone["cpu_hours"] == alone["cpu_hours_left"] == alone["cpu_hours_apart"] == pytest.approx(hours)
+    assert alone["gpu_hours"] == alone["phases_left_of_unknown_pace"] == 0
+    assert f"- Time, estimated: {hours:,.1f} CPU-hours, one training after the other." in text
+    assert row(text, "digits_figure2")[7:9] == ["0.0", f"{hours:,.1f}"]
+    assert row(text, "digits (resnet_small)")[1:] == [
+        "byol, moco, simclr", "2 images/s, recorded over 3 trainings on a CPU", "4", "280",
+    ]  # fmt: skip
+
+
+def test_hours_that_sharing_saves() -> None:
+    rows = int(class_sizes(174, 10, 10).sum())
+    text, (alone, _) = plan("digits_figure3", recorded=paces(2.0), seeds=[0])
+    once, shared = (
+        (80 + 20) * rows / 2.0 / 3600,
+        80 * rows / 2.0 / 3600,
+    )  # BYOL is its own row, and MiniClustering's start
+    assert alone["cpu_hours"] == pytest.approx(once)
+    assert alone["cpu_hours_apart"] == pytest.approx(once + shared)
+    assert f"1 are saved, an estimated {shared:,.1f} of {once + shared:,.1f} CPU-hours." in text
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    text, (alone, _) = plan("digits_figure2", seeds=[0], recorded=paces(2.0, "byol"))
+    assert alone["phases_left_of_unknown_pace"] == 3
+    assert "CPU-hours and 3 trainings of unknown pace" in text
+    assert row(text, "digits_figure2")[8].endswith("+")
+    assert "an estimated" not in text.split("Sharing")[1].split("\n")[0]
+    text, _ = plan("digits_figure2", seeds=[0])
+    assert row(text, "digits_figure2")[7:9] == ["0.0", "?"]
+    text, (alone, _) = plan("digits_figure2", seeds=[0], budget={"backbone": "own"})
+    assert alone["files_missing_of_unknown_size"] == 4 + 3
+    assert row(text, "digits_figure2")[9].endswith("+")
+
+
+def test_finished_work_and_saved_states_are_subtracted(folder: Path) -> None:
+    study = load_study({"targets": ["digits_figure2"], "seeds": [0]})
+    total = works(Jobs(study))[-1]
+    byol, *_, moco = total.trainings
+    for job in total.jobs:
+        if job.rule in ("store", "split") or job is byol:
+            for path in job.outputs:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).touch()
+    assert moco.run is not None
+    assert moco.phase is not None
+    state = folder / moco.run.state / f"{moco.phase.identity}-seed0-epoch000099-step000002.pt"
+    state.parent.mkdir(parents=True)
+    state.touch()
+
+    text, (alone, _) = plan("digits_figure2", recorded=paces(2.0), seeds=[0])
+    rows = int(class_sizes(174, 10, 10).sum())
+    assert alone["cpu_hours_left"] == pytest.approx((100 + 1) * rows / 2.0 / 3600)
+    assert alone["cpu_hours"] == pytest.approx(280 * rows / 2.0 / 3600)
+    assert "4 distinct ones, of which 3 have to be trained, 1 of them from a saved state on." in text
+
+
+def test_what_would_be_trained_again_is_said(folder: Path) -> None:
+    total = works(Jobs(load_study({"targets": ["digits_figure2"], "seeds": [0]})))[-1]
+    for path in total.trainings[0].outputs:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    text, (alone, _) = plan("digits_figure2", seeds=[0])
+    assert alone["phases_left"] == 4
+    assert "4 have to be trained, 1 of them again, since what they were made from is missing." in text
+
+
+def test_the_selections_of_the_configuration_hold() -> None:
+    text, (alone, _) = plan("conmix_table2", methods=["simclr"], datasets=["cifar10"], seeds=[3, 4], budget="smoke")
+    assert alone["cells"] == 2
+    assert alone["values"] == 4
+    for word in ("budget smoke", "seeds 3, 4", "methods simclr", "datasets cifar10"):
+        assert word in text
+
+
+def test_a_table_of_which_nothing_can_be_reproduced() -> None:
+    text, (alone, _) = plan("conmix_table2", methods=["byol-encoder"])
+    assert alone["values"] == alone["cells"] == alone["phases"] == 0
+    assert "- Time, estimated: none" in text
+
+
+def test_the_command_prints_and_writes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"targets": ["digits"], "budget": "smoke", "partial": True}
+    assert main(["plan", "--config", json.dumps(config), "--out", "results/smoke/plan"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (folder / "results/smoke/plan.md").read_text() + "\n"
+    written = read_table(folder / "results/smoke/plan.parquet").to_pylist()
+    assert [line["target"] for line in written] == [
+        "digits_table1", "digits_figure1", "digits_figure2", "digits_figure3", "all",
+    ]  # fmt: skip
+    # A partial table trains nothing; the plan is that of the whole one.
+    assert written[-1]["phases_left"] > 0
+    assert read_provenance(folder / "results/smoke/plan.parquet")["targets"] == ["digits"]
+
+
+def test_the_plan_of_all_papers_loads_neither_torch_nor_pandas(folder: Path) -> None:
+    code = (
+        "import sys; from longtail.__main__ import main\n"
+        f"assert main(['plan', '--config', {json.dumps(json.dumps({'targets': ['conmix', 'miniclustering']}))},"
+        " '--out', 'plan']) == 0\n"
+        "sys.exit(bool({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    package = Path(__file__).parents[2] / "workflow"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(package)}, cwd=folder, capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(read_table(folder / "plan.parquet")) > 25

@@ -1,0 +1,1 @@
+"""Objectives that see no label: one file per method or family."""

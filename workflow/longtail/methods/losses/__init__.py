@@ -1,0 +1,1 @@
+"""Losses as functions of tensors, which objectives of either half share."""

@@ -1,0 +1,1 @@
+"""Figures: the command, the style of all, and a file for each way of drawing."""

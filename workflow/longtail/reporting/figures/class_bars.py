@@ -1,0 +1,48 @@
+"""Bars over the classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from longtail.reporting.figures.panels import class_axis, colour_of, error_bars, legend, new_panels, say_nothing
+from longtail.reporting.figures.values import over_seeds
+
+if TYPE_CHECKING:
+    from longtail.study.plan import FigurePlan
+
+
+def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Grouped bars over the classes, one panel per entry of ``options.panels`` (``metric``, ``title``, ``axis``)."""
+    panels = plan.options["panels"]
+    figure, axes = new_panels(len(panels), 4.6, 3.1)
+    tables = []
+    for axis, panel in zip(axes, panels, strict=True):
+        axis.set_title(panel["title"])
+        drawn = over_seeds(
+            lines[(lines["metric"] == panel["metric"]) & lines["class"].notna()], ["series", "metric", "class"]
+        )
+        tables.append(drawn)
+        if drawn.empty:
+            say_nothing(axis)
+            continue
+        labels = list(dict.fromkeys(drawn["series"]))
+        width = 0.8 / len(labels)
+        for index, (label, bars) in enumerate(drawn.groupby("series", sort=False)):
+            axis.bar(
+                bars["class"].to_numpy(dtype=float) + (index - (len(labels) - 1) / 2) * width,
+                bars["value"],
+                width,
+                yerr=error_bars(bars),
+                label=str(label),
+                color=colour_of(plan, str(label)),
+                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+            )
+        axis.axhline(0, color="#333333", linewidth=0.8)
+        axis.set_ylabel(panel["axis"])
+        class_axis(axis, sorted(drawn["class"].astype(int).unique()))
+        axis.grid(visible=False, axis="x")
+    legend(figure, axes)
+    return figure, pd.concat(tables, ignore_index=True)

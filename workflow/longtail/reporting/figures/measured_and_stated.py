@@ -1,0 +1,45 @@
+"""Points that are measured and lines that a theorem states, over a setting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from longtail.reporting.figures import style
+from longtail.reporting.figures.panels import error_bars, legend, over_labels
+
+if TYPE_CHECKING:
+    from longtail.study.plan import FigurePlan
+
+
+def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """What is measured (points) and what a theorem states of it (dashed), one point per cell at its label, per group.
+
+    Options: ``axis`` names what the labels are, ``value`` what is measured; ``curves`` lists the measured ``metric``,
+    the ``stated`` one and the ``title`` of both. The panels have one scale, on which noise looks like noise.
+    """
+    curves = plan.options["curves"]
+    metrics = [curve[which] for curve in curves for which in ("metric", "stated")]
+    figure, panels, drawn = over_labels(plan, lines, metrics, 3.4, 3.1)
+    for axis, part in panels:
+        axis.axhline(0, color="#333333", linewidth=0.8)
+        for index, curve in enumerate(curves):
+            measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
+            colour = style.SERIES[index % len(style.SERIES)]
+            axis.errorbar(
+                measured["at"],
+                measured["value"],
+                yerr=error_bars(measured),
+                label=f"{curve['title']}, measured",
+                color=colour,
+                marker=style.MARKERS[index % len(style.MARKERS)],
+            )
+            axis.plot(stated["at"], stated["value"], label=f"{curve['title']}, stated", color=colour, linestyle="--")
+        axis.set_ylabel(plan.options["value"])
+    shown = [axis.get_ylim() for axis, _ in panels]
+    for axis, _ in panels:
+        axis.set_ylim(min(low for low, _ in shown), max(high for _, high in shown))
+    legend(figure, figure.axes)
+    return figure, drawn

@@ -1,0 +1,99 @@
+"""What the ways of drawing share: panels, axes of classes, a cell's colour and marker, one legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from longtail.reporting.figures import style
+from longtail.reporting.figures.values import over_seeds
+
+if TYPE_CHECKING:
+    from longtail.study.plan import FigurePlan
+
+
+def new_panels(count: int, width: float, height: float, columns: int = 4) -> tuple[Figure, list[Axes]]:
+    """A row of panels, wrapped after ``columns``; never none, so that a figure without data says so in its place."""
+    count = max(count, 1)
+    across = min(count, columns)
+    down = -(-count // across)
+    figure, axes = plt.subplots(down, across, figsize=(width * across, height * down), squeeze=False)
+    for spare in axes.flat[count:]:
+        spare.set_axis_off()
+    return figure, list(axes.flat[:count])
+
+
+def say_nothing(axis: Axes) -> None:
+    """A panel of which nothing is computed says so."""
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "nothing computed yet", ha="center", va="center", color="#888888", transform=axis.transAxes)
+
+
+def error_bars(drawn: pd.DataFrame) -> np.ndarray | None:
+    """Standard deviations over the seeds, None where no value has more than one."""
+    return drawn["std"].to_numpy() if (drawn["seeds"] > 1).any() else None
+
+
+def class_axis(axis: Axes, classes: Sequence[int]) -> None:
+    """A horizontal axis of classes; few are ticked one by one."""
+    axis.set_xlabel("class, from the largest to the smallest")
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    if len(classes) <= 20:
+        axis.set_xticks(list(classes))
+
+
+def colour_of(plan: FigurePlan, label: str) -> str:
+    """A cell keeps its colour whether or not the others are there."""
+    labels = list(dict.fromkeys(cell.label for cell in plan.cells))
+    return style.SERIES[labels.index(label) % len(style.SERIES)]
+
+
+def marker_of(plan: FigurePlan, label: str) -> str:
+    """As its colour, a cell keeps its marker."""
+    labels = list(dict.fromkeys(cell.label for cell in plan.cells))
+    return style.MARKERS[labels.index(label) % len(style.MARKERS)]
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for panels that share their series."""
+    shown: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    if shown:
+        figure.legend(list(shown.values()), list(shown), loc="center", ncols=min(len(shown), 6))
+
+
+def over_labels(
+    plan: FigurePlan, lines: pd.DataFrame, metrics: Sequence[str], width: float, height: float
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]], pd.DataFrame]:
+    """A panel per group, whose horizontal axis has the labels of the group's cells.
+
+    Returns:
+        The figure; the panels in which there is something, each with its values, of which ``at`` is the place of the
+        label; and all values.
+    """
+    whole = lines[lines["metric"].isin(metrics) & lines["class"].isna() & lines["cluster"].isna()]
+    drawn = over_seeds(whole, ["panel", "series", "metric"])
+    groups = list(dict.fromkeys(cell.group for cell in plan.cells))
+    figure, axes = new_panels(len(groups), width, height)
+    panels = []
+    for axis, group in zip(axes, groups, strict=True):
+        part = drawn[drawn["panel"] == group]
+        axis.set_title(group)
+        if part.empty:
+            say_nothing(axis)
+            continue
+        ticks = list(dict.fromkeys(cell.label for cell in plan.cells if cell.group == group))
+        panels.append((axis, part.assign(at=[ticks.index(label) for label in part["series"]])))
+        axis.set_xticks(range(len(ticks)), ticks)
+        axis.set_xlim(-0.3, len(ticks) - 0.7)
+        axis.set_xlabel(plan.options["axis"])
+    return figure, panels, drawn
