@@ -8,7 +8,7 @@ from torch import nn
 def projector(width: int, hidden_width: int, projection_width: int) -> nn.Sequential:
     """(B, width) to (B, projection_width): linear, batch normalisation, ReLU, linear; nothing normalises the output.
 
-    Hidden layers as wide as the input make it the one of dvlab-research/ResCom and PaCo; in BCL they are narrower.
+    With a hidden layer as wide as the input it is that of dvlab-research/ResCom and of PaCo's code.
     """
     return nn.Sequential(
         nn.Linear(width, hidden_width),
