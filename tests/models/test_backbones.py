@@ -11,7 +11,10 @@ from longtail.models.backbones import BACKBONES, new_backbone
 from longtail.models.dual_batchnorm import DualBatchNorm2d
 
 
-@pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048), ("resnet_small", 64)])
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("resnet18", 512), ("resnet50", 2048), ("resnet152", 2048), ("resnext50", 2048), ("resnet_small", 64)],
+)
 @pytest.mark.parametrize(("stem", "channels", "size"), [("cifar", 3, 8), ("imagenet", 1, 32)])
 def test_maps_images_to_vectors_of_its_width(name: str, width: int, stem: str, channels: int, size: int) -> None:
     backbone = new_backbone(name, stem, channels)
@@ -38,7 +41,16 @@ def test_stem_reduces_the_image_by_four_or_not_at_all(stem: str, after_stem: int
     assert x.shape == (2, 64, after_stem, after_stem)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet_small"])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("resnet18", 11_689_512), ("resnet152", 60_192_808), ("resnext50", 25_028_904)]
+)
+def test_the_networks_for_imagenet_are_as_large_as_torchvision_states(name: str, parameters: int) -> None:
+    backbone = new_backbone(name, "imagenet", 3)
+    classifier = (backbone.width + 1) * 1000
+    assert sum(p.numel() for p in backbone.parameters()) + classifier == parameters
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnext50", "resnet_small"])
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_convolutions_start_from_kaiming_normal_over_fan_out(name: str, stem: str) -> None:
     torch.manual_seed(0)
@@ -67,3 +79,8 @@ def test_unknown_names_are_answered_with_known_ones() -> None:
         new_backbone("resnet19", "cifar", 3)
     with pytest.raises(LongtailError, match=r"no stem 'cifar100'.*'cifar'"):
         new_backbone("resnet18", "cifar100", 3)
+
+
+def test_resnet32_has_one_stem_only() -> None:
+    with pytest.raises(LongtailError, match=r"resnet32 .* no stem 'imagenet'. Give it the stem cifar"):
+        new_backbone("resnet32", "imagenet", 3)

@@ -1,1 +1,1 @@
-"""Networks and their parts: backbones, heads, normalisation, pruning, momentum copies, queues."""
+"""Networks and their parts: backbones, classifiers, heads, normalisation, pruning, momentum copies, queues."""

@@ -1,4 +1,4 @@
-"""The two-layer heads of BYOL (Grill et al. 2020, Section 3.3)."""
+"""Heads of two layers: those of BYOL (Grill et al. 2020, Section 3.3), and those of supervised contrast."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from torch import nn
 
 
 def projector(width: int, hidden_width: int, projection_width: int) -> nn.Sequential:
-    """(B, width) to (B, projection_width): linear, batch normalisation, ReLU, linear; nothing normalises the output."""
+    """(B, width) to (B, projection_width): linear, batch normalisation, ReLU, linear; nothing normalises the output.
+
+    With a hidden layer as wide as the input it is that of dvlab-research/ResCom and of PaCo's code.
+    """
     return nn.Sequential(
         nn.Linear(width, hidden_width),
         nn.BatchNorm1d(hidden_width),
         nn.ReLU(),
         nn.Linear(hidden_width, projection_width),
     )
+
+
+def plain_projector(width: int, projection_width: int) -> nn.Sequential:
+    """(B, width) to (B, projection_width): linear, ReLU, linear, with PyTorch's start and no normalisation.
+
+    The head of HobbitLong/SupContrast, where the projection has 128 dimensions, and of MoCo v2.
+    """
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection_width))
 
 
 def predictor(projection_width: int, hidden_width: int) -> nn.Sequential:

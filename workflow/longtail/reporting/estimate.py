@@ -13,7 +13,14 @@ from longtail.study.layout import Run
 from longtail.study.phases import Phase
 from longtail.study.plan import Study
 
-BACKBONES = {"resnet18": (11_200_000, 512), "resnet50": (23_500_000, 2048), "resnet_small": (80_000, 64)}
+BACKBONES = {
+    "resnet18": (11_200_000, 512),
+    "resnet32": (464_000, 64),
+    "resnet50": (23_500_000, 2048),
+    "resnet152": (58_100_000, 2048),
+    "resnext50": (23_000_000, 2048),
+    "resnet_small": (80_000, 64),
+}
 """Parameters, and width of the features. Rounded: they bound sizes of files that nobody has seen yet."""
 
 SENTENCE_WIDTH = 768

@@ -1,0 +1,93 @@
+"""Classifiers: what turns the pooled feature h of an image, (B, d), into one logit per class, (B, K).
+
+Each has ``weight``, (K, d), and ``bias``, (K,) or None, for readouts such as tau-normalisation. All compute in full
+precision, whatever the backbone does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from longtail.errors import unknown
+from longtail.models.headed import Head
+
+INITS = ("default", "kaiming")
+
+
+class Linear(Head):
+    """s = W h + b.
+
+    Args:
+        width: d.
+        classes: K.
+        init: how W starts. ``kaiming`` is normal with variance 2 / d (kaidic/LDAM-DRW, dvlab-research/MiSLAS),
+            ``default`` uniform in +-1 / sqrt(d) (Megvii-Nanjing/BBN, dvlab-research/ResCom,
+            facebookresearch/classifier-balancing). b starts uniform in +-1 / sqrt(d) in either.
+
+    Raises:
+        LongtailError: for an ``init`` that does not exist.
+    """
+
+    def __init__(self, width: int, classes: int, init: str = "default") -> None:
+        if init not in INITS:
+            raise unknown("init of a linear classifier", init, INITS)
+        super().__init__(width, classes)
+        if init == "kaiming":
+            nn.init.kaiming_normal_(self.weight)
+
+
+class Cosine(nn.Module):
+    """s_k = scale * cos(h, w_k), without bias: the ``NormedLinear`` of kaidic/LDAM-DRW.
+
+    W starts uniform in +-1, each class then brought to length 1. A feature of length 0 gives logits 0.
+
+    Args:
+        width: d.
+        classes: K.
+        scale: 30 in frank-xwang/RIDE-LongTailRecognition, 1 where the loss multiplies, as in LDAM.
+    """
+
+    bias = None
+
+    def __init__(self, width: int, classes: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.weight = nn.Parameter(functional.normalize(torch.empty(classes, width).uniform_(-1, 1), dim=1))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, d) to (B, K)."""
+        with torch.autocast(h.device.type, enabled=False):
+            h = functional.normalize(h.to(self.weight.dtype), dim=1)
+            return self.scale * functional.linear(h, functional.normalize(self.weight, dim=1))
+
+
+class Scaled(nn.Module):
+    """s_k = f_k (W h + b)_k, with f_k from 1: learnable weight scaling (Kang et al., ICLR 2020, Section 4.2).
+
+    The scale multiplies the bias too, as in facebookresearch/classifier-balancing.
+
+    Args:
+        classifier: gives W and b. Whoever trains f alone, as LWS does, passes it without gradient
+            (``requires_grad_(False)``); MiSLAS trains both.
+    """
+
+    def __init__(self, classifier: Linear) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.scales = nn.Parameter(torch.ones_like(classifier.bias))
+
+    @property
+    def weight(self) -> Tensor:
+        """f_k W_k, (K, d)."""
+        return self.scales[:, None] * self.classifier.weight
+
+    @property
+    def bias(self) -> Tensor:
+        """f_k b_k, (K,)."""
+        return self.scales * self.classifier.bias
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, d) to (B, K)."""
+        return self.scales * self.classifier(h)
