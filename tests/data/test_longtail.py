@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data.longtail import class_sizes, first_rows, shot_groups
+from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.errors import LongtailError
 
 
@@ -124,6 +124,50 @@ def test_the_last_class_is_not_left_to_rounding():
     assert missed > 0
 
 
+def sizes_of_ldam(head, classes, factor):
+    """As kaidic/LDAM-DRW counts, one class at a time; its ``imb_factor`` is one over the ratio."""
+    return [int(head * (factor ** (k / (classes - 1.0)))) for k in range(classes)]
+
+
+@pytest.mark.parametrize(
+    ("head", "classes", "ratio", "factor", "total", "last"),
+    [
+        (5000, 10, 10, 0.1, 20431, 500),
+        (5000, 10, 50, 0.02, 13996, 100),
+        (5000, 10, 100, 0.01, 12406, 50),
+        (500, 100, 10, 0.1, 19573, 50),
+        (500, 100, 50, 0.02, 12608, 10),
+        (500, 100, 100, 0.01, 10847, 5),
+    ],
+)
+def test_shuffled_tails_have_the_sizes_of_the_recognition_papers(head, classes, ratio, factor, total, last):
+    sizes = class_sizes(head, classes, ratio, "shuffled-longtail").tolist()
+    assert sizes == sizes_of_ldam(head, classes, factor)
+    assert (sum(sizes), sizes[-1]) == (total, last)
+
+
+@given(st.integers(2, 200), st.integers(1, 10_000), st.integers(1, 200))
+def test_shuffled_tails_are_those_of_the_formula_at_any_ratio(classes, head, ratio):
+    expected = sizes_of_ldam(head, classes, 1 / ratio)
+    if expected[-1] < 1:
+        with pytest.raises(LongtailError, match="empty"):
+            class_sizes(head, classes, ratio, "shuffled-longtail")
+    else:
+        assert class_sizes(head, classes, ratio, "shuffled-longtail").tolist() == expected
+
+
+def test_the_two_constructions_round_a_whole_number_each_as_its_code():
+    """500 (1/64)^(66/99) is 31.25, but (1/64)^(33/99) is a quarter, which one of the powers misses."""
+    tails = [class_sizes(500, 100, 64, construction) for construction in ("longtail", "shuffled-longtail")]
+    assert [int(sizes[33]) for sizes in tails] == [124, 125]
+    assert (np.delete(tails[0], 33) == np.delete(tails[1], 33)).all()
+
+
+def test_a_construction_without_a_formula_is_refused():
+    with pytest.raises(LongtailError, match="no long tail 'list'"):
+        class_sizes(500, 10, 10, "list")
+
+
 @pytest.mark.parametrize("ratio", [0.99, 0, -5, math.nan, math.inf])
 def test_ratios_below_one_are_refused(ratio):
     with pytest.raises(LongtailError, match="at least 1"):
@@ -146,11 +190,74 @@ def test_rows_are_the_first_of_each_class(labels, data):
     assert rows == expected
 
 
-def test_a_class_that_is_too_small_is_an_error():
+def rows_of_ldam(labels, sizes):
+    """As kaidic/LDAM-DRW draws: the global generator, seeded once, one class after the other."""
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        np.random.seed(0)  # noqa: NPY002
+        kept = []
+        for k, size in enumerate(sizes):
+            rows = np.where(np.array(labels) == k)[0]
+            np.random.shuffle(rows)  # noqa: NPY002
+            kept += rows[:size].tolist()
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    return kept
+
+
+@given(st.lists(st.integers(0, 4), min_size=30, max_size=80), st.data())
+def test_shuffled_rows_are_drawn_as_the_recognition_papers_draw_them(labels, data):
+    available = np.bincount(labels, minlength=5)
+    sizes = np.array([data.draw(st.integers(0, int(count))) for count in available])
+    before = np.array(labels)
+    assert shuffled_rows(before, sizes).tolist() == rows_of_ldam(labels, sizes)
+    assert before.tolist() == labels
+
+
+@given(st.lists(st.integers(0, 4), min_size=30, max_size=80), st.data())
+def test_shuffled_rows_are_nested(labels, data):
+    more = np.array([data.draw(st.integers(0, int(count))) for count in np.bincount(labels, minlength=5)])
+    fewer = np.array([data.draw(st.integers(0, int(size))) for size in more])
+    larger, smaller = (np.split(shuffled_rows(np.array(labels), n), np.cumsum(n)[:-1]) for n in (more, fewer))
+    for many, few in zip(larger, smaller, strict=True):
+        assert many[: len(few)].tolist() == few.tolist()
+
+
+@pytest.mark.parametrize(
+    ("classes", "per_class", "firsts", "lasts", "checksum"),
+    [
+        (
+            10,
+            5000,
+            {0: [398, 3833, 4836, 4572, 636], 1: [597, 332, 521, 3935, 4800], 9: [2204, 3816, 2206, 2507, 1926]},
+            {1: 4973, 9: 1162},
+            75_153_627,
+        ),
+        (
+            100,
+            500,
+            {0: [90, 254, 283, 445, 461], 1: [277, 307, 436, 88, 261], 99: [348, 153, 363, 361, 299]},
+            {1: 441, 99: 299},
+            56_872_736,
+        ),
+    ],
+)
+def test_cifar_keeps_the_published_positions(classes, per_class, firsts, lasts, checksum):
+    """Positions among the images of a class at ratio 100, which depend on the number of images per class only."""
+    labels = np.tile(np.arange(classes), per_class)  # row // classes is then the position within the class
+    sizes = class_sizes(per_class, classes, 100, "shuffled-longtail")
+    kept = np.split(shuffled_rows(labels, sizes) // classes, np.cumsum(sizes)[:-1])
+    assert {k: kept[k][:5].tolist() for k in firsts} == firsts
+    assert {k: int(kept[k][-1]) for k in lasts} == lasts
+    assert sum((k + 1) * int(positions.sum()) for k, positions in enumerate(kept)) == checksum
+
+
+@pytest.mark.parametrize("rows", [first_rows, shuffled_rows])
+def test_a_class_that_is_too_small_is_an_error(rows):
     with pytest.raises(LongtailError, match="Class 1 has 1 images, but 2 are wanted"):
-        first_rows(np.array([0, 0, 1, 0]), np.array([2, 2]))
+        rows(np.array([0, 0, 1, 0]), np.array([2, 2]))
     with pytest.raises(LongtailError, match="labels up to 2"):
-        first_rows(np.array([0, 1, 2]), np.array([1, 1]))
+        rows(np.array([0, 1, 2]), np.array([1, 1]))
 
 
 def test_shots_go_by_size():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.__main__ import main
-from longtail.data.longtail import class_sizes
+from longtail.data.longtail import class_sizes, shuffled_rows
 from longtail.data.split import SplitSpec, make_split
 from longtail.errors import LongtailError
 from longtail.files import read_provenance, read_table, write_table
@@ -62,12 +62,14 @@ def test_a_split_has_no_row_twice_and_the_sizes_of_the_formula(classes, ratio, s
     assert table.sort_values(["label", "source_row"])["row"].is_monotonic_increasing
 
 
-def test_a_smaller_ratio_only_adds_rows():
+@pytest.mark.parametrize("construction", ["longtail", "shuffled-longtail"])
+def test_a_smaller_ratio_only_adds_rows(construction):
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 100))
+    common = {"construction": construction, "pool": ["train"], "classes": 10, "head_class_rows": 100, "shots": None}
     taken = [
         set(
             make_split(
-                spec(pool=["train"], classes=10, ratio=ratio, head_class_rows=100, shots=None),
+                spec(ratio=ratio, **common),
                 "train",
                 {"train": labels},
             )
@@ -77,6 +79,17 @@ def test_a_smaller_ratio_only_adds_rows():
         for ratio in (100, 10, 2, 1)
     ]
     assert taken[0] < taken[1] < taken[2] < taken[3] == set(range(1000))
+
+
+def test_a_shuffled_tail_is_in_the_order_of_the_draw():
+    labels = {"train": np.tile(np.arange(3), 8)}
+    drawn = spec(construction="shuffled-longtail", pool=["train"], head_class_rows=8)
+    table = make_split(drawn, "train", labels).to_pydict()
+    assert table["source_row"] == shuffled_rows(labels["train"], np.array([8, 5, 4])).tolist()
+    assert table["source_row"] != sorted(table["source_row"], key=lambda row: (row % 3, row))
+    assert table["label"] == [0] * 8 + [1] * 5 + [2] * 4
+    assert table["row"] == list(range(17))
+    assert table["class_size"] == [8] * 8 + [5] * 5 + [4] * 4
 
 
 def test_the_test_split_is_all_of_the_test_parts_with_training_sizes():
@@ -125,6 +138,7 @@ def test_labels_out_of_range_are_an_error(label):
     ("changes", "message"),
     [
         ({"construction": "longtial"}, "Did you mean 'longtail'"),
+        ({"construction": "shuffled-longtail", "head_class_rows": None}, "head_class_rows of toy is None"),
         ({"head_class_rows": None}, "head_class_rows of toy is None"),
         ({"head_class_rows": 0}, "positive integer"),
         ({"ratio": None}, "ratio of toy is None"),
@@ -204,6 +218,22 @@ def test_cifar10_at_ratio_ten_has_the_published_rows(shared_data):
     trucks = [row for row, label in enumerate(labels.tolist()) if label == 9]
     assert table.column("source_row").to_pylist()[:5000] == airplanes
     assert table.column("source_row").to_pylist()[-500:] == trucks[:500]
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "classes", "ends"),
+    [
+        ("cifar10", "label", 10, [4030, 38518, 48266, 45556, 6312, 22925, 613, 16267, 4256, 11918]),
+        ("cifar100", "fine_label", 100, [9470, 27272, 30172, 43691, 45171, 34578, 14396, 35560, 35541, 30065]),
+    ],
+)
+def test_cifar_lt_has_the_rows_of_the_recognition_papers(shared_data, name, column, classes, ends):
+    """First and last five rows at ratio 100, as NumPy's global generator draws them from the labels of the files."""
+    labels = pq.read_table(shared_data / name / "train.parquet", columns=[column]).column(column).to_numpy()
+    changes = {"pool": ["train"], "classes": classes, "head_class_rows": 50_000 // classes, "shots": None}
+    cut = spec(dataset=f"{name}-lt", construction="shuffled-longtail", ratio=100, **changes)
+    rows = make_split(cut, "train", {"train": labels}).column("source_row").to_pylist()
+    assert rows[:5] + rows[-5:] == ends
 
 
 @pytest.mark.parametrize(("ratio", "rows"), [(5, 25114), (10, 19954)])

@@ -155,8 +155,9 @@ def commented_entries():
 def test_what_comments_call_chosen_has_a_remark():
     catalog = study().catalog
     remarked = {name for remark in catalog.remarks for names in remark.subjects.values() for name in names}
-    files = {dataset.images["name"]: {d.name for d in catalog.datasets.values() if d.images is dataset.images}
-             for dataset in catalog.datasets.values()}  # fmt: skip
+    files: dict[str, set[str]] = {}
+    for dataset in catalog.datasets.values():
+        files.setdefault(dataset.images["name"], set()).add(dataset.name)
     found = list(commented_entries())
     assert found
     for file, entry in found:

@@ -379,3 +379,17 @@ def test_an_override_of_a_setting_that_does_not_exist_says_what_does():
 def test_a_folder_of_another_configuration_is_explained():
     with pytest.raises(LongtailError, match="No recipe trains 'conmix-1000-0123456789'"):
         study().phase("cifar10-ir10", "conmix-1000-0123456789")
+
+
+def test_a_dataset_may_be_trained_on_otherwise_than_its_image_set_says():
+    of = study()
+    cifar10, tailed = of.catalog.dataset("cifar10"), of.catalog.dataset("cifar10-lt")
+    assert cifar10.images["backbone"] == {"name": "resnet18", "stem": "cifar"}
+    assert tailed.images["backbone"] == {"name": "resnet32", "stem": "cifar"}
+    assert of.catalog.dataset("cifar100-lt").images["normalization"] == cifar10.images["normalization"]
+    assert of.stored(tailed, "train") == of.stored(cifar10, "train")
+    assert tailed.title == "CIFAR-10-LT"
+    phase = final("simclr", "cifar10-lt-ir100")
+    assert json.loads(phase.backbone) == {"name": "resnet32", "stem": "cifar"}
+    assert json.loads(phase.data)["construction"] == "shuffled-longtail"
+    assert of.rows("cifar10-lt-ir100", "train") == 12406

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
+from longtail.splits import LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
 from longtail.study.plan import Study
@@ -198,9 +199,10 @@ def _check_cuts(found: Findings, study: Study, jobs: list[Job]) -> None:
 
     for cut in dict.fromkeys(job.run.cut for job in jobs if job.run is not None):
         spec = study.split_spec(cut)
-        if spec["construction"] == "longtail" and spec["head_class_rows"]:
+        if spec["construction"] in LONG_TAILS:
             with found.noting():
-                shot_groups(class_sizes(spec["head_class_rows"], spec["classes"], spec["ratio"]), spec["shots"])
+                tail = (spec["head_class_rows"], spec["classes"], spec["ratio"], spec["construction"])
+                shot_groups(class_sizes(*tail), spec["shots"])
 
 
 def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:

@@ -1,54 +1,29 @@
 """The long-tailed protocol: how many images each class keeps, which ones, and which classes are many, medium and few.
 
-Source: ConMix Sec. 5.1.1 and MiniClustering Sec. 4.1 (exponential decay, ratio of largest to smallest class); what the
-papers leave open is read off the official code (LZX-001/ConMix): classes in label order, rounding down, the first
-rows of each class in source order. There is no seed: every method and every seed of it sees the same images.
+Two constructions (``longtail.splits``), classes in label order and sizes rounded down in both. Neither depends on a
+training's seed: every method and every seed of it sees the same images.
+
+* ``longtail``: the first rows of each class in source order. Source: ConMix Sec. 5.1.1 and MiniClustering Sec. 4.1
+  (exponential decay, ratio of largest to smallest class); what the papers leave open is read off LZX-001/ConMix.
+* ``shuffled-longtail``: rows drawn once and for all. Source: LDAM (NeurIPS 2019) and the recognition papers after it,
+  which do not say how; the draw is read off kaidic/LDAM-DRW, and dvlab-research/ResCom and others repeat it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from longtail import splits
 from longtail.errors import LongtailError
 
 SHOTS = ("many", "medium", "few")
 
 
-def class_sizes(head_class_rows: int, classes: int, ratio: float) -> np.ndarray:
-    """Images per class, n_k = floor(n_max mu^k) with mu = (1 / ratio)^(1 / (K - 1)).
-
-    The last class is floor(n_max / ratio), which the power misses by a rounding error at some ratios.
-
-    Args:
-        head_class_rows: n_max, images of class 0.
-        classes: K, at least 2.
-        ratio: imbalance ratio, largest class over smallest; 1 is balanced.
-
-    Returns:
-        int64 array (K,), not increasing.
-
-    Raises:
-        LongtailError: for a ratio below 1 or one that leaves the last class empty.
-    """
-    if classes < 2:
-        raise LongtailError(f"A long-tailed split needs at least 2 classes, not {classes}.")
-    if not math.isfinite(ratio) or ratio < 1:
-        raise LongtailError(
-            f"The imbalance ratio is largest over smallest class and at least 1 (balanced), not {ratio}."
-        )
-    last = math.floor(head_class_rows / ratio)
-    if last < 1:
-        raise LongtailError(
-            f"At ratio {ratio:g} a head class of {head_class_rows} images leaves the last class empty; "
-            f"the ratio can be at most {head_class_rows}."
-        )
-    decay = (1 / ratio) ** (1 / (classes - 1))
-    sizes = np.floor(head_class_rows * np.power(decay, np.arange(classes, dtype=np.float64))).astype(np.int64)
-    sizes[-1] = last
-    return sizes
+def class_sizes(head_class_rows: int, classes: int, ratio: float, construction: str = "longtail") -> np.ndarray:
+    """Images per class, int64 (K,): :func:`longtail.splits.class_sizes` as an array."""
+    return np.array(splits.class_sizes(head_class_rows, classes, ratio, construction), dtype=np.int64)
 
 
 def first_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -64,6 +39,34 @@ def first_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     Raises:
         LongtailError: if a class has fewer rows than wanted, or there are labels beyond K.
     """
+    return np.concatenate([rows[:size] for rows, size in zip(_rows_by_class(labels, sizes), sizes, strict=True)])
+
+
+def shuffled_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """``sizes[k]`` rows of every class k, drawn as the recognition papers draw them.
+
+    NumPy's legacy generator, seeded once with 0, shuffles the rows of class after class; the first ``sizes[k]`` are
+    kept. How many that are does not move the generator, so the draws of different ratios are nested.
+
+    Args:
+        labels: int64 (N,), classes of the pool in source order.
+        sizes: int64 (K,), rows wanted of each class.
+
+    Returns:
+        int64 array of rows of the pool, sorted by class; rows of a class are in shuffled order.
+
+    Raises:
+        LongtailError: if a class has fewer rows than wanted, or there are labels beyond K.
+    """
+    generator = np.random.RandomState(0)  # whose draws NumPy promises to leave as they are
+    by_class = _rows_by_class(labels, sizes)
+    for rows in by_class:
+        generator.shuffle(rows)
+    return np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
+
+
+def _rows_by_class(labels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
+    """All rows of each class in source order, checked to be as many as are wanted."""
     available = np.bincount(labels, minlength=len(sizes))
     if len(available) > len(sizes):
         raise LongtailError(f"The pool has labels up to {len(available) - 1}, but there are {len(sizes)} classes.")
@@ -74,11 +77,7 @@ def first_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
             f"Class {k} has {available[k]:,} images, but {sizes[k]:,} are wanted of it ({len(short)} of {len(sizes)} "
             f"classes are too small). Set head_class_rows to what the pool has, or add parts to the pool."
         )
-    by_class = np.argsort(labels, kind="stable")
-    ends = np.cumsum(available)
-    return np.concatenate(
-        [by_class[end - count : end - count + size] for end, count, size in zip(ends, available, sizes, strict=True)]
-    )
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(available)[:-1])
 
 
 def shot_groups(sizes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:

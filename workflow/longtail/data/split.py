@@ -1,6 +1,6 @@
 """Which rows of a dataset are trained on and clustered (``train``), and which are only tested on (``test``).
 
-A split is a table of rows, one per image, sorted by (class, source order); the images stay in the store. The train
+A split is a table of rows, one per image, sorted by class; the images stay in the store. The train
 split is cut from a pool of parts, taken one after the other (STL-10: train, then test). The test split is all of the
 test parts; its classes carry the size and the group of the same class in the train split, since that is what many,
 medium and few mean on a balanced test set.
@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.longtail import class_sizes, first_rows, shot_groups
+from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_table, write_table
-
-CONSTRUCTIONS = ("longtail", "list")
+from longtail.splits import CONSTRUCTIONS, LONG_TAILS
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class SplitSpec:
     Attributes:
         dataset: its name.
         ratio: imbalance ratio; for ``list`` the ratio that the list has, or None.
-        construction: ``longtail`` cuts an exponential tail, ``list`` keeps every row of a source that has its own.
+        construction: one of :data:`longtail.splits.CONSTRUCTIONS`.
         pool: parts that the train split is cut from, in order.
         test: parts of the test split; None where there is none.
-        head_class_rows: images of the largest class (``longtail`` only).
+        head_class_rows: images of the largest class; None for ``list``.
         classes: number of classes K.
         shots: classes that are many, medium and few; None for 3 : 4 : 3.
     """
@@ -66,9 +65,9 @@ class SplitSpec:
             raise unknown(f"construction of {name}", spec["construction"], CONSTRUCTIONS)
         if not is_count(spec["classes"]):
             raise LongtailError(f"classes of {name} is {spec['classes']!r}; it must be a positive integer.")
-        if spec["construction"] == "longtail" and not is_count(rows):
+        cut = spec["construction"] in LONG_TAILS
+        if cut and not is_count(rows):
             raise LongtailError(f"head_class_rows of {name} is {rows!r}; a long-tailed cut needs a positive integer.")
-        cut = spec["construction"] == "longtail"
         if isinstance(ratio, bool) or not (isinstance(ratio, int | float) or (ratio is None and not cut)):
             raise LongtailError(f"ratio of {name} is {ratio!r}; it must be a number.")
         if not spec["pool"] or not _names(spec["pool"]):
@@ -107,8 +106,9 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
             pool too, for its class sizes.
 
     Returns:
-        Table with ``row``, ``part``, ``source_row``, ``label``, ``class_size`` and ``shot``, sorted by (class, source
-        order); ``class_size`` and ``shot`` are those of the class in the train split.
+        Table with ``row``, ``part``, ``source_row``, ``label``, ``class_size`` and ``shot``, sorted by class, and
+        within a class in source order unless the construction shuffles; ``class_size`` and ``shot`` are those of the
+        class in the train split.
 
     Raises:
         LongtailError: if labels are missing or out of range, or a class has too few rows.
@@ -116,7 +116,10 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
     parts = spec.parts(split)
     sizes = _train_sizes(spec, labels)
     pooled, part_of, row_of = _pool(spec, parts, labels)
-    chosen = first_rows(pooled, sizes) if split == "train" else np.argsort(pooled, kind="stable")
+    if split == "train":
+        chosen = (shuffled_rows if spec.construction == "shuffled-longtail" else first_rows)(pooled, sizes)
+    else:
+        chosen = np.argsort(pooled, kind="stable")
     classes = pooled[chosen]
     names = np.asarray(parts)[part_of[chosen]]
     shots = shot_groups(sizes, spec.shots)
@@ -134,10 +137,10 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
 
 def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarray:
     """Rows of each class in the train split, (K,)."""
-    if spec.construction == "longtail":
+    if spec.construction in LONG_TAILS:
         assert spec.head_class_rows is not None
         assert spec.ratio is not None
-        return class_sizes(spec.head_class_rows, spec.classes, spec.ratio)
+        return class_sizes(spec.head_class_rows, spec.classes, spec.ratio, spec.construction)
     pooled, _, _ = _pool(spec, spec.pool, labels)
     sizes = np.bincount(pooled, minlength=spec.classes).astype(np.int64)
     if not sizes.all():

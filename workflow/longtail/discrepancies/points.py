@@ -128,8 +128,10 @@ def shown(value: Any) -> str:
 
 def dataset_label(catalog: Catalog, name: str) -> str:
     """What the page calls a dataset: cuts of the same images are told apart (CIFAR-10, CIFAR-10-full)."""
-    images = catalog.dataset(name).images
-    return images["title"] + name.removeprefix(images["name"])
+    dataset = catalog.dataset(name)
+    if dataset.title != dataset.images["title"]:
+        return dataset.title
+    return dataset.title + name.removeprefix(dataset.images["name"])
 
 
 def _told_apart(entries: Mapping[str, Any], name: str) -> str:

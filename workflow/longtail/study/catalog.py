@@ -11,15 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
+from longtail.splits import LONG_TAILS
 from longtail.study import documents, remarks
 from longtail.study.remarks import Remark
 
 CATALOG = Path(__file__).parents[2] / "catalog"
 
 
+OVERRIDABLE = ("backbone", "normalization", "precision", "resources")
+"""What a dataset may say otherwise than its image set: how it is trained on, and nothing of what is stored."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """A way to cut rows out of an image set, or of a text set; ``images`` is its entry in ``catalog/datasets``."""
+    """A way to cut rows out of an image set, or of a text set.
+
+    ``images`` is the entry of the set in ``catalog/datasets``, where what the dataset says otherwise of
+    :data:`OVERRIDABLE` stands in place of what the set says.
+    """
 
     name: str
     title: str
@@ -196,13 +205,19 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
     missing = [part for part in [*entry["pool"], *(test or [])] if part not in images["parts"]]
     if missing:
         raise LongtailError(f"{path}: {name} takes part {missing[0]!r}, but its images have {list(images['parts'])}.")
-    if entry["construction"] == "longtail" and "head_class_rows" not in entry:
+    if entry["construction"] in LONG_TAILS and "head_class_rows" not in entry:
         raise LongtailError(f"{path}: {name} is cut as a long tail and needs head_class_rows.")
     shots = entry.get("shots")
+    own = {key: entry[key] for key in OVERRIDABLE if key in entry}
+    foreign = [key for key in ("backbone", "normalization") if key in own and "max_tokens" in images]
+    if foreign:
+        raise LongtailError(
+            f"{path}: {name} is cut from texts, for which one sentence encoder stands: no {foreign[0]}."
+        )
     return Dataset(
         name=name,
         title=entry.get("title", images["title"]),
-        images=images,
+        images={**images, **own},
         construction=entry["construction"],
         pool=tuple(entry["pool"]),
         test=tuple(test) if test else None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
+from longtail.splits import LONG_TAILS, class_sizes
 from longtail.study import catalog as catalogue
 from longtail.study import config as configuration
 from longtail.study import layout, phases
@@ -577,12 +577,10 @@ class Study:
         """Images or texts of a split, as catalogue and configuration describe it."""
         dataset, ratio = self.dataset_of(cut)
         head = phases.capped_rows(dataset, self.config.budget)
-        if split == "test" or dataset.construction != "longtail" or head is None:
+        if split != "train" or dataset.construction not in LONG_TAILS or head is None:
             there = self.store_spec(dataset.images["name"])["parts"]
             return sum(there[part] for part in self.parts(cut, split))
-        classes = dataset.images["classes"]
-        decay = (1 / ratio) ** (1 / (classes - 1))  # as longtail.data.longtail, which cuts the split
-        return sum(math.floor(head * decay**k) for k in range(classes - 1)) + math.floor(head / ratio)
+        return sum(class_sizes(head, dataset.images["classes"], ratio, dataset.construction))
 
     def parts(self, cut: str, split: str) -> tuple[str, ...]:
         """The parts of the image set that a split takes rows from."""
