@@ -139,6 +139,54 @@ def test_without_a_crop_only_the_size_changes():
     assert Augmentation({}, size=20)(images, generator()).shape == (4, 3, 20, 20)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("height", "width", "size", "pad"), [(32, 32, 32, 4), (8, 8, 8, 1), (5, 9, 6, 3), (6, 4, None, 9)]
+)
+def test_windows_of_padded_images_are_those_of_torchvision(height, width, size, pad, channels):
+    images = photos(60, 40, channels)[:, :, :height, :width]
+    augment = Augmentation({"pad": pad, "flip": 0.5}, size)
+    drawn = augment.draw(len(images), height, width, generator())
+    views = augment.apply(images, drawn)
+    assert 0 < drawn.flip.sum() < len(images)
+    shape = (size or height, size or width)
+    assert views.shape == (len(images), channels, *shape)
+    assert views.dtype == torch.float32
+    for i, image in enumerate(images):
+        padded = reference.pad(reference.to_pil_image(image), pad)
+        view = reference.crop(padded, int(drawn.top[i]) + pad, int(drawn.left[i]) + pad, *shape)
+        assert torch.equal(views[i], reference.to_tensor(reference.hflip(view) if drawn.flip[i] else view))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "pad"), [(8, 8, 8, 1), (6, 9, 7, 2), (32, 32, 32, 4), (6, 6, 8, 1)]
+)
+def test_windows_are_everywhere_alike_as_in_torchvision(height, width, size, pad):
+    """As RandomCrop(size, padding=pad), which draws both places alike, from 0 to the last that fits."""
+    drawn = Augmentation({"pad": pad}, size).draw(40_000, height, width, generator())
+    for found, length in ((drawn.top, height), (drawn.left, width)):
+        places = Counter((found + pad).int().tolist())
+        assert sorted(places) == list(range(length + 2 * pad - size + 1))
+        for count in places.values():
+            assert count / len(found) == pytest.approx(1 / len(places), abs=0.01)
+    assert (drawn.height == size).all()
+    assert (drawn.width == size).all()
+    assert torch.corrcoef(torch.stack([drawn.top, drawn.left]))[0, 1].nan_to_num().abs() < 0.02
+    assert not drawn.flip.any()
+
+
+def test_a_padded_image_must_hold_the_window():
+    with pytest.raises(LongtailError, match=r"Images of 8x12 with pad 1 hold no window of 11 pixels\. Raise pad"):
+        Augmentation({"pad": 1}, 11)(torch.zeros(2, 3, 8, 12, dtype=torch.uint8), generator())
+
+
+def test_a_window_in_the_middle_is_the_image():
+    images = photos(4)
+    drawn = Augmentation({"pad": 4}).draw(4, 32, 32, generator())
+    centred = Parameters(**{**vars(drawn), "top": torch.zeros(4), "left": torch.zeros(4)})
+    assert torch.equal(Augmentation({"pad": 4}).apply(images, centred), images / 255)
+
+
 # --- colour -----------------------------------------------------------------------------------------------------------
 
 
@@ -331,8 +379,11 @@ def test_autocast_around_it_changes_nothing():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_gives_the_views_of_the_cpu_without_waiting():
-    images, augment = photos(), Augmentation({**CONMIX, "blur": {"kernel": 5, "sigma": [0.1, 2], "probability": 0.5}})
+@pytest.mark.parametrize(
+    "spec", [{**CONMIX, "blur": {"kernel": 5, "sigma": [0.1, 2], "probability": 0.5}}, {"pad": 4, "flip": 0.5}]
+)
+def test_cuda_gives_the_views_of_the_cpu_without_waiting(spec):
+    images, augment = photos(), Augmentation(spec)
     drawn = augment.draw(len(images), 32, 32, generator())
     moved = Parameters(**{name: value.cuda() for name, value in vars(drawn).items()})
     torch.testing.assert_close(
@@ -353,6 +404,9 @@ def test_cuda_gives_the_views_of_the_cpu_without_waiting():
         ({"crop_scale": [0.5, 0.1]}, "crop_scale"),
         ({"crop_scale": [0.1, 1.5]}, "crop_scale"),
         ({"crop_ratio": [0, 1]}, "crop_ratio"),
+        ({"pad": 0}, "pad .* positive number of pixels"),
+        ({"pad": 1.5}, "pad .* positive number of pixels"),
+        ({"pad": 4, "crop_scale": [0.1, 1], "interpolation": "bicubic"}, "Remove crop_scale and interpolation"),
         ({"interpolation": "lanczos"}, "no interpolation 'lanczos'"),
         ({"flip": 1.5}, "flip .* probability"),
         ({"grayscale": -1}, "grayscale .* probability"),

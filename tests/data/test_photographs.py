@@ -24,7 +24,7 @@ from ..photographs import SIZES, as_tensor, grey, photographs
 LISTS = {name: dict(spec) for name, spec in load().augmentations.items() if "replaced" not in spec}  # but for texts
 PLAIN = [name for name, spec in LISTS.items() if not {"operations", "cutout"} & spec.keys()]
 STRONG = [name for name in LISTS if name not in PLAIN]
-CROPS = ("crop_scale", "crop_ratio", "interpolation", "flip")
+CROPS = ("crop_scale", "crop_ratio", "interpolation", "pad", "flip")
 STORED = {224: 256}  # ImageNet's images are stored larger than networks see them
 MEAN = (0.4, 0.5, 0.6)
 
@@ -66,10 +66,12 @@ def drawn_views(name: str, size: int) -> tuple[Parameters, Tensor, Tensor]:
 
 def crop_of(image: Any, name: str, parameters: Parameters, i: int, size: int) -> Any:
     """Torchvision's crop and flip of an image, of either of its kinds of images."""
+    box = [int(value[i]) for value in (parameters.top, parameters.left, parameters.height, parameters.width)]
     if "crop_scale" in LISTS[name]:
-        box = [int(value[i]) for value in (parameters.top, parameters.left, parameters.height, parameters.width)]
         filter_ = InterpolationMode(LISTS[name]["interpolation"])
         image = reference.resized_crop(image, *box, [size, size], filter_, antialias=True)
+    elif pad := LISTS[name].get("pad"):
+        image = reference.crop(reference.pad(image, [pad]), box[0] + pad, box[1] + pad, *box[2:])
     else:
         image = reference.resize(image, [size, size], antialias=True)
     return reference.hflip(image) if parameters.flip[i] else image
@@ -102,6 +104,8 @@ def test_crops_of_photographs_are_those_of_pillow_and_torchvision(name: str, siz
         assert (crops[i] - view).abs().max() < 1.3 / 255
         assert (crops[i] - view).abs().mean() < 0.4 / 255
         view = crop_of(reference.to_tensor(picture), name, parameters, i, size)
+        if "pad" in LISTS[name]:
+            assert torch.equal(crops[i], view)
         if LISTS[name].get("interpolation") != "bicubic":
             torch.testing.assert_close(crops[i], view, atol=1e-6, rtol=0)
 

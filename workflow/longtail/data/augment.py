@@ -2,9 +2,9 @@
 
 The lists are those of the official codes (AUG-C: VITA-Group/SDCLR and LZX-001/ConMix; AUG-M: LZX-001/MiniClustering):
 random resized crop, horizontal flip, colour jitter, random greyscale, and where the catalogue asks for it Gaussian
-blur and solarisation. Those codes use torchvision's per-image transforms on Pillow images; here a whole batch is
-transformed at once, each image with parameters of its own. :meth:`Augmentation.draw` takes the random numbers,
-:meth:`Augmentation.apply` is deterministic.
+blur and solarisation. Supervised codes (kaidic/LDAM-DRW) crop padded images and mirror them. All use torchvision's
+per-image transforms on Pillow images; here a whole batch is transformed at once, each image with parameters of its own.
+:meth:`Augmentation.draw` takes the random numbers, :meth:`Augmentation.apply` is deterministic.
 
 * **Resampling.** Pillow's filters (antialiased; bicubic with a = -0.5; kernels cut off and renormalised at the border
   of the crop) are separable and linear, so crop, resize and flip of an image are one small matrix per axis, and a batch
@@ -19,7 +19,7 @@ transformed at once, each image with parameters of its own. :meth:`Augmentation.
 
 Measured on one core of a Xeon server, one AUG-C view of 512 colour images of 32x32 takes 51 ms; torchvision's
 transforms, image by image, take 290 ms, and kornia 0.9, with one order of jitter per batch and no antialiasing,
-108 ms. A view of 128 grey images of 8x8 takes 0.8 ms.
+108 ms. A view of 128 grey images of 8x8 takes 0.8 ms. Padded crops and flips: :mod:`longtail.data.window`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.data.spec import check_keys
+from longtail.data.spec import check_keys, is_count
+from longtail.data.window import cut_window
 from longtail.errors import LongtailError, unknown
 
 CHUNK = 64  # images resized at a time, as float64 takes eight times their memory
 ATTEMPTS = 10  # boxes tried before the central one is taken, as in torchvision's RandomResizedCrop
+RESAMPLED = ("crop_scale", "crop_ratio", "interpolation")  # keys that a list with ``pad`` has no use for
 BRIGHT = 128 / 255  # what Pillow's solarize inverts
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, Pillow's grey
 
@@ -61,7 +63,8 @@ class Parameters:
     """What was drawn for a batch; every tensor has one entry per image.
 
     Attributes:
-        top, left, height, width: the box that is cut out, in pixels; float32 with whole values.
+        top, left, height, width: the box that is cut out, in pixels; float32 with whole values, which leave the image
+            only where it is padded.
         flip: whether it is mirrored, bool.
         order: (B, 3) int64, the order of 0 brightness, 1 contrast and 2 saturation.
         hue_position: how many of these three come before hue, 0..3.
@@ -107,19 +110,27 @@ class Augmentation:
 
     Args:
         spec: the list as in the catalogue: ``crop_scale`` and ``crop_ratio`` (ranges of area share and aspect ratio),
-            ``interpolation`` (``bilinear`` or ``bicubic``), ``flip`` (probability), ``jitter`` (``probability``,
-            ``brightness``, ``contrast``, ``saturation``, ``hue``), ``grayscale`` (probability), ``blur`` (``kernel`` in
-            pixels, ``sigma`` range, ``probability``), ``solarize`` (probability). What is absent or null is not done.
+            ``interpolation`` (``bilinear`` or ``bicubic``), or in place of these three ``pad`` (black pixels around the
+            image, from which a window of the size of the views is cut as it is); ``flip`` (probability), ``jitter``
+            (``probability``, ``brightness``, ``contrast``, ``saturation``, ``hue``), ``grayscale`` (probability),
+            ``blur`` (``kernel`` in pixels, ``sigma`` range, ``probability``), ``solarize`` (probability). What is
+            absent or null is not done.
         size: height and width of the views; None for those of the images.
 
     Raises:
-        LongtailError: for an unknown key, or a value out of its range.
+        LongtailError: for an unknown key, a value out of its range, or keys that do not go together; and when it is
+            called on images too small for its window or its blur.
     """
 
     def __init__(self, spec: Mapping[str, Any], size: int | None = None) -> None:
-        known = ["crop_scale", "crop_ratio", "interpolation", "flip", "jitter", "grayscale", "blur", "solarize"]
+        known = [*RESAMPLED, "pad", "flip", "jitter", "grayscale", "blur", "solarize"]
         check_keys("an augmentation", spec, known, required=[])
         self.size = size
+        self.pad = spec.get("pad")
+        if self.pad is not None and not is_count(self.pad):
+            raise LongtailError(f"pad of an augmentation is {self.pad!r}; it must be a positive number of pixels.")
+        if self.pad is not None and (useless := [key for key in RESAMPLED if key in spec]):
+            raise LongtailError(f"An augmentation with pad cuts windows as they are. Remove {' and '.join(useless)}.")
         self.scale = _range(spec, "crop_scale", (1.0, 1.0), 0.0, 1.0)
         self.ratio = _range(spec, "crop_ratio", (3 / 4, 4 / 3), 0.0, math.inf)
         self.crops = spec.get("crop_scale") is not None
@@ -177,6 +188,8 @@ class Augmentation:
         areas, aspects, rest = u[:, :ATTEMPTS], u[:, ATTEMPTS : 2 * ATTEMPTS], u[:, 2 * ATTEMPTS :].unbind(1)
         if self.crops:
             box = self._box(areas, aspects, rest[0], rest[1], height, width)
+        elif self.pad is not None:
+            box = self._window(rest[0], rest[1], height, width, self.pad)
         else:
             box = tuple(torch.full_like(rest[0], value) for value in (0, 0, height, width))
         jittered = (rest[3] < self.jitter.probability).float()
@@ -234,6 +247,18 @@ class Augmentation:
             torch.where(found, drawn, float(fixed)) for drawn, fixed in zip((top, left, h, w), centre, strict=True)
         )
 
+    def _window(self, down: Tensor, across: Tensor, height: int, width: int, pad: int) -> tuple[Tensor, ...]:
+        """Top, left, height and width of a window anywhere in the padded image."""
+        places = []
+        for share, length in ((down, height), (across, width)):
+            free = length + 2 * pad - (self.size or length)
+            if free < 0:
+                raise LongtailError(
+                    f"Images of {height}x{width} with pad {pad} hold no window of {self.size} pixels. Raise pad."
+                )
+            places.append((share * (free + 1)).floor().clamp_(max=free) - pad)
+        return *places, *(torch.full_like(down, self.size or length) for length in (height, width))
+
     def apply(self, images: Tensor, drawn: Parameters) -> Tensor:
         """The views that ``drawn`` describes; shapes as for a call."""
         x = self._crop(images, drawn)
@@ -246,6 +271,10 @@ class Augmentation:
 
     def _crop(self, images: Tensor, drawn: Parameters) -> Tensor:
         height, width = images.shape[2:]
+        if self.pad is not None:
+            size = (self.size or height, self.size or width)
+            window = cut_window(images, drawn.top, drawn.left, drawn.flip, size, self.pad)
+            return window.to(torch.float32).div_(255)
         rows = _resampling(drawn.top, drawn.height, height, self.size or height, self.interpolation)
         columns = _resampling(drawn.left, drawn.width, width, self.size or width, self.interpolation)
         columns = torch.where(drawn.flip[:, None, None], columns.flip(1), columns)
