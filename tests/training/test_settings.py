@@ -29,6 +29,8 @@ def test_adam(tools):
         ({"momentum": None}, ["lacks", "'momentum'", "sgd"]),
         ({"warmup_epochs": None}, ["lacks", "'warmup_epochs'", "warmup_cosine"]),
         ({"betas": [0.9, 0.99]}, ["'betas'", "does not read"]),
+        ({"optimizer": "adam", "momentum": None, "nesterov": True}, ["'nesterov'", "does not read", "adam"]),
+        ({"momentum": 0.0, "nesterov": True}, ["nesterov", "no momentum"]),
         ({"schedule": "constant"}, ["does not read", "constant"]),
         ({"schedule": "warmup_cosin"}, ["Did you mean 'warmup_cosine'"]),
         ({"optimizer": "sdg"}, ["Did you mean 'sgd'"]),

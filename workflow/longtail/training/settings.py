@@ -13,10 +13,10 @@ from typing import Any
 from longtail.errors import LongtailError, unknown
 from longtail.training.schedules import DECAYS, SCHEDULES, Cosine, Warmup
 
-OPTIMIZERS = {"sgd": ("momentum",), "adam": ("betas",)}
+OPTIMIZERS = {"sgd": ("momentum", "nesterov"), "adam": ("betas",)}
 """The optimisers, and the settings that only they read."""
 
-OPTIONAL = ("betas",)
+OPTIONAL = ("betas", "nesterov")
 """Settings that may be left out by who could read them."""
 
 
@@ -27,7 +27,8 @@ class TrainingSettings:
     Attributes:
         optimizer: ``sgd`` or ``adam``.
         learning_rate: the peak of the schedule; parameter groups may scale it.
-        weight_decay: L2 penalty on every parameter, batch normalisation and biases included.
+        weight_decay: L2 penalty on every parameter, batch normalisation and biases included; parameter groups may have
+            one of their own.
         schedule: what :func:`longtail.training.schedules.schedule_of` takes.
         batch_size: images per update (each is seen in ``views`` views).
         drop_last: whether an incomplete last batch of an epoch is left out.
@@ -35,6 +36,7 @@ class TrainingSettings:
         second_augmentation: likewise, of all views but the first; the same list when absent.
         normalization: ``mean`` and ``std`` per channel, on the scale [0, 1]; empty for texts.
         momentum: of SGD.
+        nesterov: whether it is Nesterov's; it is not when absent.
         betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
         warmup_epochs: of the schedules that have a warm-up.
         final_learning_rate: where ``warmup_cosine`` and ``floored_epoch_cosine`` end.
@@ -52,6 +54,7 @@ class TrainingSettings:
     augmentation: Mapping[str, Any]
     normalization: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     momentum: float | None = None
+    nesterov: bool | None = None
     betas: tuple[float, ...] | None = None
     warmup_epochs: float | None = None
     final_learning_rate: float | None = None
@@ -96,6 +99,10 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
             raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
     if settings.second_augmentation is not None and settings.views < 2:
         raise LongtailError(f"Objective {objective!r} has a second_augmentation, but only one view. Remove it.")
+    if settings.nesterov and not settings.momentum:
+        raise LongtailError(
+            f"Objective {objective!r} has nesterov: true, but no momentum. Give it one, or leave it out."
+        )
     betas = settings.betas
     if betas is not None and (len(betas) != 2 or not all(isinstance(beta, float) and 0 <= beta < 1 for beta in betas)):
         raise LongtailError(
