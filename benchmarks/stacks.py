@@ -158,7 +158,7 @@ class Ours:
         objective = work.objective(torch.channels_last)
         self.run = Run(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
         self.settings = settings
-        self.augment = Augmentation(settings.augmentation, work.spec["data"]["image_size"])
+        self.augment = Augmentation(settings.augmentations[0], work.spec["data"]["image_size"])
         self.images = SplitImages(work.split, work.spec["data"], settings.normalization, work.dtype)
 
     def epoch(self) -> Timing:
@@ -323,7 +323,7 @@ class Usual(Loader):
         settings, _ = split_settings(work.spec["lineage"][-1])
         kit = torchvision.transforms
         normalize = kit.Normalize(settings.normalization["mean"], settings.normalization["std"])
-        random = random_transforms(kit, settings.augmentation, work.spec["data"]["image_size"])
+        random = random_transforms(kit, settings.augmentations[0], work.spec["data"]["image_size"])
         pixels = work.split.images.permute(0, 2, 3, 1).cpu().numpy()
         views = Views(pixels, Image.fromarray, kit.Compose([*random, kit.ToTensor(), normalize]), settings.views)
 
@@ -363,7 +363,7 @@ class Tensors(Loader):
     def __init__(self, work: Work) -> None:
         settings, _ = split_settings(work.spec["lineage"][-1])
         normalize = Normalization(settings.normalization["mean"], settings.normalization["std"], work.device)
-        random = random_transforms(v2, settings.augmentation, work.spec["data"]["image_size"])
+        random = random_transforms(v2, settings.augmentations[0], work.spec["data"]["image_size"])
         pixels = work.split.images.contiguous().cpu()
         super().__init__(
             work,

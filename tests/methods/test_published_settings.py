@@ -85,12 +85,11 @@ SECU = {
     "projection_width": 128, "heads": 10, "representation_temperature": 0.05, "centre_temperature": 0.05,
     "label_weight": 0.2, "dual_learning_rate": 0.1, "size_ratio": 0.9, "centre_learning_rate": 1.2,
     "optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "secu_cosine",
-    "warmup_epochs": 11, "batch_size": 128, "drop_last": False, "augmentation": BLURRED,
-    "second_augmentation": SOLARIZED, "normalization": CIFAR10,
+    "warmup_epochs": 11, "batch_size": 128, "drop_last": False, "augmentation": [BLURRED, SOLARIZED],
+    "normalization": CIFAR10,
 }  # fmt: skip
 WIDE = {
-    "centre_learning_rate": 0.8, "augmentation": {**BLURRED, "crop_scale": [0.2, 1.0]},
-    "second_augmentation": {**SOLARIZED, "crop_scale": [0.2, 1.0]},
+    "centre_learning_rate": 0.8, "augmentation": [{**one, "crop_scale": [0.2, 1.0]} for one in (BLURRED, SOLARIZED)],
 }  # fmt: skip
 # facebookresearch/moco, CIFAR-10 demo
 MOCO = {
@@ -155,7 +154,7 @@ SCAN = {
     },
     "scan-self-labelling": {
         **SCAN_ADAM, "features": "cluster_head", "confidence_threshold": 0.99, "batch_size": 1000,
-        "second_augmentation": {},
+        "augmentation": [SCAN_STRONG, {}],
     },
 }  # fmt: skip
 
@@ -256,9 +255,13 @@ ON_OTHERS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("scan-self-labelling", "imagenet_lt"): {
         "batch_size": 256, "normalization": IMAGENET,
-        "augmentation": {**SCAN_STRONG, "crop_scale": [(224 / 256) ** 2] * 2, "crop_ratio": [1.0, 1.0], "cutout": 75},
+        "augmentation": [
+            {**SCAN_STRONG, "crop_scale": [(224 / 256) ** 2] * 2, "crop_ratio": [1.0, 1.0], "cutout": 75}, {},
+        ],
     },
-    ("scan-self-labelling", "stl10"): {"augmentation": {**SCAN_STRONG, "cutout": 32}, "normalization": IMAGENET},
+    ("scan-self-labelling", "stl10"): {
+        "augmentation": [{**SCAN_STRONG, "cutout": 32}, {}], "normalization": IMAGENET,
+    },
     ("moco", "stl10"): {"queue_size": 2048, "normalization": IMAGENET},
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ from longtail.study.plan import load_study
 PINNED = {
     ("conmix", "official"): (128, "db1b1aea745835d9a0695054eaccf6081a56f1ef3168cde3b405ee4f2f89e60d"),
     ("conmix", "paper"): (128, "658f5c18188973c51b0aa8ace0f8198d7edc61d3c00d2c10cec3abc85556e1a0"),
-    ("miniclustering", "official"): (174, "8ab18ae4f14ba89b38f9ba4f5f9ea206f1a7c1b61dd3c39584c3b2644921b483"),
-    ("miniclustering", "paper"): (174, "94fba08d1eedfb70d6b2c89959798deaf9dd80657f8dded76721780d56f7ef7b"),
+    ("miniclustering", "official"): (174, "0e92512c45cd296a5af8216cc2064015b61ce898df5bbce668b66403515fa3bf"),
+    ("miniclustering", "paper"): (174, "68f0f790f7659e8dc46490407ea188ee2c68d484f65f278cbb8fe09bf6d23c8d"),
     ("theory", "official"): (16, "ebaa96c9968a9272cdf795913afa5b909cf7648484118f7cabeb3a9393e57292"),
     ("theory", "paper"): (16, "ebaa96c9968a9272cdf795913afa5b909cf7648484118f7cabeb3a9393e57292"),
     ("digits", "official"): (18, "6d8b4549b26ade424e8225d749ea0faf9c525a6fcccc85ed9a2ca6f042c32500"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.settings import choices, is_pair, resolve, selectors
+from longtail.study.settings import choices, is_pair, resolve, resolved, selectors
 
 CATALOG = catalogue.load()
 PROTOCOLS = ("official", "paper")
@@ -71,3 +72,17 @@ def test_a_footnote_tells_a_pair_where_its_dataset_is_shown():
     }
     assert told["cifar10"] == {"target_update"}
     assert told["cifar20-full"] == {"target_update", "batch_size for cifar20", "learning_rate for cifar20"}
+
+
+def test_one_name_is_the_list_of_all_views_and_several_are_those_of_each():
+    lists, own = CATALOG.augmentations, CATALOG.objectives["secu"].settings
+
+    def of(overrides):
+        cut = CATALOG.dataset("digits")
+        return resolved("secu", own, overrides, cut, 10, "official", CATALOG)["augmentation"]
+
+    assert of({}) == lists["digits"]
+    assert of({"augmentation": ["base", "digits", "base"]}) == [lists["base"], lists["digits"], lists["base"]]
+    for wrong in (["base", "bass"], "bass"):
+        with pytest.raises(LongtailError, match=r"augmentation \(objective 'secu'\) 'bass'. Did you mean 'base'"):
+            of({"augmentation": wrong})

@@ -127,8 +127,7 @@ def test_the_views_of_a_step_show_what_the_objective_pairs_by_their_own_lists(de
     monkeypatch.setattr(toys.Toy, "shown", shown)
     monkeypatch.setattr(toys.Toy, "loss", loss)
     settings = {
-        "augmentation": {"cutout": 100},
-        "second_augmentation": {},
+        "augmentation": [{"cutout": 100}, {}],
         "normalization": {"mean": [0.5], "std": [0.25]},
     }
     assert desk.train(tools.spec(tools.stretch(last=1, clock=1, **settings))) == 0
@@ -142,6 +141,10 @@ def test_the_views_of_a_step_show_what_the_objective_pairs_by_their_own_lists(de
         assert (~kept).any()
 
 
-def test_a_second_list_needs_a_second_view(desk, tools, capsys):
-    assert desk.train(tools.spec(tools.stretch(views=1, second_augmentation={}))) != 0
-    assert "second_augmentation" in capsys.readouterr().err
+@pytest.mark.parametrize(("lists", "views"), [([{}, {}], 1), ([{}], 2), ([], 2), ([{}, {}, {}], 2)])
+def test_views_and_lists_of_transforms_are_as_many(desk, tools, capsys, lists, views):
+    assert desk.train(tools.spec(tools.stretch(views=views, augmentation=lists))) != 0
+    error = capsys.readouterr().err
+    assert "'augmentation'" in error
+    assert f"{len(lists)} lists" in error
+    assert f"{views} views" in error

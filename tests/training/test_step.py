@@ -46,8 +46,8 @@ def test_views_and_epochs_are_drawn_apart(desk, tools, seen):
     assert not torch.equal(*draws)
 
 
-def test_the_second_view_may_have_a_list_of_its_own(desk, tools, seen):
-    assert desk.train(tools.spec(tools.stretch(last=1, augmentation={}, second_augmentation={"solarize": 1.0}))) == 0
+def test_every_view_may_have_a_list_of_its_own(desk, tools, seen):
+    assert desk.train(tools.spec(tools.stretch(last=1, augmentation=[{}, {"solarize": 1.0}]))) == 0
     for batch, _ in seen:
         first, second = (view * 0.25 + 0.5 for view in batch.views)
         bright = first >= 128 / 255 - 1e-6

@@ -245,8 +245,8 @@ class Uses:
 
     def augmentations(self, place: Place) -> set[str]:
         """The lists of transforms that a cell's views are made by, under the official protocol."""
-        names = ("augmentation", "second_augmentation")
-        return {acting.official for acting in self.of(*place.cell) if acting.setting in names}
+        named = (acting.official for acting in self.of(*place.cell) if acting.setting == "augmentation")
+        return {name for one in named for name in (one if isinstance(one, list) else [one])}
 
 
 def acts(entry: Setting, values: Mapping[str, Any]) -> bool:

@@ -44,7 +44,14 @@ def choices(settings: Mapping[str, Mapping[str, Any]], keys: Collection[str]) ->
                 yield f"{name} for {key}", value["official"], value["paper"], setting["where"]
 
 
-def _augmentation(name: str, objective: str, catalog: Catalog) -> Mapping[str, Any]:
+def _augmentation(name: Any, objective: str, catalog: Catalog) -> Mapping[str, Any] | list[Mapping[str, Any]]:
+    """The list of transforms of a name, or of each of several."""
+    if isinstance(name, list):
+        return [_transforms(one, objective, catalog) for one in name]
+    return _transforms(name, objective, catalog)
+
+
+def _transforms(name: Any, objective: str, catalog: Catalog) -> Mapping[str, Any]:
     if not isinstance(name, str) or name not in catalog.augmentations:
         raise unknown(f"augmentation (objective {objective!r})", name, catalog.augmentations)
     return catalog.augmentations[name]
@@ -104,9 +111,8 @@ def resolved(
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)
         values[name] = value
-    for name in ("augmentation", "second_augmentation"):
-        if name in values:
-            values[name] = _augmentation(values[name], objective, catalog)
+    if "augmentation" in values:
+        values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
     if isinstance(values.get("schedule"), str):
         values["schedule"] = catalog.schedules.get(values["schedule"], values["schedule"])
     if "normalization" in values:  # which objectives on images have

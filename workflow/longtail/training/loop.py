@@ -53,11 +53,8 @@ class Interrupted(Exception):
 
 
 def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
-    """What makes each view of a step: ``augmentation`` all, or all but view 2 where that has a list of its own."""
-    made = [images.augmentation(settings.augmentation)] * settings.views
-    if settings.second_augmentation is not None:
-        made[1] = images.augmentation(settings.second_augmentation)
-    return made
+    """What makes each view of a step."""
+    return [images.augmentation(listed) for listed in settings.augmentations]
 
 
 def train(

@@ -32,8 +32,7 @@ class TrainingSettings:
         schedule: what :func:`longtail.training.schedules.schedule_of` takes.
         batch_size: images per update (each is seen in ``views`` views).
         drop_last: whether an incomplete last batch of an epoch is left out.
-        augmentation: what :class:`longtail.data.augment.Augmentation` takes.
-        second_augmentation: likewise, of all views but the first; the same list when absent.
+        augmentation: what ``longtail.data.strong_augment.new_augmentation`` takes, or one such list for each view.
         normalization: ``mean`` and ``std`` per channel, on the scale [0, 1]; empty for texts.
         momentum: of SGD.
         nesterov: whether it is Nesterov's; it is not when absent.
@@ -51,7 +50,7 @@ class TrainingSettings:
     schedule: str | Mapping[str, Any]
     batch_size: int
     drop_last: bool
-    augmentation: Mapping[str, Any]
+    augmentation: Mapping[str, Any] | tuple[Mapping[str, Any], ...]
     normalization: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     momentum: float | None = None
     nesterov: bool | None = None
@@ -61,7 +60,11 @@ class TrainingSettings:
     milestones: tuple[float, ...] | None = None
     decay: float | None = None
     views: int = 2
-    second_augmentation: Mapping[str, Any] | None = None
+
+    @property
+    def augmentations(self) -> tuple[Mapping[str, Any], ...]:
+        """The list of transforms of each view."""
+        return self.augmentation if isinstance(self.augmentation, tuple) else (self.augmentation,) * self.views
 
 
 def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
@@ -97,8 +100,15 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         value = getattr(settings, name)
         if value is not None and value < least:
             raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
-    if settings.second_augmentation is not None and settings.views < 2:
-        raise LongtailError(f"Objective {objective!r} has a second_augmentation, but only one view. Remove it.")
+    if len(settings.augmentations) != settings.views:
+        raise LongtailError(
+            f"Objective {objective!r}: setting 'augmentation' has {len(settings.augmentations)} lists of transforms, "
+            f"but there are {settings.views} views. Give it one list for all views, or one for each."
+        )
+    if not all(isinstance(listed, Mapping) for listed in settings.augmentations):
+        raise LongtailError(
+            f"Objective {objective!r}: setting 'augmentation' must be a mapping, or a list of mappings."
+        )
     if settings.nesterov and not settings.momentum:
         raise LongtailError(
             f"Objective {objective!r} has nesterov: true, but no momentum. Give it one, or leave it out."

@@ -24,7 +24,7 @@ SHAPE: Mapping[str, Any] = {
             "first_epoch": COUNT,
             "last_epoch": COUNT,
             "clock": COUNT,
-            "settings": {"augmentation": dict},
+            "settings": {},
         }
     ],
     "seed": COUNT,
