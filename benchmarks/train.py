@@ -30,7 +30,7 @@ from benchmarks.stacks import (
     Work,
 )
 from longtail.data.resident import ResidentSplit
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.precision import PRECISIONS, computing_type, prepare_device
 
 CUT = "cifar10-ir10"

@@ -21,7 +21,7 @@ from longtail.errors import LongtailError
 from longtail.study import jobs as chain
 from longtail.study.jobs import Jobs
 from longtail.study.layout import Run
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training import driver, gpus
 from longtail.training.gpus import Gpu, Pool
 

@@ -10,7 +10,7 @@ import torch
 
 from longtail.reporting.progress import Progress, device, progress, saved_epoch
 from longtail.study.jobs import Job, Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.checkpoint import StateFolder
 
 FAILURE = "Training sdclr has diverged: 'loss' is nan in epoch 3 of 1000."

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.study.cells import Cell
 from longtail.study.jobs import Jobs
 from longtail.study.phases import Phase, canonical, data_spec
-from longtail.study.plan import Cell, load_study
+from longtail.study.study import load_study
 
 CLUSTERING = ("conmix", "miniclustering")
 

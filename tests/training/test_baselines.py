@@ -14,7 +14,7 @@ from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.files import write_table
 from longtail.study import phases
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training import loop
 from longtail.training.embed import require_training_split
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from longtail.data.resident import ResidentSplit, epoch_order
 from longtail.errors import LongtailError
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.batches import Batches, batches_of
 from longtail.training.build import build, opening_position
 from longtail.training.encode import ROWS, SplitImages

@@ -23,7 +23,7 @@ from longtail.__main__ import main
 from longtail.data.augment import unaugmented
 from longtail.data.resident import ResidentSplit
 from longtail.study import phases
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training import train
 from longtail.training.encode import SplitImages
 from longtail.training.inputs import with_rows

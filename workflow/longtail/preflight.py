@@ -22,7 +22,7 @@ from longtail.errors import LongtailError
 from longtail.splits import LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 LARGE, SMALL = 1_000_000_000, 20_000_000
 """Bytes that no checkpoint or embedding exceeds, and none of the small network. A disk with so much room will do."""

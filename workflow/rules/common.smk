@@ -23,7 +23,7 @@ from longtail.processes import WORKFLOW, claim
 from longtail.study import layout, typed
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 def refuse(message):

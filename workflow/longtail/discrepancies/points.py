@@ -17,8 +17,8 @@ from longtail.study.settings import is_pair, resolve, selectors
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
-    from longtail.study.plan import Study
     from longtail.study.remarks import Remark
+    from longtail.study.study import Study
 
 Setting = Mapping[str, Any]
 KINDS = ("difference", "unstated", "departure", "release", "read")
@@ -33,7 +33,7 @@ class Place:
         paper: name in the catalogue.
         artefact: e.g. ``table2``.
         row: the row of a table, or what a figure calls the cell.
-        method, settings, dataset, ratio, features: of the cell, as in :class:`longtail.study.plan.Cell`.
+        method, settings, dataset, ratio, features: of the cell, as in :class:`longtail.study.study.Cell`.
         group: what rows of a table, or cells of a figure, are grouped by; empty if nothing or columns are.
         scorers: where its metrics come from.
         projection: what a figure projects it by, else None.

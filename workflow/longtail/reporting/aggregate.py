@@ -15,7 +15,7 @@ from longtail.errors import LongtailError
 from longtail.reporting.spread import allowed_difference
 
 if TYPE_CHECKING:
-    from longtail.study.plan import TableEntry, TablePlan
+    from longtail.study.artefacts import TableEntry, TablePlan
 
 CELL_KEYS = ("method", "settings", "dataset", "ratio", "split", "features", "scorer")
 """What identifies a cell in merged metrics, its training seed apart."""

@@ -13,7 +13,7 @@ from longtail.errors import LongtailError
 from longtail.reporting.aggregate import CONFIDENCE, DIFFERS, MISSING, REPRODUCED
 
 if TYPE_CHECKING:
-    from longtail.study.plan import TableEntry, TablePlan
+    from longtail.study.artefacts import TableEntry, TablePlan
 
 DASH = "—"
 

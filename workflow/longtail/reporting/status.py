@@ -15,7 +15,7 @@ from longtail.reporting import overview
 from longtail.reporting.progress import Progress, device, progress
 from longtail.study.counting import Work, works
 from longtail.study.jobs import Job, Jobs, behind, first_missing
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 SCHEMA = pa.schema(
     [

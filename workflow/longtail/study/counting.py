@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.study.jobs import Job, Jobs, behind, cells_of, missing, to_run
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 
 @dataclass(frozen=True)

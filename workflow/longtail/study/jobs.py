@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from longtail.study import layout
+from longtail.study.cells import Measurement
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
-from longtail.study.plan import Measurement, Study
+from longtail.study.study import Study
 
 RULES = (
     "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "score_assignment",

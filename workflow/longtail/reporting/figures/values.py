@@ -12,7 +12,7 @@ from longtail.errors import LongtailError
 from longtail.reporting.aggregate import CELL_KEYS, METRIC_COLUMNS, cell_key
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 RUN_KEYS = tuple(key for key in CELL_KEYS if key != "scorer")
 """What identifies the embedding a figure cell is about; a figure may read several scorers of it."""
