@@ -26,12 +26,12 @@ from torchvision.transforms import InterpolationMode, v2
 
 from longtail.data.augment import Augmentation, Normalization
 from longtail.data.resident import ResidentSplit, generator
+from longtail.devices.precision import autocast
 from longtail.methods.base import Batch, Objective
 from longtail.training.build import build
 from longtail.training.encode import SplitImages
 from longtail.training.loop import Run, train
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import autocast
 from longtail.training.settings import TrainingSettings, split_settings
 
 AUGMENTATION, FORWARD_BACKWARD, OPTIMIZER, BETWEEN = "augmentation", "forward_backward", "optimizer", "between"

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
 from longtail.data.resident_texts import ResidentTexts
+from longtail.devices.distributed import ALONE, Group
+from longtail.devices.precision import autocast
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.batches import batches_of
-from longtail.training.distributed import ALONE, Group
 from longtail.training.encode import Augment, SplitInputs, inputs
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import autocast
 from longtail.training.progress import Progress
 from longtail.training.schedules import SCHEDULES
 from longtail.training.settings import TrainingSettings, split_settings

@@ -1,6 +1,6 @@
 """``python -m longtail train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
 
-With several GPUs the command starts itself once for each of them (:mod:`longtail.training.distributed`).
+With several GPUs the command starts itself once for each of them (:mod:`longtail.devices.distributed`).
 
 The job can be stopped at any time. On SIGTERM, SIGUSR1 and SIGINT it finishes the update, saves and exits with status
 75; after a harder death it goes on from the last periodic save. Either way the weights become those of an
@@ -24,19 +24,21 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from longtail.devices import distributed
+from longtail.devices.gpus import adopt, lease
+from longtail.devices.memory import is_out_of_memory, room_for
+from longtail.devices.precision import computing_type, no_gpu, prepare_device
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
-from longtail.training import checkpoint, distributed
+from longtail.training import checkpoint
 from longtail.training.build import build
 from longtail.training.encode import resident
-from longtail.training.gpus import adopt, lease
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Run, train
-from longtail.training.memory import is_out_of_memory, out_of_memory, room_for
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import computing_type, no_gpu, prepare_device
+from longtail.training.out_of_memory import out_of_memory
 from longtail.training.settings import split_settings
 
 STOPPED = 75
