@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.data.spec import check_keys
+from longtail.data.keys import check_keys
 from longtail.errors import LongtailError, unknown
 
 CHUNK = 64  # images resized at a time, as float64 takes eight times their memory

@@ -74,7 +74,7 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     from longtail.training import checkpoint
     from longtail.training.build import build
     from longtail.training.encode import ROWS, inputs, resident
-    from longtail.training.settings import split_settings
+    from longtail.training.hyperparameters import split_settings
 
     asked = read_spec(f"@{arguments.spec}")
     trained = checkpoint.read(arguments.checkpoint)

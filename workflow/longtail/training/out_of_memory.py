@@ -21,7 +21,7 @@ from longtail.devices.memory import MORE, Footprint, gigabytes, is_out_of_memory
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
 from longtail.training.encode import of_texts
-from longtail.training.loop import Interrupted, Run, train
+from longtail.training.loop import Interrupted, Training, train
 
 HEADROOM = 0.95
 """Share of the memory to plan with: torch's allocator leaves gaps, and convolutions want workspace."""
@@ -29,7 +29,7 @@ HEADROOM = 0.95
 
 def out_of_memory(
     error: RuntimeError,
-    training: Run,
+    training: Training,
     spec: Mapping[str, Any],
     split: ResidentSplit | ResidentTexts,
     dtype: torch.dtype,
@@ -99,7 +99,7 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
 
 
 def peak_on_gpu(
-    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> int | None:
     """Most bytes that torch holds in an update with ``size`` images; None if that does not fit, or is no batch."""
     _empty(training)
@@ -117,13 +117,13 @@ def peak_on_gpu(
 
 
 def one_update(
-    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
     stretch = spec["lineage"][-1]
     smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size, "drop_last": True}}
     epoch = min(training.epoch, stretch["last_epoch"] - 1)
-    probe = Run(training.objective, training.optimizer, epoch, step=1)
+    probe = Training(training.objective, training.optimizer, epoch, step=1)
     with contextlib.suppress(Interrupted):
         train(
             probe,
@@ -136,7 +136,7 @@ def one_update(
         )
 
 
-def _empty(training: Run) -> None:
+def _empty(training: Training) -> None:
     """Give back what no tensor uses, after the gradients."""
     training.optimizer.zero_grad()
     torch.cuda.empty_cache()
