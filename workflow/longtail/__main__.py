@@ -25,7 +25,7 @@ COMMANDS = {
     "tokenize": ("longtail.data.texts", "cut a dataset's texts into words and look up their synonyms"),
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
     "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),
-    "embed": ("longtail.training.embed", "embed a split with a trained phase or a control"),
+    "embed": ("longtail.embedding.embed", "embed a split with a trained phase or a control"),
     "cluster": ("longtail.evaluation.cluster", "cluster embeddings"),
     "score": ("longtail.evaluation.score", "metrics of an assignment or an embedding"),
     "project": ("longtail.evaluation.project", "two-dimensional projection of embeddings"),

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from longtail.data.keys import check_keys, is_count
 from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
-from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_table, write_table
 from longtail.splits import CONSTRUCTIONS, LONG_TAILS

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from longtail.clusterers.bounded_kmeans import spherical_kmeans
 from longtail.errors import LongtailError, unknown
-from longtail.evaluation.inputs import Split, call, read_assignments, read_embeddings, read_settings, read_split
+from longtail.evaluation.reading import Split, call, read_assignments, read_embeddings, read_settings, read_split
 from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
 

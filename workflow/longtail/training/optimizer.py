@@ -17,13 +17,13 @@ from torch.optim.sgd import sgd
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Objective
-from longtail.training.settings import TrainingSettings
+from longtail.training.hyperparameters import TrainingSettings
 
 EPSILON = 1e-8  # of Adam; torch's default, which all the papers' codes leave alone
 
 
 @dataclass(frozen=True)
-class Group:
+class ParameterGroup:
     """Parameters by name, and the factor on the learning rate of the schedule, or a learning rate of their own."""
 
     parameters: Mapping[str, Tensor]
@@ -53,7 +53,7 @@ class Optimizer:
     def __init__(self, objective: Objective, settings: TrainingSettings) -> None:
         names = {parameter: name for name, parameter in objective.named_parameters()}
         self.groups = [
-            Group(
+            ParameterGroup(
                 {names[parameter]: parameter for parameter in group["params"]},
                 **{key: value for key, value in group.items() if key != "params"},
             )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from longtail.embedding.controls import CONTROLS, embed_control
+from longtail.embedding.embeddings import write_embeddings
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_provenance
-from longtail.training.controls import CONTROLS, embed_control
-from longtail.training.embeddings import write_embeddings
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
 
 PRETRAINED = "pretrained"
@@ -69,12 +69,12 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     """Write the embeddings of a trained phase."""
     import torch
 
+    from longtail.devices.memory import room_for
+    from longtail.devices.precision import prepare_device
     from longtail.training import checkpoint
     from longtail.training.build import build
     from longtail.training.encode import ROWS, inputs, resident
-    from longtail.training.memory import room_for
-    from longtail.training.precision import prepare_device
-    from longtail.training.settings import split_settings
+    from longtail.training.hyperparameters import split_settings
 
     asked = read_spec(f"@{arguments.spec}")
     trained = checkpoint.read(arguments.checkpoint)
@@ -119,9 +119,9 @@ def embed_pretrained(arguments: argparse.Namespace) -> None:
     import torch
 
     from longtail.data.resident_texts import ResidentTexts
+    from longtail.devices.precision import prepare_device
     from longtail.models.sentence import SentenceEncoder
     from longtail.training.encode import SplitTexts
-    from longtail.training.precision import prepare_device
 
     if not arguments.encoder:
         raise LongtailError("A pre-trained control needs the folder of a sentence encoder: give it with --encoder.")

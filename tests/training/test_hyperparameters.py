@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.training.settings import TrainingSettings, construct, split_settings
+from longtail.training.hyperparameters import TrainingSettings, construct, split_settings
 
 
 def test_settings_are_taken_apart(tools):
