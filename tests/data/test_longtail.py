@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
+from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.errors import LongtailError
 
 
@@ -250,6 +250,20 @@ def test_cifar_keeps_the_published_positions(classes, per_class, firsts, lasts, 
     assert {k: kept[k][:5].tolist() for k in firsts} == firsts
     assert {k: int(kept[k][-1]) for k in lasts} == lasts
     assert sum((k + 1) * int(positions.sum()) for k, positions in enumerate(kept)) == checksum
+
+
+@given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 3))
+def test_rows_are_held_out_from_the_end_of_each_class(labels, count):
+    labels = labels + [0, 1, 2, 3] * count
+    expected = set()
+    for k in range(4):
+        expected |= set([row for row, label in enumerate(labels) if label == k][-count:])
+    assert set(np.flatnonzero(among_last(np.array(labels), count, 4)).tolist()) == expected
+
+
+def test_more_cannot_be_held_out_than_there_is():
+    with pytest.raises(LongtailError, match="Class 1 has 1 images, fewer than the 2 that are held out"):
+        among_last(np.array([0, 0, 1, 0]), 2, 2)
 
 
 @pytest.mark.parametrize("rows", [first_rows, shuffled_rows])
