@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
+from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows, strict_shots
 from longtail.errors import LongtailError
 
 
@@ -300,3 +300,29 @@ def test_shots_default_to_three_four_three(classes, shares):
 def test_shots_must_cover_the_classes(shots):
     with pytest.raises(LongtailError, match="add up to 10"):
         shot_groups(np.full(10, 7), shots)
+
+
+@pytest.mark.parametrize(
+    ("head", "classes", "ratio", "groups"),
+    [
+        (500, 100, 100, (35, 35, 30)),
+        (500, 100, 50, (41, 41, 18)),
+        (500, 100, 10, (69, 31, 0)),
+        (5000, 10, 100, (8, 2, 0)),
+        (5000, 10, 50, (9, 1, 0)),
+        (5000, 10, 10, (10, 0, 0)),
+    ],
+)
+def test_strict_shots_are_those_of_the_recognition_papers(head, classes, ratio, groups):
+    found = strict_shots(class_sizes(head, classes, ratio, "shuffled-longtail")).tolist()
+    assert tuple(found.count(name) for name in ("many", "medium", "few")) == groups
+
+
+def test_strict_shots_have_their_edges_in_the_middle():
+    assert strict_shots(np.array([101, 100, 20, 19])).tolist() == ["many", "medium", "medium", "few"]
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
+def test_strict_shots_go_by_the_number_of_images_alone(sizes):
+    expected = ["many" if n > 100 else "few" if n < 20 else "medium" for n in sizes]
+    assert strict_shots(np.array(sizes)).tolist() == expected
