@@ -20,6 +20,7 @@ os.environ.update(
 from longtail import preflight
 from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
+from longtail.splits import SPLITS
 from longtail.study import layout, typed
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
@@ -78,8 +79,8 @@ wildcard_constraints:
     image_set=one_of(STUDY.sets("images")),
     text_set=one_of(STUDY.sets("texts")),
     encoder=one_of(STUDY.encoders()),
-    part="train|test",
-    split="train|test",
+    part=one_of(SPLITS),
+    split=one_of(SPLITS),
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
@@ -144,7 +145,7 @@ def images_by_part(wildcards, input):
 
 
 def label_parts(wildcards):
-    """A test split speaks of the class sizes of its train split, so that needs the labels of both."""
+    """Other splits speak of the class sizes of the train split, so they need the labels of both."""
     parts = [*STUDY.parts(wildcards.cut, "train"), *STUDY.parts(wildcards.cut, wildcards.split)]
     return list(dict.fromkeys(parts))
 

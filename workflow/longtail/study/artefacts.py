@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
+from longtail.splits import parts_of
 from longtail.study import layout, phases
 from longtail.study.catalog import Published
 from longtail.study.cells import Cell, Measurement, asked_cells, key_of, members_of
@@ -160,8 +161,7 @@ class Artefacts(Trainings):
             if scorer not in self.catalog.clusterers:
                 raise unknown("clusterer", scorer, self.catalog.clusterers)
         dataset = self.catalog.dataset(asked["dataset"])
-        if asked.get("split") == "test" and dataset.test is None:
-            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
+        parts_of(dataset.name, dataset, asked.get("split", "train"))
         return Cell(
             method=method.name,
             settings=canonical(asked.get("settings", {})),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.splits import LONG_TAILS
+from longtail.splits import LONG_TAILS, require_apart
 from longtail.study import documents, remarks
 from longtail.study.remarks import Remark
 
@@ -38,6 +38,8 @@ class Dataset:
     test: tuple[str, ...] | None
     head_class_rows: int | None
     shots: tuple[int, ...] | None
+    val: tuple[str, ...] | None
+    held_out: int | None
 
     @property
     def holds(self) -> str:
@@ -201,8 +203,8 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any] | None, kind: str, path
 
 
 def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], path: Path) -> Dataset:
-    test = entry.get("test")
-    missing = [part for part in [*entry["pool"], *(test or [])] if part not in images["parts"]]
+    val, test = entry.get("val"), entry.get("test")
+    missing = [part for part in [*entry["pool"], *(val or []), *(test or [])] if part not in images["parts"]]
     if missing:
         raise LongtailError(f"{path}: {name} takes part {missing[0]!r}, but its images have {list(images['parts'])}.")
     if entry["construction"] in LONG_TAILS and "head_class_rows" not in entry:
@@ -214,7 +216,7 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         raise LongtailError(
             f"{path}: {name} is cut from texts, for which one sentence encoder stands: no {foreign[0]}."
         )
-    return Dataset(
+    dataset = Dataset(
         name=name,
         title=entry.get("title", images["title"]),
         images={**images, **own},
@@ -223,7 +225,11 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         test=tuple(test) if test else None,
         head_class_rows=entry.get("head_class_rows"),
         shots=tuple(shots) if shots else None,
+        val=tuple(val) if val else None,
+        held_out=entry.get("held_out"),
     )
+    require_apart(f"{path}: {name}", dataset)
+    return dataset
 
 
 def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[str, ...] = ()) -> Objective:

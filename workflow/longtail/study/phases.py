@@ -171,6 +171,8 @@ def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
         "head_class_rows": capped_rows(dataset, config.budget),
         "classes": images["classes"],
     }
+    if dataset.held_out is not None:
+        spec["held_out"] = dataset.held_out
     if dataset.holds == "texts":
         return {**spec, "max_tokens": images["max_tokens"]}
     return {

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.splits import LONG_TAILS, class_sizes
+from longtail.splits import LONG_TAILS, class_sizes, parts_of
 from longtail.study import layout, phases
 from longtail.study.catalog import Catalog, Dataset
 from longtail.study.config import Config
@@ -70,7 +70,7 @@ class Sets:
     def split_spec(self, cut: str) -> dict[str, Any]:
         """What the job that cuts a split is told."""
         dataset, ratio = self.dataset_of(cut)
-        return {
+        spec = {
             "dataset": dataset.name,
             "ratio": ratio,
             "construction": dataset.construction,
@@ -80,19 +80,24 @@ class Sets:
             "classes": dataset.images["classes"],
             "shots": list(dataset.shots) if dataset.shots else None,
         }
+        # named where they are given only: another specification has Snakemake cut again what is as it was
+        seldom = {"val": list(dataset.val) if dataset.val else None, "held_out": dataset.held_out}
+        return spec | {key: value for key, value in seldom.items() if value is not None}
 
     def rows(self, cut: str, split: str) -> int:
         """Images or texts of a split, as catalogue and configuration describe it."""
         dataset, ratio = self.dataset_of(cut)
         head = phases.capped_rows(dataset, self.config.budget)
-        if split != "train" or dataset.construction not in LONG_TAILS or head is None:
-            there = self.store_spec(dataset.images["name"])["parts"]
-            return sum(there[part] for part in self.parts(cut, split))
-        return sum(class_sizes(head, dataset.images["classes"], ratio, dataset.construction))
+        classes = dataset.images["classes"]
+        if split == "train" and dataset.construction in LONG_TAILS and head is not None:
+            return sum(class_sizes(head, classes, ratio, dataset.construction))
+        held_out = (dataset.held_out or 0) * classes
+        if split == "test" and held_out:
+            return held_out
+        there = self.store_spec(dataset.images["name"])["parts"]
+        return sum(there[part] for part in self.parts(cut, split)) - (held_out if split == "train" else 0)
 
     def parts(self, cut: str, split: str) -> tuple[str, ...]:
         """The parts of the image set that a split takes rows from."""
         dataset, _ = self.dataset_of(cut)
-        if split == "test" and dataset.test is None:
-            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
-        return dataset.pool if split == "train" else dataset.test or ()
+        return tuple(parts_of(dataset.name, dataset, split))
