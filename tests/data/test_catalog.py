@@ -12,10 +12,11 @@ import yaml
 from sklearn.datasets import load_digits
 
 from longtail.data.decode import decode
-from longtail.data.longtail import class_sizes, shot_groups, strict_shots
+from longtail.data.longtail import class_sizes, shot_groups
 from longtail.data.sources import ImageSet, open_source, samples
 from longtail.data.split import SplitSpec, make_split
 from longtail.data.texts import TextSet
+from longtail.evaluation.recognition import strict_shots
 from longtail.study.catalog import OVERRIDABLE
 
 CATALOG = Path(__file__).parents[2] / "workflow" / "catalog" / "datasets"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows, strict_shots
+from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.errors import LongtailError
+from longtail.evaluation.recognition import strict_shots
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ wildcard_constraints:
     seed=r"\d+",
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
+    classifier=one_of(STUDY.catalog.classifiers),
+    readout=one_of([*STUDY.catalog.readouts, "embeddings"]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -272,7 +274,7 @@ def embed_gpus(wildcards):
     return min(train_gpus(wildcards), 1)
 
 
-OWN_CLUSTERERS = {method.clusterer for method in STUDY.catalog.methods.values()}
+OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
 
 
 def evaluation_group(wildcards):
@@ -283,8 +285,8 @@ def evaluation_group(wildcards):
     """
     run = next(getattr(wildcards, name) for name in ("run", "phase", "control") if hasattr(wildcards, name))
     name = f"evaluate_{wildcards.cut}_{run}_seed{wildcards.seed}"
-    clusterer = getattr(wildcards, "clusterer", None)
-    return name if clusterer in {None, *OWN_CLUSTERERS} else f"{name}_{clusterer}"
+    readout = next((getattr(wildcards, name) for name in ("readout", "clusterer") if hasattr(wildcards, name)), None)
+    return f"{name}_{readout}" if readout in STUDY.catalog.clusterers.keys() - OWN_READOUTS else name
 
 
 def number_of_classes(wildcards):
@@ -293,6 +295,42 @@ def number_of_classes(wildcards):
 
 def clusterer_spec(wildcards):
     return canonical(STUDY.catalog.clusterers[wildcards.clusterer])
+
+
+def classifier_spec(wildcards):
+    return canonical(STUDY.catalog.classifiers[wildcards.classifier])
+
+
+def features_of(wildcards):
+    return run_of(wildcards), wildcards.features, wildcards.split
+
+
+def weights_file(wildcards):
+    run, features, split = features_of(wildcards)
+    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+    return run.weights(features, split) if "weights" in needs else []
+
+
+def training_features(wildcards):
+    run, features, _ = features_of(wildcards)
+    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+    return run.embeddings(features, "train") if "training_features" in needs else []
+
+
+def what_is_scored(wildcards):
+    run, features, split = features_of(wildcards)
+    if wildcards.readout == "embeddings":
+        return run.embeddings(features, split)
+    made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
+    return made(features, split, wildcards.readout)
+
+
+DEFINITIONS = {"assignments": ["metrics"], "predictions": ["recognition"], "embeddings": ["analyses", "theory"]}
+
+
+def definitions_of_metrics(wildcards):
+    """The code of what a scorer measures, by what it reads."""
+    return sources_of("evaluation", *DEFINITIONS[STUDY.catalog.scorers[wildcards.scorer]["reads"]])
 
 
 def scorer_spec(wildcards):

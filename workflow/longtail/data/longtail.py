@@ -134,18 +134,3 @@ def shot_groups(sizes: np.ndarray, shots: Sequence[int] | None = None) -> np.nda
     groups = np.empty(classes, dtype="<U6")
     groups[np.argsort(-np.asarray(sizes), kind="stable")] = np.repeat(SHOTS, shots)
     return groups
-
-
-def strict_shots(sizes: np.ndarray) -> np.ndarray:
-    """Many, medium or few for every class by how many images it has, as recognition papers mean it.
-
-    Source: zhmiao/OpenLongTailRecognition-OLTR: over 100 images are many, under 20 few. A group may be empty.
-
-    Args:
-        sizes: int64 (K,), images of each class in the training split.
-
-    Returns:
-        Array (K,) of strings.
-    """
-    sizes = np.asarray(sizes)
-    return np.select([sizes > 100, sizes < 20], [SHOTS[0], SHOTS[2]], SHOTS[1])

@@ -87,7 +87,7 @@ def _lines(jobs: Jobs, artefact: tuple[str, str, str], found: Mapping[Job, Attem
     target = f"{paper}_{name}"
     for measurement in jobs.study.measurements(paper, name):
         cell = jobs.cell(measurement)
-        by = measurement.projection or measurement.keys["scorer"]
+        by = measurement.projection or f"{measurement.keys['readout']}, {measurement.keys['scorer']}"
         line = {"target": target, "file": measurement.path, "status": "there", **measurement.keys, "by": by}
         if cell in found:
             missing = first_missing(cell, found)

@@ -22,6 +22,7 @@ class TableEntry:
 
     Attributes:
         row, group, dataset, ratio, metric: as printed; an average over several ratios has none.
+        measured: name of the metric in merged files, which tells how shot groups are defined.
         unit: ``percent``, ``ratio``, ...
         decimals: digits shown.
         published: the printed number; None where the table has none.
@@ -40,6 +41,7 @@ class TableEntry:
     dataset: str
     ratio: int | None
     metric: str
+    measured: str
     unit: str
     decimals: int
     published: float | None
@@ -156,21 +158,45 @@ class Artefacts(Trainings):
 
     def _cell(self, asked: Mapping[str, Any], scorer: str) -> Cell:
         method = self.catalog.method(asked["method"])
-        if scorer == "clusterer":
-            scorer = asked.get("clusterer", method.clusterer)
-            if scorer not in self.catalog.clusterers:
-                raise unknown("clusterer", scorer, self.catalog.clusterers)
         dataset = self.catalog.dataset(asked["dataset"])
-        parts_of(dataset.name, dataset, asked.get("split", "train"))
+        readout = asked.get("readout", method.readout)
+        if readout not in self.catalog.readouts:
+            raise unknown("readout", readout, self.catalog.readouts)
+        # A classifier is there to predict what it was not trained on; clusters are found among what there is.
+        split = asked.get("split", "test" if readout in self.catalog.classifiers else "train")
+        parts_of(dataset.name, dataset, split)
+        reads = self._scorer(scorer)["reads"]
+        made = self.made_by(readout)
+        if reads != "embeddings" and reads != made:
+            raise LongtailError(
+                f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
+                f"Ask for other metrics, or for another readout."
+            )
         return Cell(
             method=method.name,
             settings=canonical(asked.get("settings", {})),
+            backbone="" if method.control else self.backbone(dataset, asked.get("backbone")),
             dataset=dataset.name,
             ratio=asked["ratio"],
-            split=asked.get("split", "train"),
+            split=split,
             features=asked.get("features", method.features),
+            readout="embeddings" if reads == "embeddings" else readout,
             scorer=scorer,
         )
+
+    def made_by(self, readout: str) -> str:
+        """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
+        return "predictions" if readout in self.catalog.classifiers else "assignments"
+
+    def _own_scorer(self, asked: Mapping[str, Any]) -> str:
+        """The scorer of what a cell's readout makes."""
+        made = self.made_by(asked.get("readout", self.catalog.method(asked["method"]).readout))
+        return "classification" if made == "predictions" else "clustering"
+
+    def _scorer(self, name: str) -> Mapping[str, Any]:
+        if name not in self.catalog.scorers:
+            raise unknown("scorer", name, self.catalog.scorers)
+        return self.catalog.scorers[name]
 
     def table(self, paper: str, name: str) -> TablePlan:
         """The plan of a table.
@@ -209,8 +235,8 @@ class Artefacts(Trainings):
         if name not in self.catalog.metrics:
             raise unknown("metric", name, self.catalog.metrics)
         metric = self.catalog.metrics[name]
-        if metric["scorer"] != "clusterer" and metric["scorer"] not in self.catalog.scorers:
-            raise unknown(f"scorer (metric {name!r})", metric["scorer"], [*self.catalog.scorers, "clusterer"])
+        if metric["scorer"] not in self.catalog.scorers:
+            raise unknown(f"scorer (metric {name!r})", metric["scorer"], self.catalog.scorers)
         return metric
 
     def _entries(
@@ -247,6 +273,7 @@ class Artefacts(Trainings):
                         dataset=dataset,
                         ratio=ratio,
                         metric=name,
+                        measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
                         unit=metric["unit"],
                         decimals=metric["decimals"],
                         published=number.value if number else None,
@@ -284,18 +311,18 @@ class Artefacts(Trainings):
         """The plan of a figure."""
         spec = self._artefact(paper, "figures", name)
         for scorer in spec.get("scorers", ()):
-            if scorer != "clusterer" and scorer not in self.catalog.scorers:
-                raise unknown(f"scorer ({paper} {name})", scorer, [*self.catalog.scorers, "clusterer"])
+            if scorer not in self.catalog.scorers:
+                raise unknown(f"scorer ({paper} {name})", scorer, self.catalog.scorers)
         if "projection" in spec and spec["projection"] not in self.catalog.projections:
             raise unknown(f"projection ({paper} {name})", spec["projection"], self.catalog.projections)
         cells = []
         for asked in spec["cells"]:
             reason = self.missing(asked["method"], asked["dataset"])
-            first = spec["scorers"][0] if "scorers" in spec else "clusterer"
+            scorers = spec.get("scorers", ())
             cells.append(
                 FigureCell(
                     label=asked.get("label", asked["method"]),
-                    cell=None if reason else self._cell(asked, first).keys(),
+                    cell=None if reason else self._cell(asked, next(iter(scorers), self._own_scorer(asked))).keys(),
                     missing=reason,
                     dataset=self.catalog.dataset_title(asked["dataset"]),
                     ratio=asked["ratio"],
@@ -341,7 +368,7 @@ class Artefacts(Trainings):
                 if self.missing(asked["method"], asked["dataset"]) is None:
                     projection = spec["figures"][name].get("projection")
                     wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
-                    wanted += [(self._cell(asked, "clusterer"), projection)] if projection else []
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
         for cell, projection in wanted:
             for seed in plan.seeds:
                 if (cell, seed) not in found:
@@ -353,14 +380,14 @@ class Artefacts(Trainings):
         if projection is not None:
             path = run.projection(cell.features, cell.split, projection)
         else:
-            path = run.metrics(cell.features, cell.split, cell.scorer)
+            path = run.metrics(cell.features, cell.split, cell.readout, cell.scorer)
         return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"}, run, projection)
 
     def cell_measurements(self, method: str, cut: str, seed: int) -> list[Measurement]:
-        """The files behind one cell asked for directly, by the method's own clusterer."""
+        """The files behind one cell asked for directly, by the method's own readout."""
         dataset, ratio = self.dataset_of(cut)
         asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
-        return [self._measurement(self._cell(asked, "clusterer"), seed)]
+        return [self._measurement(self._cell(asked, self._own_scorer(asked)), seed)]
 
     def label(self, datasets: Iterable[str], check: bool = False) -> str:
         """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""

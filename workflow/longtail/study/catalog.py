@@ -1,4 +1,4 @@
-"""The catalogue: what datasets, methods, clusterers, metrics, tables and figures exist, as data."""
+"""The catalogue: what datasets, methods, readouts, metrics, tables and figures exist, as data."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Method:
         recipe: steps as in the catalogue; empty for a control.
         control: ``pixels``, ``labels``, ``noise``, ``similarities`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
-        clusterer: how the papers cluster this method's embedding.
+        readout: how the papers turn this method's features into clusters or predictions.
         source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
         family: the catalogue file it stands in.
         reads: ``images`` or ``texts``; None if it does with either.
@@ -87,7 +87,7 @@ class Method:
     recipe: tuple[Mapping[str, Any], ...]
     control: str | None
     features: str
-    clusterer: str
+    readout: str
     source: Mapping[str, str]
     family: str
     reads: str | None
@@ -129,6 +129,7 @@ class Catalog:
     planned: Mapping[str, Mapping[str, str]]
     papers: Mapping[str, Mapping[str, Any]]
     clusterers: Mapping[str, Mapping[str, Any]]
+    classifiers: Mapping[str, Mapping[str, Any]]
     scorers: Mapping[str, Mapping[str, Any]]
     projections: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Mapping[str, Any]]
@@ -136,6 +137,11 @@ class Catalog:
     budgets: Mapping[str, Mapping[str, Any]]
     remarks: tuple[Remark, ...]
     inconsistencies: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def readouts(self) -> Mapping[str, Mapping[str, Any]]:
+        """Clusterers and classifiers."""
+        return {**self.clusterers, **self.classifiers}
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name, or an error that says what exists."""
@@ -283,7 +289,7 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
         raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
     reads = READ_BY_CONTROLS.get(control) if control else kinds[0]
     features, source = control or entry["features"], entry.get("source", {})
-    return Method(name, entry["title"], recipe, control, features, entry["clusterer"], source, entry["family"], reads)
+    return Method(name, entry["title"], recipe, control, features, entry["readout"], source, entry["family"], reads)
 
 
 @functools.cache
@@ -313,11 +319,14 @@ def load(root: Path = CATALOG) -> Catalog:
         remarked += remarks.read(document.get("remarks", []), path.stem, path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
-    planned, clustering = _single(root, "planned"), _single(root, "clusterers")
+    planned, readouts = _single(root, "planned"), _single(root, "readouts")
+    for name in readouts["classifiers"]:
+        if name in readouts["clusterers"]:
+            raise LongtailError(f"{root / 'readouts.yaml'}: {name!r} is a clusterer and a classifier. Rename one.")
     methods = {name: _method(name, entry, objectives) for name, entry in raw["methods"].items()}
     for method in methods.values():
-        if method.clusterer not in clustering["clusterers"]:
-            raise unknown(f"clusterer (method {method.name!r})", method.clusterer, clustering["clusterers"])
+        if method.readout not in (known := [*readouts["clusterers"], *readouts["classifiers"]]):
+            raise unknown(f"readout (method {method.name!r})", method.readout, known)
 
     remarked += remarks.read_sections(root / "remarks.yaml")
     papers: dict[str, Mapping[str, Any]] = {}
@@ -341,9 +350,10 @@ def load(root: Path = CATALOG) -> Catalog:
             for kind, exists in (("methods", methods), ("datasets", datasets))
         },
         papers=papers,
-        clusterers=_named(clustering["clusterers"]),
-        scorers=_named(clustering["scorers"]),
-        projections=_named(clustering["projections"]),
+        clusterers=_named(readouts["clusterers"]),
+        classifiers=_named(readouts["classifiers"]),
+        scorers=_named(readouts["scorers"]),
+        projections=_named(readouts["projections"]),
         metrics=_single(root, "metrics"),
         augmentations=_single(root, "augmentations"),
         budgets=_single(root, "budgets"),

@@ -18,19 +18,23 @@ class Cell:
     Attributes:
         method: name in the catalogue.
         settings: canonical JSON of overrides, objective -> setting -> value.
+        backbone: name of the network; empty for a control.
         dataset: name in the catalogue.
         ratio: imbalance ratio.
-        split: ``train`` or ``test``.
-        features: what is embedded.
-        scorer: where the metric comes from; the clusterer for ACC and its kin.
+        split: what is embedded: ``train``, ``test``, ...
+        features: what of the network is embedded.
+        readout: the clusterer or classifier whose output is scored; ``embeddings`` where they are scored themselves.
+        scorer: where the metric comes from.
     """
 
     method: str
     settings: str
+    backbone: str
     dataset: str
     ratio: int
     split: str
     features: str
+    readout: str
     scorer: str
 
     def keys(self) -> dict[str, Any]:

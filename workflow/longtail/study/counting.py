@@ -112,9 +112,9 @@ def _work(jobs: Jobs, target: str, asked: Sequence[tuple[str, str, str]], exists
 
 def _values(jobs: Jobs, paper: str, kind: str, name: str) -> list[tuple[Job, ...]]:
     study: Study = jobs.study
-    keys = ["method", "settings", "dataset", "ratio", "split", "features"]
+    keys = ["method", "settings", "backbone", "dataset", "ratio", "split", "features"]
     if kind == "tables":  # a figure may show several scorers of one embedding in one place
-        keys.append("scorer")
+        keys += ["readout", "scorer"]
 
     def key(cell: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(cell[part] for part in keys)

@@ -48,6 +48,12 @@ class Sets:
         """The names of all image sets, or of all text sets (``images``, ``texts``)."""
         return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
 
+    def backbone(self, dataset: Dataset, asked: str | None = None) -> str:
+        """Name of the network on a dataset: the budget's, else the one a table asks for, else the dataset's own."""
+        if dataset.holds == "texts":
+            return str(phases.sentence_encoder(dataset, self.config)["name"])
+        return self.config.budget.backbone or asked or str(dataset.images["backbone"]["name"])
+
     def stored(self, dataset: Dataset, part: str) -> str:
         """The file with the images or texts of a part of a dataset's set."""
         place = layout.texts if dataset.holds == "texts" else layout.images

@@ -28,16 +28,17 @@ class Trainings(Sets):
             phases.require_fit(method, dataset)
             cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
             return Run("controls", cut, method.control, seed)
-        phase = self._final(method.name, cell.settings, dataset.name, cell.ratio)
+        phase = self._final(method.name, cell.settings, cell.backbone, dataset.name, cell.ratio)
         if self.config.pretraining_seed not in (None, seed):
             phase = phases.pretrained_with(phase, self.config.pretraining_seed)
         return Run("phases", phase.cut, phase.name, seed)
 
     @functools.cache  # noqa: B019 - a study lives as long as its process
-    def _final(self, method: str, overrides: str, dataset: str, ratio: int) -> Phase:
+    def _final(self, method: str, overrides: str, backbone: str, dataset: str, ratio: int) -> Phase:
         return phases.final_phase(
             self.catalog.method(method),
             json.loads(overrides),
+            backbone,
             self.catalog.dataset(dataset),
             ratio,
             self.config,
@@ -49,17 +50,19 @@ class Trainings(Sets):
         """Every phase that a recipe of the catalogue, or an override of a table, trains on a split, by folder name."""
         dataset, ratio = self.dataset_of(cut)
         fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
-        wanted = {(name, "{}") for name in fitting}
+        wanted = {(name, "{}", self.backbone(dataset)) for name in fitting}
         for spec in self.catalog.papers.values():
             for asked in asked_cells(spec):
-                if asked.get("dataset") == dataset.name and asked.get("ratio") == ratio and "settings" in asked:
-                    wanted.add((asked["method"], canonical(asked["settings"])))
+                here = asked.get("dataset") == dataset.name and asked.get("ratio") == ratio
+                if here and not asked.keys().isdisjoint(("settings", "backbone")):
+                    backbone = self.backbone(dataset, asked.get("backbone"))
+                    wanted.add((asked["method"], canonical(asked.get("settings", {})), backbone))
         found: dict[str, Phase] = {}
         leaves: dict[Any, list[int]] = defaultdict(list)
-        for name, overrides in sorted(wanted):
+        for name, overrides, backbone in sorted(wanted):
             if name in self.catalog.planned["methods"]:
                 continue
-            final = self._final(self.catalog.method(name).name, overrides, dataset.name, ratio)
+            final = self._final(self.catalog.method(name).name, overrides, backbone, dataset.name, ratio)
             finals = [final]
             if self.config.pretraining_seed is not None:
                 finals.append(phases.pretrained_with(final, self.config.pretraining_seed))
