@@ -134,6 +134,7 @@ class Catalog:
     projections: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Mapping[str, Any]]
     augmentations: Mapping[str, Mapping[str, Any]]
+    schedules: Mapping[str, Mapping[str, Any]]
     budgets: Mapping[str, Mapping[str, Any]]
     remarks: tuple[Remark, ...]
     inconsistencies: Mapping[str, Mapping[str, Any]]
@@ -356,6 +357,7 @@ def load(root: Path = CATALOG) -> Catalog:
         projections=_named(readouts["projections"]),
         metrics=_single(root, "metrics"),
         augmentations=_single(root, "augmentations"),
+        schedules=_single(root, "schedules"),
         budgets=_single(root, "budgets"),
         remarks=tuple(remarked),
         inconsistencies=inconsistencies,

@@ -278,6 +278,12 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
     shrunk = {
         name: value * budget.epochs if budget.epochs != 1 and scales(name) else value for name, value in values.items()
     }
+    if budget.epochs != 1 and isinstance(shrunk.get("schedule"), Mapping) and "warmup" in shrunk["schedule"]:
+        warmup = shrunk["schedule"]["warmup"]
+        shrunk["schedule"] = {
+            **shrunk["schedule"],
+            "warmup": {**warmup, "epochs": warmup["epochs"] * budget.epochs},
+        }
     if budget.batch_size is not None and isinstance(shrunk.get("batch_size"), int | float):
         shrunk["batch_size"] = min(shrunk["batch_size"], budget.batch_size)
     return shrunk

@@ -22,7 +22,7 @@ from longtail.training.encode import Augment, SplitInputs, inputs
 from longtail.training.hyperparameters import TrainingSettings, split_settings
 from longtail.training.optimizer import Optimizer
 from longtail.training.progress import Progress
-from longtail.training.schedules import SCHEDULES
+from longtail.training.schedules import schedule_of
 
 
 @dataclass
@@ -96,7 +96,7 @@ def train(
     batches = batches_of(stretch["objective"], stretch["settings"], len(split))
     steps = len(batches)
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
-    schedule, _ = SCHEDULES[settings.schedule]
+    schedule = schedule_of(settings.schedule)
     images = inputs(split, spec["data"], settings.normalization, dtype)
     augmentations = view_augmentations(settings, images)
     progress = Progress(
