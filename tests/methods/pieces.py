@@ -70,15 +70,19 @@ class TheseImages:
         return copy.deepcopy(encoder).eval()(self.images).float()
 
 
-def step_without_values(objective: Objective, *shape: int, views: int = 2) -> None:
+def step_without_values(objective: Objective, *shape: int, views: int = 2, labels: Tensor | None = None) -> None:
     """A step of an objective on views of this shape, in which no value may be read, as that would wait for the device.
+
+    ``labels`` are those of each view, where the objective is supervised.
 
     Fake tensors have shapes but no values: reading one, or a shape that depends on one, raises.
     """
     with FakeTensorMode(allow_non_fake_inputs=True):
         seen = tuple(torch.randn(*shape, dtype=torch.float64) for _ in range(views))
         objective.before_step(0.5)
-        objective.loss(Batch(seen, (torch.arange(shape[0]),) * 2, torch.Generator()))["loss"].backward()
+        rows = (torch.arange(shape[0]),) * views
+        classes = () if labels is None else (labels,) * views
+        objective.loss(Batch(seen, rows, torch.Generator(), classes))["loss"].backward()
         objective.after_step(0.5)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.study.cells import Cell
 from longtail.study.jobs import Jobs
 from longtail.study.phases import Phase, canonical, data_spec, final_phase
-from longtail.study.plan import Cell, load_study
+from longtail.study.study import load_study
 
 CLUSTERING = ("conmix", "miniclustering")
 
@@ -24,7 +25,8 @@ def final(method: str, cut: str = "cifar10-ir10", *, of=None, settings: str = "{
     of = of or study()
     dataset, ratio = of.dataset_of(cut)
     m = of.catalog.method(method)
-    run = of.run(Cell(m.name, settings, dataset.name, ratio, "train", m.features, m.clusterer), 0)
+    backbone = of.backbone(dataset)
+    run = of.run(Cell(m.name, settings, backbone, dataset.name, ratio, "train", m.features, m.readout, "clustering"), 0)
     return of.phase(run.cut, run.name)
 
 
@@ -340,6 +342,7 @@ def test_a_schedule_of_the_catalogue_is_resolved_into_its_parts_and_shortened_wi
             final_phase(
                 of.catalog.method("moco"),
                 {"moco": {"schedule": "bbn"}},
+                "resnet18",
                 of.catalog.dataset("cifar10"),
                 10,
                 of.config,

@@ -10,8 +10,8 @@ from torch import nn
 
 import longtail
 from longtail.errors import LongtailError
+from longtail.training.hyperparameters import split_settings
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import split_settings
 
 PACKAGE = Path(longtail.__file__).parent
 SGD = {}
@@ -193,7 +193,7 @@ def test_training_does_not_import_the_compiler():
 import sys, torch
 from longtail.training import train
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import TrainingSettings
+from longtail.training.hyperparameters import TrainingSettings
 class Objective(torch.nn.Linear):
     def parameter_groups(self): return [{"params": list(self.parameters()), "learning_rate_scale": 1.0}]
 for kind, more in (("sgd", {"momentum": 0.9}), ("adam", {})):

@@ -17,13 +17,13 @@ from torch.optim.sgd import sgd
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Objective
-from longtail.training.settings import TrainingSettings
+from longtail.training.hyperparameters import TrainingSettings
 
 EPSILON = 1e-8  # of Adam; torch's default, which all the papers' codes leave alone
 
 
 @dataclass(frozen=True)
-class Group:
+class ParameterGroup:
     """Parameters by name, and how they learn.
 
     Attributes:
@@ -61,7 +61,7 @@ class Optimizer:
     def __init__(self, objective: Objective, settings: TrainingSettings) -> None:
         names = {parameter: name for name, parameter in objective.named_parameters()}
         self.groups = [
-            Group(
+            ParameterGroup(
                 {names[parameter]: parameter for parameter in group["params"]},
                 **{"weight_decay": settings.weight_decay, **{key: v for key, v in group.items() if key != "params"}},
             )

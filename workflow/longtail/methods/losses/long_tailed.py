@@ -1,6 +1,7 @@
-"""Losses of supervised long-tailed learning, driven by estimated class sizes (MiniClustering App. G).
+"""Losses of supervised long-tailed learning per image, and the weights of classes, from the sizes of classes.
 
-Class sizes are numbers of mini-clusters, n_k = M / w_k with w_k of MiniClustering Eq. 2, and at least 0.5.
+MiniClustering (App. G) feeds them estimates: numbers of mini-clusters, n_k = M / w_k with w_k of its Eq. 2, and at
+least 0.5. Recognition knows the sizes, see :mod:`longtail.methods.losses.classification`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,23 @@ def effective_number_weights(sizes: Tensor, gamma: float) -> Tensor:
 
     Args:
         sizes: n_k, (K,), positive.
-        gamma: in (0, 1); towards 1 the weights become 1 / n_k, towards 0 they become 1.
+        gamma: in [0, 1); towards 1 the weights become 1 / n_k, at 0 they are 1.
     """
-    return (1 - gamma) / -torch.expm1(sizes * math.log(gamma))
+    return (1 - gamma) / -torch.expm1(sizes * (math.log(gamma) if gamma > 0 else -math.inf))
+
+
+def class_balanced_weights(sizes: Tensor, beta: float) -> Tensor:
+    """:func:`effective_number_weights`, scaled to sum up to K (Cui et al., CVPR 2019; kaidic/LDAM-DRW).
+
+    Args:
+        sizes: n_k, (K,), positive, of any type.
+        beta: in [0, 1).
+
+    Returns:
+        (K,) float64, whose mean is 1: rounding would show in the weights of large classes.
+    """
+    weights = effective_number_weights(sizes.double(), beta)
+    return weights / weights.mean()
 
 
 def balanced_cross_entropy(logits: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Objectives that are given the true classes of the training images."""

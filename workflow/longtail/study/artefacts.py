@@ -1,0 +1,440 @@
+"""The tables and figures of a study: which cells each of them shows, and which files those need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.splits import parts_of
+from longtail.study import layout, phases
+from longtail.study.catalog import Published
+from longtail.study.cells import Cell, Measurement, asked_cells, key_of, members_of
+from longtail.study.phases import canonical
+from longtail.study.settings import choices, selectors
+from longtail.study.trainings import Trainings
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One metric of one cell, published and to be computed.
+
+    Attributes:
+        row, group, dataset, ratio, metric: as printed; an average over several ratios has none.
+        measured: name of the metric in merged files, which tells how shot groups are defined.
+        unit: ``percent``, ``ratio``, ...
+        decimals: digits shown.
+        published: the printed number; None where the table has none.
+        published_text: with the printed precision; empty where there is none.
+        published_std: the printed standard deviation.
+        tolerance: how far a value of ours may lie from a single printed training and still be called reproduced.
+        as_printed: whether its cells are trained with the paper's own budget, protocol and data.
+        note: the transcription's remark on the printed number.
+        cell: what to average; None if nothing can be computed here.
+        missing: why there is no cell.
+        members: the cells of an average, which has no cell of its own; it is the mean over their values.
+    """
+
+    row: str
+    group: str
+    dataset: str
+    ratio: int | None
+    metric: str
+    measured: str
+    unit: str
+    decimals: int
+    published: float | None
+    published_text: str
+    published_std: float | None
+    tolerance: float | None
+    as_printed: bool
+    note: str
+    cell: Mapping[str, Any] | None
+    missing: str | None
+    members: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """All that is needed to render a table, its measurements apart."""
+
+    paper: str
+    paper_title: str
+    name: str
+    title: str
+    caption: str
+    metrics: tuple[str, ...]
+    metric_titles: Mapping[str, str]
+    higher_is_better: Mapping[str, bool | None]
+    layout: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    printed_seeds: int
+    significance: Mapping[str, Any] | None
+    entries: tuple[TableEntry, ...]
+    footnotes: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class FigureCell:
+    """One curve, panel or group of bars; ``missing`` says why it cannot be drawn."""
+
+    label: str
+    cell: Mapping[str, Any] | None
+    missing: str | None
+    dataset: str
+    ratio: int
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class FigurePlan:
+    """All that is needed to draw a figure, its measurements apart."""
+
+    paper: str
+    paper_title: str
+    name: str
+    title: str
+    caption: str
+    kind: str
+    seeds: tuple[int, ...]
+    projection: str | None
+    options: Mapping[str, Any]
+    cells: tuple[FigureCell, ...]
+    footnotes: tuple[str, ...]
+    label: str
+
+
+class Artefacts(Trainings):
+    """What the tables and figures of a catalogue show under a configuration."""
+
+    def artefacts(self, target: str) -> list[tuple[str, str, str]]:
+        """(paper, ``tables`` or ``figures``, name) of all that a target such as ``conmix_table2`` stands for."""
+        names = {
+            f"{paper}_{name}": (paper, kind, name)
+            for paper, spec in self.catalog.papers.items()
+            for kind in ("tables", "figures")
+            for name in spec.get(kind, {})
+        }
+        if target in self.catalog.papers:
+            return [artefact for artefact in names.values() if artefact[0] == target]
+        if target not in names:
+            raise unknown("target", target, [*self.catalog.papers, *names])
+        return [names[target]]
+
+    def targets(self) -> dict[str, list[str]]:
+        """Every target a person may ask for by name, with its files."""
+        found: dict[str, list[str]] = {}
+        for paper, spec in self.catalog.papers.items():
+            found[paper] = []
+            for kind, files in (("tables", layout.table), ("figures", layout.figure)):
+                for name in spec.get(kind, {}):
+                    found[f"{paper}_{name}"] = files(self.config.view, paper, name)
+                    found[paper] += found[f"{paper}_{name}"]
+        return found
+
+    def _artefact(self, paper: str, kind: str, name: str) -> Mapping[str, Any]:
+        specs = self.catalog.paper(paper).get(kind, {})
+        if name not in specs:
+            raise unknown(f"{kind[:-1]} of {paper}", name, specs)
+        return specs[name]
+
+    def _seeds(self, spec: Mapping[str, Any]) -> tuple[int, ...]:
+        return self.config.seeds or tuple(range(spec["seeds"]))
+
+    def missing(self, method: str, dataset: str) -> str | None:
+        """Why there can be no number for this method and dataset; None if there can."""
+        for kind, name in (("methods", method), ("datasets", dataset)):
+            if name in self.catalog.planned[kind]:
+                return f"{self.catalog.planned[kind][name]} is not implemented yet"
+        self.catalog.method(method)
+        self.catalog.dataset(dataset)
+        if self.config.methods is not None and method not in self.config.methods:
+            return "method not selected (config: methods)"
+        if self.config.datasets is not None and dataset not in self.config.datasets:
+            return "dataset not selected (config: datasets)"
+        return None
+
+    def _cell(self, asked: Mapping[str, Any], scorer: str) -> Cell:
+        method = self.catalog.method(asked["method"])
+        dataset = self.catalog.dataset(asked["dataset"])
+        readout = asked.get("readout", method.readout)
+        if readout not in self.catalog.readouts:
+            raise unknown("readout", readout, self.catalog.readouts)
+        # A classifier is there to predict what it was not trained on; clusters are found among what there is.
+        split = asked.get("split", "test" if readout in self.catalog.classifiers else "train")
+        parts_of(dataset.name, dataset, split)
+        reads = self._scorer(scorer)["reads"]
+        made = self.made_by(readout)
+        if reads != "embeddings" and reads != made:
+            raise LongtailError(
+                f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
+                f"Ask for other metrics, or for another readout."
+            )
+        return Cell(
+            method=method.name,
+            settings=canonical(asked.get("settings", {})),
+            backbone="" if method.control else self.backbone(dataset, asked.get("backbone")),
+            dataset=dataset.name,
+            ratio=asked["ratio"],
+            split=split,
+            features=asked.get("features", method.features),
+            readout="embeddings" if reads == "embeddings" else readout,
+            scorer=scorer,
+        )
+
+    def made_by(self, readout: str) -> str:
+        """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
+        return "predictions" if readout in self.catalog.classifiers else "assignments"
+
+    def _own_scorer(self, asked: Mapping[str, Any]) -> str:
+        """The scorer of what a cell's readout makes."""
+        made = self.made_by(asked.get("readout", self.catalog.method(asked["method"]).readout))
+        return "classification" if made == "predictions" else "clustering"
+
+    def _scorer(self, name: str) -> Mapping[str, Any]:
+        if name not in self.catalog.scorers:
+            raise unknown("scorer", name, self.catalog.scorers)
+        return self.catalog.scorers[name]
+
+    def table(self, paper: str, name: str) -> TablePlan:
+        """The plan of a table.
+
+        Raises:
+            LongtailError: for unknown names, in the call or in the specification, and for a key the CSV does not hold.
+        """
+        spec = self._artefact(paper, "tables", name)
+        published = self.catalog.published(paper, spec["published"]) if "published" in spec else None
+        entries = tuple(self._entries(spec, published, f"{paper} {name}"))
+        titles = {metric: self._metric(metric) for metric in spec["metrics"]}
+        return TablePlan(
+            paper=paper,
+            paper_title=self.catalog.paper(paper)["title"],
+            name=name,
+            title=spec["title"],
+            caption=spec["caption"],
+            metrics=tuple(spec["metrics"]),
+            metric_titles={metric: entry["title"] for metric, entry in titles.items()},
+            higher_is_better={metric: entry["higher_is_better"] for metric, entry in titles.items()},
+            layout=spec["layout"],
+            seeds=self._seeds(spec),
+            printed_seeds=spec["seeds"],
+            significance=spec.get("significance"),
+            entries=entries,
+            footnotes=(
+                *_statement(spec),
+                *self._quotations(spec, f"{paper} {name}"),
+                *_averages(spec),
+                *self._footnotes(entry.cell for entry in entries),
+            ),
+            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}, check="check" in spec),
+        )
+
+    def _metric(self, name: str) -> Mapping[str, Any]:
+        if name not in self.catalog.metrics:
+            raise unknown("metric", name, self.catalog.metrics)
+        metric = self.catalog.metrics[name]
+        if metric["scorer"] not in self.catalog.scorers:
+            raise unknown(f"scorer (metric {name!r})", metric["scorer"], self.catalog.scorers)
+        return metric
+
+    def _entries(
+        self, spec: Mapping[str, Any], published: Mapping[Any, Published] | None, where: str
+    ) -> Iterator[TableEntry]:
+        for row in spec["rows"]:
+            for column in spec["columns"]:
+                asked = {**column, **row}
+                members = members_of(spec, row, column, where)
+                dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
+                ratio = asked.get("ratio")
+                group = asked.get("group", "")
+                printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": ratio}
+                printed |= asked.get("published", {})
+                reasons = [self.missing(one["method"], one["dataset"]) for one in members]
+                reason = next(filter(None, reasons), None)
+                as_printed = reason is None and not self.label(one["dataset"] for one in members)
+                for name in spec["metrics"]:
+                    metric = self._metric(name)
+                    key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
+                    number = published.get(key) if published is not None else None
+                    if published is not None and number is None:
+                        raise LongtailError(f"{where}: the published table has no number for {key}.")
+                    if number is not None and "tolerance" not in metric:
+                        raise LongtailError(
+                            f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may "
+                            "lie from a printed one to be called reproduced. Give it a tolerance there."
+                        )
+                    cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
+                    average = "average_of" in asked
+                    yield TableEntry(
+                        row=row["row"],
+                        group=group,
+                        dataset=dataset,
+                        ratio=ratio,
+                        metric=name,
+                        measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
+                        unit=metric["unit"],
+                        decimals=metric["decimals"],
+                        published=number.value if number else None,
+                        published_text=number.text if number else "",
+                        published_std=number.std if number else None,
+                        tolerance=metric.get("tolerance"),
+                        as_printed=as_printed,
+                        note=number.note if number else "",
+                        cell=None if reason or average else cells[0],
+                        missing=reason,
+                        members=cells if average else (),
+                    )
+
+    def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
+        """Which rows the paper took over from another one, once it is certain that they ask for the same cells."""
+        if "quoted" not in spec:
+            return
+        rows = {row["row"]: row for row in spec["rows"]}
+        ((paper, kind, name),) = self.artefacts(spec["quoted"]["table"])
+        quoted = self._artefact(paper, kind, name)
+        there = set(map(key_of, asked_cells({kind: {name: quoted}})))
+        for title in spec["quoted"]["rows"]:
+            if title not in rows:
+                raise unknown(f"row ({where}, quoted)", title, rows)
+            for asked in asked_cells({kind: {name: {**spec, "rows": [rows[title]]}}}):
+                if "average_of" not in asked and key_of(asked) not in there:
+                    raise LongtailError(
+                        f"{where}: the row {title!r} is quoted from {spec['quoted']['table']}, which has no cell of "
+                        f"{asked['method']} on {asked['dataset']} at ratio {asked['ratio']}."
+                    )
+        source = f"{self.catalog.paper(paper)['title'].partition(':')[0]}, {quoted['title']}"
+        yield f"{', '.join(spec['quoted']['rows'])}: quoted from {source}; computed from the same cells as there."
+
+    def figure(self, paper: str, name: str) -> FigurePlan:
+        """The plan of a figure."""
+        spec = self._artefact(paper, "figures", name)
+        for scorer in spec.get("scorers", ()):
+            if scorer not in self.catalog.scorers:
+                raise unknown(f"scorer ({paper} {name})", scorer, self.catalog.scorers)
+        if "projection" in spec and spec["projection"] not in self.catalog.projections:
+            raise unknown(f"projection ({paper} {name})", spec["projection"], self.catalog.projections)
+        cells = []
+        for asked in spec["cells"]:
+            reason = self.missing(asked["method"], asked["dataset"])
+            scorers = spec.get("scorers", ())
+            cells.append(
+                FigureCell(
+                    label=asked.get("label", asked["method"]),
+                    cell=None if reason else self._cell(asked, next(iter(scorers), self._own_scorer(asked))).keys(),
+                    missing=reason,
+                    dataset=self.catalog.dataset_title(asked["dataset"]),
+                    ratio=asked["ratio"],
+                    group=asked.get("group", ""),
+                )
+            )
+        return FigurePlan(
+            paper=paper,
+            paper_title=self.catalog.paper(paper)["title"],
+            name=name,
+            title=spec["title"],
+            caption=spec["caption"],
+            kind=spec["kind"],
+            seeds=self._seeds(spec),
+            projection=spec.get("projection"),
+            options=spec.get("options", {}),
+            cells=tuple(cells),
+            footnotes=(*_statement(spec), *self._footnotes(cell.cell for cell in cells)),
+            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}, check="check" in spec),
+        )
+
+    def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+        """What a table or figure asks for (method, dataset, ratio) and cannot be computed, and why."""
+        for asked in asked_cells({kind: {name: self._artefact(paper, kind, name)}}):
+            if "average_of" not in asked and (reason := self.missing(asked["method"], asked["dataset"])):
+                yield {key: asked[key] for key in ("method", "dataset", "ratio")}, reason
+
+    def measurements(self, paper: str, name: str) -> list[Measurement]:
+        """The files that a table or figure merges, each with the keys of its cell."""
+        spec = self.catalog.paper(paper)
+        there = [*spec.get("tables", {}), *spec.get("figures", {})]
+        if name not in there:
+            raise unknown(f"table or figure of {paper}", name, there)
+        found: dict[tuple[Cell, int], Measurement] = {}
+        if name in spec.get("tables", {}):
+            plan: TablePlan | FigurePlan = self.table(paper, name)
+            wanted = [(Cell(**entry.cell), None) for entry in plan.entries if entry.cell]  # type: ignore[union-attr]
+        else:
+            plan = self.figure(paper, name)
+            scorers = spec["figures"][name].get("scorers", ())
+            wanted = []
+            for asked in spec["figures"][name]["cells"]:
+                if self.missing(asked["method"], asked["dataset"]) is None:
+                    projection = spec["figures"][name].get("projection")
+                    wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
+        for cell, projection in wanted:
+            for seed in plan.seeds:
+                if (cell, seed) not in found:
+                    found[cell, seed] = self._measurement(cell, seed, projection)
+        return list(found.values())
+
+    def _measurement(self, cell: Cell, seed: int, projection: str | None = None) -> Measurement:
+        run = self.run(cell, seed)
+        if projection is not None:
+            path = run.projection(cell.features, cell.split, projection)
+        else:
+            path = run.metrics(cell.features, cell.split, cell.readout, cell.scorer)
+        return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"}, run, projection)
+
+    def cell_measurements(self, method: str, cut: str, seed: int) -> list[Measurement]:
+        """The files behind one cell asked for directly, by the method's own readout."""
+        dataset, ratio = self.dataset_of(cut)
+        asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
+        return [self._measurement(self._cell(asked, self._own_scorer(asked)), seed)]
+
+    def label(self, datasets: Iterable[str], check: bool = False) -> str:
+        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
+        parts = ["check of a theorem, not a reproduction: no numbers are printed for it"] if check else []
+        parts += [self.config.budget.label] if self.config.budget.label else []
+        if self.config.protocol != "official":
+            parts.append("protocol: the papers' text where it differs from the official code")
+        if self.config.pretraining_seed is not None:
+            parts.append(f"all seeds start from the pre-training of seed {self.config.pretraining_seed}")
+        if self.config.precision is not None:
+            parts.append(f"precision {self.config.precision}")
+        sets = {self.catalog.dataset(name).images["name"]: self.catalog.dataset(name) for name in datasets}
+        if self.config.sentence_encoder and any(dataset.holds == "texts" for dataset in sets.values()):
+            parts.append(f"sentence encoder {self.config.sentence_encoder['name']}")
+        parts += [
+            f"{sets[name].images['title']} {sets[name].holds}: {self.config.data[name]['name']}"
+            for name in sorted(sets)
+            if name in self.config.data
+        ]
+        return "; ".join(parts)
+
+    def _footnotes(self, cells: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
+        """Protocol choices and data sources behind the cells of a table or figure."""
+        computed = [cell for cell in cells if cell]
+        keys = {key for c in computed for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
+        objectives = dict.fromkeys(
+            step["objective"] for cell in computed for step in self.catalog.method(cell["method"]).recipe
+        )
+        for objective in objectives:
+            for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):
+                taken, other = (official, paper) if self.config.protocol == "official" else (paper, official)
+                yield f"{objective}: {name} = {taken} ({self.config.protocol}; the other choice is {other}). {where}"
+        for name in dict.fromkeys(cell["dataset"] for cell in computed):
+            dataset = self.catalog.dataset(name)
+            yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
+
+
+def _statement(spec: Mapping[str, Any]) -> Iterator[str]:
+    """What a table or figure checks, for its foot."""
+    if "check" in spec:
+        yield f"Checked: {spec['check']}"
+
+
+def _averages(spec: Mapping[str, Any]) -> Iterator[str]:
+    for column in spec["columns"]:
+        if "average_of" in column:
+            yield (
+                f"{column['group']}: mean over the row's values under {' and '.join(column['average_of'])}, "
+                "shown where all of them are computed."
+            )
