@@ -58,6 +58,16 @@ def test_training_changes_the_weights_and_lowers_the_loss(desk, straight):
     assert straight["step"] == 0
 
 
+def test_a_training_with_samplers_that_is_stopped_goes_on_as_if_it_were_not(desk, tools, monkeypatch):
+    spec = tools.spec(tools.stretch("sampled", "Sampled", last=2, clock=2, sampler=[{"class_aware": 4}, {"power": 1}]))
+    assert desk.train(spec, "whole") == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        assert desk.train(spec, "parts") == 75
+    assert desk.train(spec, "parts") == 0
+    tools.assert_same_training(desk.checkpoint("whole"), desk.checkpoint("parts"))
+
+
 @pytest.mark.parametrize("updates", [1, 2, 3, 4, 6, 8, 11])
 def test_interrupted_and_resumed(desk, tools, straight, monkeypatch, capsys, updates):
     with monkeypatch.context() as patch:

@@ -169,3 +169,16 @@ class Supervised(Watched):
     """Asks for true classes."""
 
     supervised = True
+
+
+class Sampled(Supervised):
+    """Shows what it is given."""
+
+    shown = Toy.shown
+
+
+class Weighted(Sampled):
+    """Draws images by weights of its own."""
+
+    def sampling_weights(self):
+        return torch.ones(len(self.memory))

@@ -47,7 +47,8 @@ def build(spec: Spec, parent: Objective | None = None, encoder: Path | None = No
     stretch = lineage[-1]
     kind = implementation(stretch)
     require_start(kind, lineage[opening], lineage[-1]["objective"])
-    _, own = split_settings(stretch)
+    common, own = split_settings(stretch)
+    require_sampling(kind, common, stretch["objective"])
     settings = construct(kind.Settings, own, stretch["objective"], tuple(TrainingSettings.__dataclass_fields__))
     data = spec["data"]
     context = Context(
@@ -97,6 +98,29 @@ def require_start(kind: type[Objective], opening: Mapping[str, Any], objective: 
         raise LongtailError(
             f"The objective {objective!r} starts from a new network, or continues one of its family; it cannot take "
             f"over a trained encoder. Write the recipe step without `start: transfer`."
+        )
+
+
+def require_sampling(kind: type[Objective], settings: TrainingSettings, objective: str) -> None:
+    """Check that an objective may have its images drawn as the settings say.
+
+    Raises:
+        LongtailError: if there is a sampler, which goes by true classes, and the objective must not see those, or
+            decides itself which images are drawn or shown.
+    """
+    if not settings.samplers:
+        return
+    if not kind.supervised:
+        raise LongtailError(
+            f"The objective {objective!r} has a sampler, which draws images by their true classes, but it is not "
+            f"supervised and never sees one. Remove the setting."
+        )
+    deciding = ("sampling_weights", "shown") if isinstance(settings.sampler, tuple) else ("sampling_weights",)
+    own = [name for name in deciding if getattr(kind, name) is not getattr(Objective, name)]
+    if own:
+        raise LongtailError(
+            f"The objective {objective!r} has the sampler {settings.sampler!r}, but decides itself which images a step "
+            f"shows ({own[0]}). Remove the setting."
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from longtail.data.samplers import require_sampler
 from longtail.errors import LongtailError, unknown
 from longtail.training.schedules import DECAYS, SCHEDULES, Cosine, Warmup
 
@@ -41,6 +42,8 @@ class TrainingSettings:
         final_learning_rate: where ``warmup_cosine`` and ``floored_epoch_cosine`` end.
         milestones: of ``steps``, as shares of the clock.
         decay: factor of ``steps`` on the learning rate at each milestone.
+        sampler: what :func:`longtail.data.samplers.sampled` takes, for all views or one for each, which then show
+            images of their own; an epoch visits each row once when absent.
         views: augmented versions of each image.
     """
 
@@ -59,7 +62,15 @@ class TrainingSettings:
     final_learning_rate: float | None = None
     milestones: tuple[float, ...] | None = None
     decay: float | None = None
+    sampler: str | Mapping[str, Any] | tuple[str | Mapping[str, Any], ...] | None = None
     views: int = 2
+
+    @property
+    def samplers(self) -> tuple[str | Mapping[str, Any], ...]:
+        """The sampler of all views, or that of each; empty where there is none."""
+        if self.sampler is None:
+            return ()
+        return self.sampler if isinstance(self.sampler, tuple) else (self.sampler,)
 
     @property
     def augmentations(self) -> tuple[Mapping[str, Any], ...]:
@@ -113,6 +124,13 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         raise LongtailError(
             f"Objective {objective!r} has nesterov: true, but no momentum. Give it one, or leave it out."
         )
+    if isinstance(settings.sampler, tuple) and len(settings.sampler) != settings.views:
+        raise LongtailError(
+            f"Objective {objective!r}: setting 'sampler' has {len(settings.sampler)} entries, but there are "
+            f"{settings.views} views. Give it one sampler for all views, or one for each."
+        )
+    for sampler in settings.samplers:
+        require_sampler(sampler, f"Objective {objective!r}")
     betas = settings.betas
     if betas is not None and (len(betas) != 2 or not all(isinstance(beta, float) and 0 <= beta < 1 for beta in betas)):
         raise LongtailError(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
 from longtail.data.resident_texts import ResidentTexts
+from longtail.data.samplers import sampled
 from longtail.devices.distributed import ALONE, Group
 from longtail.devices.precision import autocast
 from longtail.errors import LongtailError
@@ -55,6 +56,20 @@ class Interrupted(Exception):
 def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
     """What makes each view of a step."""
     return [images.augmentation(listed) for listed in settings.augmentations]
+
+
+def epoch_orders(
+    objective: Objective, settings: TrainingSettings, split: ResidentSplit | ResidentTexts, seed: int, epoch: int
+) -> tuple[Tensor, ...]:
+    """The rows that an epoch visits, (N,) int64 each on the split's device: of all views, or of each."""
+    if not settings.samplers:
+        return (epoch_order(seed, epoch, len(split), objective.sampling_weights()).to(split.device),)
+    purposes = ["order", *(f"order of view {view}" for view in range(2, len(settings.samplers) + 1))]
+    labels = split.labels.cpu()
+    return tuple(
+        sampled(sampler, labels, generator("cpu", seed, purpose, epoch)).to(split.device)
+        for sampler, purpose in zip(settings.samplers, purposes, strict=True)
+    )
 
 
 def train(
@@ -114,12 +129,15 @@ def train(
             objective.start_epoch(run.epoch, images)
             group.replicate(objective)
         objective.train()
-        order = epoch_order(seed, run.epoch, len(split), objective.sampling_weights()).to(device)
+        orders = epoch_orders(objective, settings, split, seed, run.epoch)
 
         for step in range(run.step, steps):
-            rows = order[batches[step]]
+            rows = orders[0][batches[step]]
             raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
-            shown = objective.shown(rows, settings.views, draws)
+            if len(orders) > 1:
+                shown = (rows, *(order[batches[step]] for order in orders[1:]))
+            else:
+                shown = objective.shown(rows, settings.views, draws)
             views = tuple(
                 images.normalize(augment(raw if these is rows else split.batch(these), draws))
                 for these, augment in zip(shown, augmentations, strict=True)

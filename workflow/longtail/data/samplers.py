@@ -1,0 +1,106 @@
+"""Which rows an epoch visits, and in which order, where a supervised training does not visit each once.
+
+A sampler, as data, is ``uniform`` or a mapping with one key:
+
+* ``{power: g}``: class k with probability p_k in proportion to n_k^-g, then any of its images (ICCL Eq. 2): 0 shows all
+  classes equally often, 1 is the reversed sampler of BBN (Megvii-Nanjing/BBN).
+* ``{effective_number: b}``: an image of class k in proportion to 1 / E_k, E_k = (1 - b^n_k) / (1 - b) (CE-DRS in
+  kaidic/LDAM-DRW).
+* ``{class_aware: m}``: the classes in shuffled cycles, and of each in its turn the next m images of a shuffled cycle of
+  its own (``ClassAwareSampler`` of facebookresearch/classifier-balancing). A class of fewer than m images shows some of
+  them twice in a turn.
+
+The last goes on with its cycles from epoch to epoch in that code. Here every epoch begins new ones, as all that is
+random must follow from seed and epoch alone. Within an epoch all is as there: no class has two turns more than another,
+and no image is shown again before all of its class were. Lost is that the images of a large class which one epoch left
+out come first in the next; there, too, the loader loses those that it had fetched ahead when the epoch was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from longtail.errors import LongtailError, unknown
+
+Sampler = str | Mapping[str, Any]
+KINDS = ("power", "effective_number", "class_aware")
+
+
+def require_sampler(sampler: Any, place: str) -> None:
+    """Check that ``sampler`` is one; ``place`` says in messages whose it is.
+
+    Raises:
+        LongtailError: if it is not.
+    """
+    if sampler == "uniform":
+        return
+    if not isinstance(sampler, Mapping) or len(sampler) != 1:
+        raise LongtailError(
+            f"{place} has the sampler {sampler!r}. It must be uniform, or a mapping with one of {', '.join(KINDS)}."
+        )
+    ((kind, value),) = sampler.items()
+    if kind not in KINDS:
+        raise unknown(f"sampler ({place})", kind, (*KINDS, "uniform"))
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == "class_aware" and not (isinstance(value, int) and number and value >= 1):
+        raise LongtailError(f"{place} has the sampler class_aware: {value!r}, but images per turn are a whole number.")
+    if not number or (kind == "effective_number" and not 0 <= value < 1):
+        expected = "a number in [0, 1)" if kind == "effective_number" else "a number"
+        raise LongtailError(f"{place} has the sampler {kind}: {value!r}, but {expected} is meant.")
+
+
+def sampled(sampler: Sampler, labels: Tensor, draws: torch.Generator) -> Tensor:
+    """The rows of an epoch.
+
+    Args:
+        sampler: see above, already checked.
+        labels: true class of each row, (N,) int64 on the CPU; a class without rows is never drawn.
+        draws: a generator on the CPU.
+
+    Returns:
+        Positions of rows, (N,) int64 on the CPU.
+    """
+    if isinstance(sampler, str):
+        return torch.randperm(len(labels), generator=draws)
+    ((kind, value),) = sampler.items()
+    if kind == "class_aware":
+        return _class_aware(labels, value, draws)
+    return torch.multinomial(row_weights(sampler, labels), len(labels), replacement=True, generator=draws)
+
+
+def row_weights(sampler: Mapping[str, float], labels: Tensor) -> Tensor:
+    """How often ``power`` or ``effective_number`` draws each row relative to the others, (N,) float64.
+
+    A class drawn in proportion to n^-g, and any of its n rows then, is a row drawn in proportion to n^-(g + 1).
+    """
+    ((kind, value),) = sampler.items()
+    sizes = torch.bincount(labels)[labels].double()
+    if kind == "power":
+        return (sizes / sizes.max()) ** -(value + 1)
+    return (1 - value) / (1 - value**sizes)
+
+
+def _class_aware(labels: Tensor, images: int, draws: torch.Generator) -> Tensor:
+    members = _members(labels)
+    turns = -(-len(labels) // images)
+    order = torch.empty(turns, images, dtype=torch.int64)
+    for rows, own in zip(members, _members(_cycles(len(members), turns, draws)), strict=False):
+        order[own] = rows[_cycles(len(rows), len(own) * images, draws)].view(-1, images)
+    return order.flatten()[: len(labels)]
+
+
+def _members(labels: Tensor) -> tuple[Tensor, ...]:
+    """The positions of each label that there is, ascending."""
+    counts = torch.unique(labels, return_counts=True)[1]
+    return labels.argsort(stable=True).split(counts.tolist())
+
+
+def _cycles(length: int, wanted: int, draws: torch.Generator) -> Tensor:
+    """The first ``wanted`` of permutations of 0 to ``length`` - 1 one after another, (wanted,) int64."""
+    permutations = [torch.randperm(length, generator=draws) for _ in range(-(-wanted // length))]
+    return torch.cat(permutations or [torch.empty(0, dtype=torch.int64)])[:wanted]
