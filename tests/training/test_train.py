@@ -12,6 +12,7 @@ import toys
 from longtail.__main__ import main
 from longtail.files import read_provenance
 from longtail.training import loop, train
+from longtail.training.build import build
 from longtail.training.inputs import thread_count, with_rows
 from longtail.training.optimizer import Optimizer
 
@@ -176,6 +177,30 @@ def test_a_continuation_keeps_networks_optimiser_and_clock(desk, tools):
     assert desk.train(spec, "next", parent="first") == 0
     assert desk.history("next")["epoch"].to_pylist() == [3, 4]
     assert desk.history("next")["learning_rate"].to_pylist()[-1] == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("Successor", {"centre"}), ("Forgetful", set()), ("Toy", set())])
+def test_buffers_are_continued_by_name_whatever_their_shape(desk, tools, kind, kept):
+    assert desk.train(tools.spec(tools.stretch(last=2)), "first") == 0
+    spec = tools.spec(tools.stretch(last=2), tools.stretch("next", kind, start="continue", first=2))
+    spec = with_rows(spec, desk.labels.tolist(), desk.split)
+    before = desk.checkpoint("first")["objective"]
+    new = build(spec).state_dict()
+    found = train.start(spec, desk.folder / "first" / "checkpoint.pt", torch.device("cpu")).objective.state_dict()
+    for name in ("centre", "mask", "memory"):
+        assert not torch.equal(before[name], new[name])
+        assert torch.equal(found[name], (before if name in kept else new)[name]), name
+    assert torch.equal(found["body.1.num_batches_tracked"], before["body.1.num_batches_tracked"])
+
+
+@pytest.mark.parametrize(("kind", "words"), [("Remembering", ["memory"]), ("Mistaken", ["'center'", "centre"])])
+def test_buffers_that_cannot_be_continued_are_named(desk, tools, capsys, kind, words):
+    assert desk.train(tools.spec(tools.stretch(last=2)), "first") == 0
+    spec = tools.spec(tools.stretch(last=2), tools.stretch("next", kind, start="continue", first=2))
+    assert desk.train(spec, "next", parent="first") == 1
+    error = capsys.readouterr().err
+    for word in [kind, *words]:
+        assert word in error
 
 
 def test_a_transfer_takes_the_trained_encoder_and_starts_anew(desk, tools):

@@ -82,7 +82,9 @@ class Toy(Objective):
 
 
 class Successor(Toy):
-    """Continues a Toy: the same networks, other memories."""
+    """Continues a Toy: the same networks and centre, other memories."""
+
+    continued = ("centre",)
 
     def __init__(self, settings, context, parent=None):
         super().__init__(settings, context, parent)
@@ -182,3 +184,24 @@ class Weighted(Sampled):
 
     def sampling_weights(self):
         return torch.ones(len(self.memory))
+
+
+class Forgetful(Toy):
+    """Continues a Toy, and nothing that it remembers."""
+
+
+class Remembering(Toy):
+    """Continues a Toy with all that a module of it remembers, and a memory of another size."""
+
+    continued = ("memory",)
+
+    def __init__(self, settings, context, parent=None):
+        super().__init__(settings, context, parent)
+        del self.memory
+        self.register_buffer("memory", torch.zeros(context.rows + 1))
+
+
+class Mistaken(Toy):
+    """Continues what it has not."""
+
+    continued = ("center",)

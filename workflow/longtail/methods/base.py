@@ -85,6 +85,10 @@ class Objective(nn.Module):
     starts: ClassVar[Start] = "fresh"
     """Whether a clock of it opens with a new network, with the encoder of a trained one, or with either."""
 
+    continued: ClassVar[tuple[str, ...]] = ()
+    """What it takes over from the objective before it on the same clock, beside parameters and the statistics of
+    normalisation layers: names of buffers, or of modules with all of their buffers. Every other buffer starts new."""
+
     def shown(self, rows: Tensor, views: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """The rows whose images each view of a step shows: ``rows`` for all, unless the objective pairs images.
 

@@ -20,6 +20,7 @@ from torch import nn
 
 from longtail.errors import LongtailError
 from longtail.files import replacing
+from longtail.methods.base import Objective
 
 FORMAT = 2
 KEYS = {
@@ -33,6 +34,7 @@ KEYS = {
     "moments": dict,
 }
 KEPT = 2
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of normalisation layers
 
 
 def _are_tensors(named: Any) -> bool:
@@ -209,18 +211,27 @@ def load_same(objective: nn.Module, checkpoint: Mapping[str, Any], path: Path) -
         ) from error
 
 
-def load_continued(objective: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+def load_continued(objective: Objective, checkpoint: Mapping[str, Any], path: Path) -> None:
     """Load the networks of the objective before this one on the same clock.
 
-    Parameters and the statistics of normalisation layers must be there under the same names. What else an objective
-    remembers (masks, pseudo-labels, memories) is its own: the predecessor's is dropped, and a new one is prepared.
+    Parameters, the statistics of normalisation layers, and the buffers that the objective names in ``continued`` must
+    be there under the same names. What else it remembers (masks, pseudo-labels, memories) is its own: the predecessor's
+    is dropped, and a new one is prepared.
 
     Raises:
-        LongtailError: if a parameter or a statistic is missing or of another shape.
+        LongtailError: if one of them is missing or of another shape, or ``continued`` names what the objective lacks.
     """
+    buffers = {name for name, _ in objective.named_buffers() if name in objective.state_dict()}
     own = {name for name, _ in objective.named_parameters()}
-    own |= {name for name, _ in objective.named_buffers() if name.endswith(("running_mean", "running_var"))}
-    present = objective.state_dict()
+    own |= {name for name in buffers if name.endswith(STATISTICS)}
+    for one in objective.continued:
+        named = {name for name in buffers if name == one or name.startswith(f"{one}.")}
+        if not named:
+            raise LongtailError(
+                f"{type(objective).__name__} names {one!r} in `continued`, but has no such buffer that a checkpoint "
+                f"holds. Its buffers: {', '.join(sorted(buffers)) or 'none'}."
+            )
+        own |= named
     missing = sorted(own - checkpoint["objective"].keys())
     if missing:
         raise LongtailError(
@@ -228,11 +239,7 @@ def load_continued(objective: nn.Module, checkpoint: Mapping[str, Any], path: Pa
             f"{', ...' if len(missing) > 3 else ''}. Objectives that continue each other build the same networks under "
             f"the same names; use 'start: transfer' otherwise."
         )
-    shared = {
-        name: value
-        for name, value in checkpoint["objective"].items()
-        if name in own or (name in present and value.shape == present[name].shape)
-    }
+    shared = {name: value for name, value in checkpoint["objective"].items() if name in own}
     try:
         objective.load_state_dict(shared, strict=False)
     except RuntimeError as error:
