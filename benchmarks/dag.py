@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import ROOT
 from benchmarks.process import Process, run_python
 from benchmarks.report import Row, growth, machine, median, parser, positive, report
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 NO_WORK = Path(__file__).with_name("no_work.py")
 

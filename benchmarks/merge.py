@@ -20,7 +20,7 @@ from benchmarks.process import Process, run_python
 from benchmarks.report import Row, growth, machine, median, parser, positive, report
 from longtail.__main__ import main as longtail
 from longtail.files import write_table
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 ROWS, CLASSES, TRIALS = 200, 10, 10
 

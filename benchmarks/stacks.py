@@ -26,13 +26,13 @@ from torchvision.transforms import InterpolationMode, v2
 
 from longtail.data.augment import Augmentation, Normalization
 from longtail.data.resident import ResidentSplit, generator
+from longtail.devices.precision import autocast
 from longtail.methods.base import Batch, Objective
 from longtail.training.build import build
 from longtail.training.encode import SplitImages
-from longtail.training.loop import Run, train
+from longtail.training.hyperparameters import TrainingSettings, split_settings
+from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import autocast
-from longtail.training.settings import TrainingSettings, split_settings
 
 AUGMENTATION, FORWARD_BACKWARD, OPTIMIZER, BETWEEN = "augmentation", "forward_backward", "optimizer", "between"
 
@@ -156,7 +156,7 @@ class Ours:
         self.work = work
         settings, _ = split_settings(work.spec["lineage"][-1])
         objective = work.objective(torch.channels_last)
-        self.run = Run(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
+        self.run = Training(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
         self.settings = settings
         self.augment = Augmentation(settings.augmentation, work.spec["data"]["image_size"])
         self.images = SplitImages(work.split, work.spec["data"], settings.normalization, work.dtype)

@@ -30,8 +30,8 @@ from benchmarks.stacks import (
     Work,
 )
 from longtail.data.resident import ResidentSplit
-from longtail.study.plan import load_study
-from longtail.training.precision import PRECISIONS, computing_type, prepare_device
+from longtail.devices.precision import PRECISIONS, computing_type, prepare_device
+from longtail.study.study import load_study
 
 CUT = "cifar10-ir10"
 """Whose settings are taken: the split of the papers' main tables."""

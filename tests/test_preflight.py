@@ -17,13 +17,13 @@ from longtail import preflight
 from longtail.data import downloads, raw
 from longtail.data.longtail import class_sizes
 from longtail.data.watch import noting
+from longtail.devices import driver, gpus
+from longtail.devices.gpus import Gpu, Pool
 from longtail.errors import LongtailError
 from longtail.study import jobs as chain
 from longtail.study.jobs import Jobs
 from longtail.study.layout import Run
-from longtail.study.plan import load_study
-from longtail.training import driver, gpus
-from longtail.training.gpus import Gpu, Pool
+from longtail.study.study import load_study
 
 
 def study(**config: Any):

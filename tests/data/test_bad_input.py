@@ -21,6 +21,7 @@ from longtail.data.sources import ImageSet, Sample, samples
 from longtail.data.split import SplitSpec, make_split
 from longtail.data.store import write_store
 from longtail.errors import LongtailError
+from longtail.splits import SPLITS
 
 from ..mutations import mutated
 
@@ -110,17 +111,23 @@ SPLIT = {
 }
 
 
+HELD_OUT = {**SPLIT, "test": None, "held_out": 1, "head_class_rows": 3}
+
+
 @settings(max_examples=200)
 @given(
-    spec=mutated(SPLIT),
+    spec=mutated(SPLIT) | mutated({**SPLIT, "val": ["val"]}) | mutated(HELD_OUT),
     labels=st.lists(st.integers(-1, 3) | st.sampled_from([-(2**63), 2**63 - 1]), max_size=12),
-    split=st.sampled_from(["train", "test"]),
+    split=st.sampled_from(SPLITS),
 )
 def test_a_specification_of_a_split_that_is_almost_right(spec, labels, split):
     outcome = "refused"
     try:
         parsed = SplitSpec.from_json(json.dumps(spec, default=str, skipkeys=True))
-        arrays = {part: np.array(values, np.int64) for part, values in (("train", [0, 1] * 5), ("test", labels))}
+        arrays = {
+            part: np.array(values, np.int64)
+            for part, values in (("train", [0, 1] * 5), ("test", labels), ("val", labels))
+        }
         table = make_split(parsed, split, arrays)
         outcome = table.column_names[0]
     except LongtailError as error:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
+from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.errors import LongtailError
+from longtail.evaluation.recognition import strict_shots
 
 
 @pytest.mark.parametrize(
@@ -252,6 +253,20 @@ def test_cifar_keeps_the_published_positions(classes, per_class, firsts, lasts, 
     assert sum((k + 1) * int(positions.sum()) for k, positions in enumerate(kept)) == checksum
 
 
+@given(st.lists(st.integers(0, 3), max_size=40), st.integers(1, 3))
+def test_rows_are_held_out_from_the_end_of_each_class(labels, count):
+    labels = labels + [0, 1, 2, 3] * count
+    expected = set()
+    for k in range(4):
+        expected |= set([row for row, label in enumerate(labels) if label == k][-count:])
+    assert set(np.flatnonzero(among_last(np.array(labels), count, 4)).tolist()) == expected
+
+
+def test_more_cannot_be_held_out_than_there_is():
+    with pytest.raises(LongtailError, match="Class 1 has 1 images, fewer than the 2 that are held out"):
+        among_last(np.array([0, 0, 1, 0]), 2, 2)
+
+
 @pytest.mark.parametrize("rows", [first_rows, shuffled_rows])
 def test_a_class_that_is_too_small_is_an_error(rows):
     with pytest.raises(LongtailError, match="Class 1 has 1 images, but 2 are wanted"):
@@ -286,3 +301,29 @@ def test_shots_default_to_three_four_three(classes, shares):
 def test_shots_must_cover_the_classes(shots):
     with pytest.raises(LongtailError, match="add up to 10"):
         shot_groups(np.full(10, 7), shots)
+
+
+@pytest.mark.parametrize(
+    ("head", "classes", "ratio", "groups"),
+    [
+        (500, 100, 100, (35, 35, 30)),
+        (500, 100, 50, (41, 41, 18)),
+        (500, 100, 10, (69, 31, 0)),
+        (5000, 10, 100, (8, 2, 0)),
+        (5000, 10, 50, (9, 1, 0)),
+        (5000, 10, 10, (10, 0, 0)),
+    ],
+)
+def test_strict_shots_are_those_of_the_recognition_papers(head, classes, ratio, groups):
+    found = strict_shots(class_sizes(head, classes, ratio, "shuffled-longtail")).tolist()
+    assert tuple(found.count(name) for name in ("many", "medium", "few")) == groups
+
+
+def test_strict_shots_have_their_edges_in_the_middle():
+    assert strict_shots(np.array([101, 100, 20, 19])).tolist() == ["many", "medium", "medium", "few"]
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=30))
+def test_strict_shots_go_by_the_number_of_images_alone(sizes):
+    expected = ["many" if n > 100 else "few" if n < 20 else "medium" for n in sizes]
+    assert strict_shots(np.array(sizes)).tolist() == expected

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from longtail.__main__ import main
 from longtail.data.longtail import class_sizes, shuffled_rows
@@ -102,6 +103,64 @@ def test_the_test_split_is_all_of_the_test_parts_with_training_sizes():
     assert set(table["part"]) == {"test"}
 
 
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(0, 2), max_size=30),
+    st.integers(1, 4),
+    st.sampled_from(["longtail", "shuffled-longtail", "list"]),
+)
+def test_held_out_rows_are_balanced_and_never_trained_on(extra, held_out, construction):
+    labels = {"train": np.array(extra + [0, 1, 2] * (held_out + 4), np.int64)}
+    counts = np.bincount(labels["train"]) - held_out
+    changes = {"construction": construction, "pool": ["train"], "held_out": held_out}
+    head = None if construction == "list" else 4
+    cuts = [spec(**changes, head_class_rows=head, ratio=None if head is None else ratio) for ratio in (1, 2, 4)]
+    tests = [make_split(cut, "test", labels).to_pandas() for cut in cuts]
+    for cut, test in zip(cuts, tests, strict=True):
+        train = make_split(cut, "train", labels).to_pandas()
+        assert not set(train["source_row"]) & set(test["source_row"])
+        assert test["label"].value_counts().to_dict() == dict.fromkeys(range(3), held_out)
+        assert test["source_row"].tolist() == tests[0]["source_row"].tolist()
+        assert (labels["train"][test["source_row"]] == test["label"]).all()
+        sizes = train["label"].value_counts()
+        assert (test["class_size"] == test["label"].map(sizes)).all()
+        for k in range(3):
+            of_class = np.flatnonzero(labels["train"] == k)
+            assert test.loc[test["label"] == k, "source_row"].tolist() == of_class[-held_out:].tolist()
+        if head is None:
+            assert sizes.sort_index().tolist() == counts.tolist()
+
+
+def test_a_held_out_split_leaves_the_head_what_is_left():
+    labels = {"train": np.array([0] * 5 + [1] * 4 + [2] * 3, np.int64)}
+    with pytest.raises(LongtailError, match="Class 0 has 3 images, but 4 are wanted"):
+        make_split(spec(pool=["train"], held_out=2), "train", labels)
+
+
+def test_digits_are_tested_on_images_that_no_tail_has():
+    labels = {"train": load_digits().target.astype(np.int64)}
+    cuts = {"dataset": "digits-lt", "construction": "shuffled-longtail", "pool": ["train"], "held_out": 50}
+    tested = set()
+    for ratio, rows in ((1, 1240), (10, 503), (20, 417)):
+        cut = spec(**cuts, ratio=ratio, classes=10, head_class_rows=124, shots=[3, 4, 3])
+        train, test = (make_split(cut, split, labels) for split in ("train", "test"))
+        assert (len(train), len(test)) == (rows, 500)
+        tested.add(tuple(test.column("source_row").to_pylist()))
+        assert not set(train.column("source_row").to_pylist()) & set(test.column("source_row").to_pylist())
+    assert len(tested) == 1
+
+
+def test_a_list_has_a_validation_split():
+    listed = spec(construction="list", pool=["train"], val=["val"], test=["test"], head_class_rows=None, ratio=3)
+    labels = {"train": [1, 0, 2, 0, 0, 1], "val": [2, 0, 1, 0], "test": [2, 1, 0]}
+    table = make_split(listed, "val", {part: np.array(of, np.int64) for part, of in labels.items()}).to_pydict()
+    assert table["source_row"] == [1, 3, 2, 0]
+    assert set(table["part"]) == {"val"}
+    assert table["class_size"] == [3, 3, 2, 1]
+    with pytest.raises(LongtailError, match="'toy' has no val split"):
+        make_split(spec(), "val", {})
+
+
 def test_a_list_keeps_every_row():
     listed = spec(construction="list", pool=["train"], test=["test"], head_class_rows=None, ratio=3)
     labels = {"train": np.array([1, 0, 2, 0, 0, 1], np.int64), "test": np.array([2, 1, 0], np.int64)}
@@ -146,6 +205,11 @@ def test_labels_out_of_range_are_an_error(label):
         ({"pool": []}, "at least one part"),
         ({"pool": "train"}, "at least one part"),
         ({"test": []}, "null or list"),
+        ({"val": "val"}, "null or list"),
+        ({"held_out": 0}, "held_out of toy is 0"),
+        ({"pool": ["train"], "test": ["test"], "held_out": 2}, "leave one out"),
+        ({"pool": ["train"], "test": ["train"]}, "part 'train' for two splits"),
+        ({"pool": ["train"], "val": ["test"], "test": ["test"]}, "part 'test' for two splits"),
         ({"classes": "3"}, "positive integer"),
         ({"head": 3}, "no key in the specification of a split 'head'"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from longtail.discrepancies import contradictions, numbers
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 @functools.cache

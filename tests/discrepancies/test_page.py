@@ -15,7 +15,7 @@ from longtail.discrepancies import page, points
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
 from longtail.study import phases
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 @functools.cache

@@ -14,8 +14,8 @@ import longtail
 from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.evaluation.cluster import cluster
-from longtail.evaluation.inputs import read_assignments
 from longtail.evaluation.metrics import contingency, scores
+from longtail.evaluation.reading import read_assignments
 from longtail.files import read_provenance
 
 PACKAGE = Path(longtail.__file__).parent

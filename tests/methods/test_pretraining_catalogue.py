@@ -9,7 +9,7 @@ import pytest
 from longtail.study import catalog as catalogue
 from longtail.study.settings import resolve, resolved, selectors
 from longtail.training.build import implementation
-from longtail.training.settings import construct, split_settings
+from longtail.training.hyperparameters import construct, split_settings
 
 CATALOG = catalogue.load()
 OBJECTIVES = ["moco", "byol", "byol-p", "miniclustering", "maxiclustering"]

@@ -1,4 +1,4 @@
-"""Plans and metrics made by hand; the plans have the shape of those of ``longtail.study.plan``."""
+"""Plans and metrics made by hand; the plans have the shape of those of ``longtail.study.study``."""
 
 from __future__ import annotations
 

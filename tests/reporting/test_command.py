@@ -15,7 +15,7 @@ from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.files import read_table, write_table
 from longtail.reporting.command import read_metrics
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 from .makers import METRIC_COLUMNS
 

@@ -18,7 +18,7 @@ from longtail import files
 from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.reporting.aggregate import FRAME_TYPES
-from longtail.reporting.compare import OUTSIDE, UNJUDGED, WITHIN, Run, Value, compare, page, read
+from longtail.reporting.compare import OUTSIDE, UNJUDGED, WITHIN, Side, Value, compare, page, read
 from longtail.reporting.table import render_table
 
 from .makers import entry, lines, metrics, plan
@@ -42,13 +42,13 @@ def written(path: Path, *values: tuple[str, float | None, float | None, int], **
     return path
 
 
-def side(*values: tuple[float, float, int]) -> Run:
+def side(*values: tuple[float, float, int]) -> Side:
     places = [("toy", "table1", f"row {index}", "", "digits", "10", "ACC") for index in range(len(values))]
     found = {place: Value(*value, "percent") for place, value in zip(places, values, strict=True)}
-    return Run("a run", found, ("",), ("1",))
+    return Side("a run", found, ("",), ("1",))
 
 
-def verdicts(first: Run, second: Run) -> dict[str, str]:
+def verdicts(first: Side, second: Side) -> dict[str, str]:
     return {one.place[2]: one.verdict for one in compare(first, second)}
 
 
@@ -57,7 +57,7 @@ spreads = st.one_of(st.just(0.0), st.just(math.nan), st.floats(1e-3, 50))
 
 
 @st.composite
-def sides(draw: st.DrawFn) -> tuple[Run, Run]:
+def sides(draw: st.DrawFn) -> tuple[Side, Side]:
     def value() -> tuple[float, float, int]:
         std = draw(spreads)
         return draw(means), std, 1 if math.isnan(std) else draw(st.integers(2, 10))
@@ -67,18 +67,18 @@ def sides(draw: st.DrawFn) -> tuple[Run, Run]:
 
 
 @given(sides())
-def test_a_run_lies_within_itself(both: tuple[Run, Run]) -> None:
+def test_a_run_lies_within_itself(both: tuple[Side, Side]) -> None:
     run, _ = both
     assert set(verdicts(run, run).values()) == {WITHIN}
 
 
 @given(sides())
-def test_it_does_not_matter_which_is_first(both: tuple[Run, Run]) -> None:
+def test_it_does_not_matter_which_is_first(both: tuple[Side, Side]) -> None:
     assert verdicts(*both) == verdicts(*reversed(both))
 
 
 @given(sides())
-def test_the_worst_come_first_and_each_once(both: tuple[Run, Run]) -> None:
+def test_the_worst_come_first_and_each_once(both: tuple[Side, Side]) -> None:
     found = [one.verdict for one in compare(*both)]
     assert found == sorted(found, key=[OUTSIDE, UNJUDGED, WITHIN].index)
     assert len(found) == len(both[0].values)
@@ -86,10 +86,10 @@ def test_the_worst_come_first_and_each_once(both: tuple[Run, Run]) -> None:
 
 
 @given(sides(), st.floats(-50, 50))
-def test_more_values_never_make_one_stand_out(both: tuple[Run, Run], mean: float) -> None:
+def test_more_values_never_make_one_stand_out(both: tuple[Side, Side], mean: float) -> None:
     """What lies within alone lies within among others, since all of them share one risk."""
     first, second = both
-    alone = [verdicts(Run("a", {p: first.values[p]}, ("",), ()), Run("b", {p: second.values[p]}, ("",), ()))
+    alone = [verdicts(Side("a", {p: first.values[p]}, ("",), ()), Side("b", {p: second.values[p]}, ("",), ()))
              for p in first.values]  # fmt: skip
     together = verdicts(first, second)
     for one in alone:
@@ -100,7 +100,7 @@ def test_more_values_never_make_one_stand_out(both: tuple[Run, Run], mean: float
 def test_draws_of_one_distribution_lie_within_about_as_often_as_promised() -> None:
     draw = np.random.default_rng(0)
 
-    def run() -> Run:
+    def run() -> Side:
         samples = draw.normal(50, 3, size=(24, 3))
         return side(*((sample.mean(), sample.std(ddof=1), 3) for sample in samples))
 
@@ -272,4 +272,4 @@ def test_the_recorded_table_lies_within_itself(capsys: pytest.CaptureFixture[str
 
 def test_an_error_names_both_runs() -> None:
     with pytest.raises(LongtailError, match="a run and a run have no computed value in common"):
-        compare(side((1.0, 1.0, 3)), Run("a run", {}, (), ()))
+        compare(side((1.0, 1.0, 3)), Side("a run", {}, (), ()))

@@ -14,7 +14,7 @@ import pytest
 
 from longtail.files import write_table
 from longtail.reporting.compare import SHOWN, Value
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 PACKAGE = Path(__file__).parents[2] / "workflow"
 RECORD = PACKAGE.parent / "results" / "records" / "digits" / "table1.parquet"

@@ -20,7 +20,7 @@ from longtail.reporting.estimate import BACKBONES, CHECKPOINT_WEIGHTS, NOT_KNOWN
 from longtail.reporting.forecast import epochs_left
 from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.jobs import Job, Jobs, behind
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.build import build
 
 

@@ -18,7 +18,7 @@ from longtail.reporting.forecast import cost, page, table
 from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.counting import works
 from longtail.study.jobs import RULES, Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from longtail.__main__ import main
 from longtail.files import PROVENANCE_KEY, read_provenance, read_table, write_table
 from longtail.reporting import merge
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 CONFIG = {"targets": ["digits_table1"], "seeds": [0, 1]}
 METRICS = pa.table(

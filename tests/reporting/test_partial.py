@@ -10,7 +10,7 @@ import pytest
 
 from longtail.__main__ import main
 from longtail.files import read_provenance, read_table, write_table
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 CONFIG = {"targets": ["conmix"], "budget": "smoke", "partial": True}
 

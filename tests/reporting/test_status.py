@@ -11,7 +11,7 @@ from longtail.__main__ import main
 from longtail.files import read_table
 from longtail.reporting.status import Status, page, status
 from longtail.study.jobs import Job, Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 CONFIG = {"targets": ["digits_figure2"], "seeds": [0, 1]}  # BYOL, SimCLR and MoCo, scored by their confusion matrices
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.study import asked, layout
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 STUDIES = {
     view: load_study({"targets": ["digits"], **config})

@@ -17,7 +17,7 @@ from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
 from longtail.study import documents
 from longtail.study.phases import canonical
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 from ..mutations import mutated
 

@@ -13,7 +13,7 @@ from longtail.study import catalog as catalogue
 from longtail.study.config import parse
 from longtail.study.counting import works
 from longtail.study.jobs import Jobs
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 TABLES = [
     *(("conmix", f"table{number}") for number in range(1, 11)),

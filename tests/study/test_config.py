@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.study.config import Config
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import hashlib
 
 import pytest
 
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 # paper, protocol -> number of runs, SHA-256 of their sorted names with a line break between
 PINNED = {

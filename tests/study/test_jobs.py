@@ -9,7 +9,7 @@ import pytest
 from longtail.study import layout
 from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs, behind, first_missing, missing, to_run
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 PAPERS = ("digits", "conmix", "miniclustering")
 

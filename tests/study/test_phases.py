@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from longtail.errors import LongtailError
+from longtail.study.cells import Cell
 from longtail.study.jobs import Jobs
-from longtail.study.phases import Phase, canonical, data_spec
-from longtail.study.plan import Cell, load_study
+from longtail.study.phases import Phase, canonical, data_spec, final_phase
+from longtail.study.study import load_study
 
 CLUSTERING = ("conmix", "miniclustering")
 
@@ -24,7 +25,8 @@ def final(method: str, cut: str = "cifar10-ir10", *, of=None, settings: str = "{
     of = of or study()
     dataset, ratio = of.dataset_of(cut)
     m = of.catalog.method(method)
-    run = of.run(Cell(m.name, settings, dataset.name, ratio, "train", m.features, m.clusterer), 0)
+    backbone = of.backbone(dataset)
+    run = of.run(Cell(m.name, settings, backbone, dataset.name, ratio, "train", m.features, m.readout, "clustering"), 0)
     return of.phase(run.cut, run.name)
 
 
@@ -332,6 +334,29 @@ def test_a_small_budget_has_identities_splits_and_schedules_of_its_own():
     assert settings["batch_size"] == 64
     assert settings["warmup_epochs"] == pytest.approx(0.05)
     assert json.loads(phase.backbone)["name"] == "resnet_small"
+
+
+def test_a_schedule_of_the_catalogue_is_resolved_into_its_parts_and_shortened_with_the_training():
+    whole, short = (
+        json.loads(
+            final_phase(
+                of.catalog.method("moco"),
+                {"moco": {"schedule": "bbn"}},
+                "resnet18",
+                of.catalog.dataset("cifar10"),
+                10,
+                of.config,
+                of.catalog,
+            )
+            .lineage[-1]
+            .settings
+        )["schedule"]
+        for of in (study(), study(budget='"smoke"'))
+    )
+    assert whole == study().catalog.schedules["bbn"]
+    assert short["warmup"] == {**whole["warmup"], "epochs": pytest.approx(0.005 * whole["warmup"]["epochs"])}
+    assert short["decay"] == whole["decay"]
+    assert json.loads(final("moco").lineage[-1].settings)["schedule"] == "epoch_cosine"  # a function by name
 
 
 def test_every_stretch_keeps_an_epoch_however_small_the_budget():

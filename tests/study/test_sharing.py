@@ -17,7 +17,7 @@ import yaml
 from longtail.study.catalog import CATALOG
 from longtail.study.counting import works
 from longtail.study.jobs import Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 PAPERS = ("conmix", "miniclustering")
 PROTOCOL = "official"

@@ -7,7 +7,7 @@ import pytest
 from longtail.errors import LongtailError
 from longtail.study import layout
 from longtail.study.jobs import Jobs, behind
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 DISTILBERT = "sentence-transformers/distilbert-base-nli-stsb-mean-tokens"
 OWN = {"name": "all-MiniLM-L6-v2", "folder": "/encoders/minilm"}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.study.catalog import load
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.study.typed import meant
 
 CATALOG = load()

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
+from longtail.devices import distributed
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch
-from longtail.training import distributed
 from longtail.training.build import build
 
 CONTRASTIVE = {"temperature": 0.2, "projection_width": 8}

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from longtail.__main__ import main
+from longtail.embedding.embed import require_training_split
 from longtail.errors import LongtailError
 from longtail.files import write_table
 from longtail.study import phases
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training import loop
-from longtail.training.embed import require_training_split
 
 METHODS = ["cc", "idfd", "dmicc", "scan"]
 MEMORY = {"idfd": "memory.vectors", "dmicc": "memory.vectors", "scan": "neighbours"}

@@ -16,13 +16,13 @@ from sklearn.datasets import load_digits
 
 from longtail.data.resident import ResidentSplit, epoch_order
 from longtail.errors import LongtailError
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.batches import Batches, batches_of
 from longtail.training.build import build, opening_position
 from longtail.training.encode import ROWS, SplitImages
-from longtail.training.loop import Run, train
+from longtail.training.hyperparameters import split_settings
+from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import split_settings
 
 SETTINGS = {"batch_size": 64, "drop_last": False}
 
@@ -163,7 +163,7 @@ def test_every_objective_takes_whatever_is_left_over(digits, name, batch_size):
 
     objective.loss = recorded
     read, _ = split_settings(lineage[-1])
-    training = Run(objective, Optimizer(objective, read), lineage[-1]["first_epoch"])
+    training = Training(objective, Optimizer(objective, read), lineage[-1]["first_epoch"])
     train(training, spec, digits, dtype=torch.float32, save=lambda _: None, save_every=math.inf)
     (epoch,) = training.history
     assert math.isfinite(epoch["loss"])

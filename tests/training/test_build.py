@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from longtail.errors import LongtailError
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.build import build, implementation, require_start
 
 

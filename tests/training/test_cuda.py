@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from longtail.devices import gpus
 from longtail.files import read_provenance
-from longtail.training import gpus
 
 pytestmark = [
     pytest.mark.cuda,

@@ -22,7 +22,7 @@ LAUNCH = """
 import sys
 from pathlib import Path
 from longtail.errors import LongtailError
-from longtail.training.distributed import launch
+from longtail.devices.distributed import launch
 try:
     launch(sys.argv[2:], 2, Path(sys.argv[1]), 75)
 except LongtailError as error:
@@ -172,8 +172,8 @@ def test_processes_do_not_outlive_the_one_that_started_them(desk, tools, launch)
 
 
 def test_more_gpus_than_there_are(desk, tools, monkeypatch, capsys):
-    from longtail.training import gpus
-    from longtail.training.gpus import Gpu, Pool
+    from longtail.devices import gpus
+    from longtail.devices.gpus import Gpu, Pool
 
     monkeypatch.setattr(gpus, "_leased", [])
     monkeypatch.setattr(gpus, "pool", lambda: Pool((Gpu("GPU-a", "Model"), Gpu("GPU-b", "Model"))))

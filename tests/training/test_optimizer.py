@@ -10,8 +10,8 @@ from torch import nn
 
 import longtail
 from longtail.errors import LongtailError
+from longtail.training.hyperparameters import split_settings
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import split_settings
 
 PACKAGE = Path(longtail.__file__).parent
 SGD = {}
@@ -91,6 +91,51 @@ def test_sgd_against_the_formula(tools):
             torch.testing.assert_close(parameter.detach(), before[name] - 0.1 * velocity[name], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("own", [None, 0.0, 0.1], ids=["settings'", "none", "own"])
+def test_nesterov_and_decay_by_group_are_those_of_torch_bit_for_bit(tools, nesterov, own):
+    settings = settings_of(tools, {"weight_decay": 0.01, "nesterov": nesterov})
+    torch.manual_seed(0)
+    ours, theirs = Grouped(("a", 1.0), ("b", 0.1)), Grouped()
+    theirs.load_state_dict(ours.state_dict())
+    decays = {"a": 0.01, "b": 0.01 if own is None else own}
+    groups = ours.parameter_groups()
+    if own is not None:
+        groups[1]["weight_decay"] = own
+    ours.parameter_groups = lambda: groups
+    optimizer = Optimizer(ours, settings)
+    reference = torch.optim.SGD(
+        [{"params": getattr(theirs, name).parameters(), "weight_decay": decay} for name, decay in decays.items()],
+        momentum=0.9, nesterov=nesterov, fused=True,
+    )  # fmt: skip
+    for rate in (0.1, 0.05, 0.2):
+        for module in (ours, theirs):
+            backward(module)
+        optimizer.step(rate)
+        for group, scale in zip(reference.param_groups, (1.0, 0.1), strict=True):
+            group["lr"] = rate * scale
+        reference.step()
+        assert tools.same(dict(ours.state_dict()), dict(theirs.state_dict()))
+
+
+def test_nesterov_against_the_formula(tools):
+    """v = momentum v + g + weight_decay w, w = w - lr (g + weight_decay w + momentum v)."""
+    torch.manual_seed(0)
+    module = Grouped(("a", 1.0), ("b", 1.0)).double()
+    optimizer = Optimizer(module, settings_of(tools, {"weight_decay": 0.01, "nesterov": True}))
+    trained = [(name, parameter) for name, parameter in module.named_parameters() if not name.startswith("idle")]
+    velocity = {name: torch.zeros_like(parameter) for name, parameter in trained}
+    for _ in range(3):
+        before = {name: parameter.detach().clone() for name, parameter in trained}
+        backward(module)
+        optimizer.step(0.1)
+        for name, parameter in trained:
+            gradient = parameter.grad + 0.01 * before[name]
+            velocity[name] = 0.9 * velocity[name] + gradient
+            expected = before[name] - 0.1 * (gradient + 0.9 * velocity[name])
+            torch.testing.assert_close(parameter.detach(), expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("change", [SGD, ADAM])
 @pytest.mark.parametrize("moments", [False, True], ids=["first step", "later step"])
 def test_a_skipped_step_changes_nothing(tools, change, moments):
@@ -148,7 +193,7 @@ def test_training_does_not_import_the_compiler():
 import sys, torch
 from longtail.training import train
 from longtail.training.optimizer import Optimizer
-from longtail.training.settings import TrainingSettings
+from longtail.training.hyperparameters import TrainingSettings
 class Objective(torch.nn.Linear):
     def parameter_groups(self): return [{"params": list(self.parameters()), "learning_rate_scale": 1.0}]
 for kind, more in (("sgd", {"momentum": 0.9}), ("adam", {})):

@@ -23,7 +23,7 @@ from longtail.__main__ import main
 from longtail.data.augment import unaugmented
 from longtail.data.resident import ResidentSplit
 from longtail.study import phases
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training import train
 from longtail.training.encode import SplitImages
 from longtail.training.inputs import with_rows
@@ -42,9 +42,8 @@ FEWER = {
 
 def specifications(method: str, dataset: str) -> list[dict[str, Any]]:
     """What the job of each stretch of a method's recipe is told."""
-    final = phases.final_phase(
-        STUDY.catalog.method(method), {}, STUDY.catalog.dataset(dataset), 10, STUDY.config, STUDY.catalog
-    )
+    chosen, cut = STUDY.catalog.method(method), STUDY.catalog.dataset(dataset)
+    final = phases.final_phase(chosen, {}, "resnet_small", cut, 10, STUDY.config, STUDY.catalog)
     spec = final.spec(0)
     spec["data"] |= {"classes": CLASSES}
     spec["precision"] = "float32"

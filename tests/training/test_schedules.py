@@ -8,7 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.training.schedules import SCHEDULES
+from longtail.study import catalog as catalogue
+from longtail.training.schedules import SCHEDULES, schedule_of
+
+PARTS = catalogue.load().schedules
 
 
 def rate(name, update, updates_per_epoch, clock, *, peak, warmup=None, final=None, milestones=(), decay=1.0):
@@ -130,3 +133,66 @@ def test_lfss_cosine_is_byols_with_a_floor():
         assert rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.0) == pytest.approx(byol)
         floored = rate("lfss_cosine", update, 40, 1000, peak=0.05, warmup=10, final=0.025)
         assert floored == pytest.approx(byol if update / 40 + 1 < 10 else 0.025 + byol / 2)
+
+
+def factor(name, epoch, clock, update_of_epoch=1, per_epoch=97):
+    """What a schedule of the catalogue makes of a learning rate of 1 in an epoch counted from 0."""
+    update = epoch * per_epoch + update_of_epoch
+    return schedule_of(PARTS[name])(update, per_epoch, clock, SimpleNamespace(learning_rate=1.0))
+
+
+# What the official functions give in epochs counted from 0.
+GOLDEN = {
+    ("ldam", 200): ((0, 1, 4, 5, 119, 120, 159, 160, 180), (0.2, 0.4, 1, 1, 1, 1, 1, 0.01, 1e-4)),
+    ("bbn", 200): (
+        (0, 1, 4, 5, 119, 120, 159, 160, 180), (0.333333, 0.466667, 0.866667, 1, 1, 0.01, 0.01, 1e-4, 1e-4),
+    ),
+    ("reslt", 200): ((0, 1, 4, 5, 119, 120, 159, 160, 180), (0.466667, 0.6, 1, 1, 1, 1, 1, 0.1, 0.01)),
+    ("warmup-steps", 200): ((0, 1, 3, 4, 5, 159, 160, 179, 180), (0.2, 0.4, 0.8, 1, 1, 1, 0.1, 0.1, 0.01)),
+    ("rescom-step", 400): ((0, 8, 9, 319, 320, 359, 360, 399), (0.1, 0.9, 1, 1, 0.1, 0.1, 0.01, 0.01)),
+    ("rescom-cosine", 400): (
+        (0, 9, 10, 204, 398, 399), (0.1, 1, 0.05999903 / 0.06, 0.0300003 / 0.06, 1.57e-6 / 0.06, 1e-5),
+    ),
+    ("rescom-cosine", 30): ((0, 8, 9, 19, 29), (0.1, 0.9, 1, 0.0100001 / 0.02, 1e-5)),
+    ("paco-step", 400): ((0, 9, 10, 11, 320, 321, 360, 361), (0.1, 1, 1.1, 1, 1, 0.1, 0.1, 0.01)),
+    ("paco-cosine", 400): (
+        (0, 8, 9, 10, 399), (0.1, 0.9, 1, *(0.5 * (1 + math.cos(math.pi * e / 391)) for e in (1, 390))),
+    ),
+    ("reslt-cosine", 180): ((0, 4, 5, 90, 179), (0.2, 1, 0.999920, 0.517846, 0.000080)),
+    ("cosine", 5): (range(5), (1, 0.904508, 0.654508, 0.345492, 0.095492)),
+    ("cosine", 10): (
+        range(10), (1, 0.975528, 0.904508, 0.793893, 0.654508, 0.5, 0.345492, 0.206107, 0.095492, 0.024472),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "clock"), GOLDEN)
+def test_parts_give_the_factors_of_the_official_codes_in_the_whole_epoch(name, clock):
+    for epoch, expected in zip(*GOLDEN[name, clock], strict=True):
+        for update in (1, 50, 97):
+            assert factor(name, epoch, clock, update) == pytest.approx(expected, rel=2e-5, abs=5e-7), epoch
+
+
+def test_every_schedule_of_the_catalogue_is_held_against_its_code():
+    assert {name for name, _ in GOLDEN} == set(PARTS)
+    assert not set(PARTS) & set(SCHEDULES), "a name must not mean both parts and a function"
+
+
+@given(per_epoch=st.integers(1, 2000), hundreds=st.integers(1, 10), share=st.integers(1, 99))
+def test_a_milestone_is_passed_with_the_first_update_of_its_epoch(per_epoch, hundreds, share):
+    clock, epoch = 100 * hundreds, share * hundreds
+    steps = schedule_of({"decay": {"steps": {"milestones": [share / 100], "factor": 0.5}}})
+    peak = SimpleNamespace(learning_rate=1.0)
+    assert steps(epoch * per_epoch, per_epoch, clock, peak) == 1.0
+    assert steps(epoch * per_epoch + 1, per_epoch, clock, peak) == 0.5
+    # What an objective defers to the same share of the clock begins with the same update.
+    assert (epoch * per_epoch) / (clock * per_epoch) <= share / 100 < (epoch * per_epoch + 1) / (clock * per_epoch)
+
+
+@given(
+    name=st.sampled_from(sorted(PARTS)), clock=st.integers(1, 50), per_epoch=st.integers(1, 50), share=st.floats(0, 1)
+)
+def test_parts_have_a_rate_on_clocks_of_every_length(name, clock, per_epoch, share):
+    update = 1 + int(share * (clock * per_epoch - 1))
+    rate = schedule_of(PARTS[name])(update, per_epoch, clock, SimpleNamespace(learning_rate=0.1))
+    assert 0 <= rate <= 0.11 + 1e-12

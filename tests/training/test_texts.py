@@ -19,7 +19,7 @@ from longtail.errors import LongtailError
 from longtail.files import read_table, write_table
 from longtail.models.sentence import SentenceEncoder
 from longtail.training.inputs import read_spec
-from longtail.training.memory import out_of_memory
+from longtail.training.out_of_memory import out_of_memory
 
 TEXTS = ["the big dog runs", "a small cat", "big dogs", "little hound", "cats", "the large dog", "a cat", "dog"]
 THESAURUS = {"dog": ["hound"], "big": ["large"], "small": ["little"], "large": ["big"]}
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_described_in_tokens(desk):
 
 
 def test_jobs_on_images_load_no_transformers():
-    code = "import sys, longtail.training.train, longtail.training.loop, longtail.training.embed; print(*sys.modules)"
+    code = "import sys, longtail.training.train, longtail.training.loop, longtail.embedding.embed; print(*sys.modules)"
     path = os.pathsep.join(sys.path)
     loaded = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True

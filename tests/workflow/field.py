@@ -33,7 +33,7 @@ def add_field(
         raw: the folder that ``folders`` are relative to.
         folders: of each part.
         sizes: number of images of each class in each part.
-        datasets: what is cut from them; each is a long tail.
+        datasets: what is cut from them, a long tail unless they say otherwise.
     """
     for part, of_part in sizes.items():
         for label, size in enumerate(of_part):

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from longtail.files import read_provenance
 from longtail.study.counting import works
 from longtail.study.jobs import Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 def table(workflow) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from longtail.__main__ import main
 from longtail.files import read_table
 from longtail.study.catalog import load
 from longtail.study.layout import Run
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 CUT = "digits-h100-ir10"
 STAGES = ("store", "split", "train", "embed", "cluster", "score", "merge")

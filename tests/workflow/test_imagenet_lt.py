@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from longtail.__main__ import main
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 CUT = "imagenet_lt-ir256"
 ROWS = [0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2]

@@ -10,7 +10,7 @@ import pytest
 
 from longtail.study.counting import works
 from longtail.study.jobs import RULES, Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 CUT = "digits-h100-ir10"
 CONFIG = {"targets": ["digits"], "budget": "smoke", "seeds": [0, 1]}

@@ -8,7 +8,7 @@ import pytest
 
 from longtail.study.counting import works
 from longtail.study.jobs import Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 def jobs(output: str) -> dict[str, int]:

@@ -22,7 +22,7 @@ from longtail.errors import LongtailError
 from longtail.splits import LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 LARGE, SMALL = 1_000_000_000, 20_000_000
 """Bytes that no checkpoint or embedding exceeds, and none of the small network. A disk with so much room will do."""
@@ -261,7 +261,7 @@ def _store_bytes(study: Study, image_set: str, part: str) -> int:
 
 def may_have_gpu() -> bool:
     """Whether a look at the driver is worth while: there is one, and CUDA_VISIBLE_DEVICES does not hide all GPUs."""
-    from longtail.training import driver
+    from longtail.devices import driver
 
     return os.environ.get("CUDA_VISIBLE_DEVICES") not in ("", "-1", "NoDevFiles") and driver.library() is not None
 
@@ -280,7 +280,7 @@ def gpus_for(wanted: int, asked: bool) -> tuple[bool, str]:
         LongtailError: if a person asked, or Slurm gave this machine, and there are fewer; or if there is a driver that
             does not work, or a PyTorch without CUDA, as whoever has a GPU will want to know.
     """
-    from longtail.training import gpus
+    from longtail.devices import gpus
 
     pool = gpus.pool()
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")

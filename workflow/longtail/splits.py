@@ -1,13 +1,18 @@
-"""What a split is in names and numbers, for those who plan one (``study``) and those who cut it (``data``).
+"""What splits there are, of which parts and how many rows: for ``study``, which plans them, and ``data``, which cuts.
 
-Plain arithmetic, so that whoever plans a study needs no NumPy, and no number of rows is stated twice.
+Plain arithmetic, so that whoever plans a study needs no NumPy, and nothing is stated twice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 from longtail.errors import LongtailError, unknown
+
+SPLITS = ("train", "val", "test")
+"""What is trained on and clustered, what is chosen by, what is only tested on. Parts of a store are called so, too."""
 
 LONG_TAILS = ("longtail", "shuffled-longtail")
 CONSTRUCTIONS = (*LONG_TAILS, "list")
@@ -59,3 +64,68 @@ def class_sizes(head_class_rows: int, classes: int, ratio: float, construction: 
             f"the ratio can be at most {head_class_rows}."
         )
     return sizes
+
+
+class Cut(Protocol):
+    """How a dataset is cut, in the catalogue's words."""
+
+    @property
+    def pool(self) -> Sequence[str]:
+        """Parts that the train split is cut from."""
+
+    @property
+    def val(self) -> Sequence[str] | None:
+        """Parts of the validation split; None for no such split."""
+
+    @property
+    def test(self) -> Sequence[str] | None:
+        """Parts of the test split; None for no such split, or one that is held out."""
+
+    @property
+    def held_out(self) -> int | None:
+        """Rows of each class of the pool that are the test split, and not trained on; None for none."""
+
+
+def parts_of(name: str, cut: Cut, split: str) -> Sequence[str]:
+    """The parts that a split takes rows from.
+
+    Args:
+        name: of the dataset, for messages.
+        cut: how it is cut.
+        split: one of :data:`SPLITS`.
+
+    Raises:
+        LongtailError: if there is no such split, here or at all.
+    """
+    parts = {"train": cut.pool, "val": cut.val, "test": cut.test if cut.held_out is None else cut.pool}
+    if split not in parts:
+        raise unknown("split", split, SPLITS)
+    found = parts[split]
+    if not found:
+        raise LongtailError(
+            f"The dataset {name!r} has no {split} split: its entry in catalog/datasets names no part for one, and its "
+            f"pool {list(cut.pool)} is trained on."
+        )
+    return found
+
+
+def require_apart(name: str, cut: Cut) -> None:
+    """Check that no row can be in two splits.
+
+    Args:
+        name: of the dataset, for messages.
+        cut: how it is cut.
+
+    Raises:
+        LongtailError: if a part is listed twice, or the test split is said to be both parts and held out of the pool.
+    """
+    if cut.held_out is not None and cut.test:
+        raise LongtailError(
+            f"{name} has a test split of parts {list(cut.test)}, and held_out says another: leave one out."
+        )
+    listed = [*cut.pool, *(cut.val or ()), *(cut.test or ())]
+    for part in listed:
+        if listed.count(part) > 1:
+            raise LongtailError(
+                f"{name} takes part {part!r} for two splits, or twice for one; each part can stand once."
+            )

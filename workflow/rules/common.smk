@@ -20,10 +20,11 @@ os.environ.update(
 from longtail import preflight
 from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
+from longtail.splits import SPLITS
 from longtail.study import layout, typed
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 
 
 def refuse(message):
@@ -78,8 +79,8 @@ wildcard_constraints:
     image_set=one_of(STUDY.sets("images")),
     text_set=one_of(STUDY.sets("texts")),
     encoder=one_of(STUDY.encoders()),
-    part="train|test",
-    split="train|test",
+    part=one_of(SPLITS),
+    split=one_of(SPLITS),
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
@@ -87,6 +88,8 @@ wildcard_constraints:
     seed=r"\d+",
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
+    classifier=one_of(STUDY.catalog.classifiers),
+    readout=one_of([*STUDY.catalog.readouts, "embeddings"]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -144,7 +147,7 @@ def images_by_part(wildcards, input):
 
 
 def label_parts(wildcards):
-    """A test split speaks of the class sizes of its train split, so that needs the labels of both."""
+    """Other splits speak of the class sizes of the train split, so they need the labels of both."""
     parts = [*STUDY.parts(wildcards.cut, "train"), *STUDY.parts(wildcards.cut, wildcards.split)]
     return list(dict.fromkeys(parts))
 
@@ -271,7 +274,7 @@ def embed_gpus(wildcards):
     return min(train_gpus(wildcards), 1)
 
 
-OWN_CLUSTERERS = {method.clusterer for method in STUDY.catalog.methods.values()}
+OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
 
 
 def evaluation_group(wildcards):
@@ -282,8 +285,8 @@ def evaluation_group(wildcards):
     """
     run = next(getattr(wildcards, name) for name in ("run", "phase", "control") if hasattr(wildcards, name))
     name = f"evaluate_{wildcards.cut}_{run}_seed{wildcards.seed}"
-    clusterer = getattr(wildcards, "clusterer", None)
-    return name if clusterer in {None, *OWN_CLUSTERERS} else f"{name}_{clusterer}"
+    readout = next((getattr(wildcards, name) for name in ("readout", "clusterer") if hasattr(wildcards, name)), None)
+    return f"{name}_{readout}" if readout in STUDY.catalog.clusterers.keys() - OWN_READOUTS else name
 
 
 def number_of_classes(wildcards):
@@ -292,6 +295,42 @@ def number_of_classes(wildcards):
 
 def clusterer_spec(wildcards):
     return canonical(STUDY.catalog.clusterers[wildcards.clusterer])
+
+
+def classifier_spec(wildcards):
+    return canonical(STUDY.catalog.classifiers[wildcards.classifier])
+
+
+def features_of(wildcards):
+    return run_of(wildcards), wildcards.features, wildcards.split
+
+
+def weights_file(wildcards):
+    run, features, split = features_of(wildcards)
+    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+    return run.weights(features, split) if "weights" in needs else []
+
+
+def training_features(wildcards):
+    run, features, _ = features_of(wildcards)
+    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+    return run.embeddings(features, "train") if "training_features" in needs else []
+
+
+def what_is_scored(wildcards):
+    run, features, split = features_of(wildcards)
+    if wildcards.readout == "embeddings":
+        return run.embeddings(features, split)
+    made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
+    return made(features, split, wildcards.readout)
+
+
+DEFINITIONS = {"assignments": ["metrics"], "predictions": ["recognition"], "embeddings": ["analyses", "theory"]}
+
+
+def definitions_of_metrics(wildcards):
+    """The code of what a scorer measures, by what it reads."""
+    return sources_of("evaluation", *DEFINITIONS[STUDY.catalog.scorers[wildcards.scorer]["reads"]])
 
 
 def scorer_spec(wildcards):

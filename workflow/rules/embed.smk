@@ -9,7 +9,8 @@ rule embed:
         images=image_files,
         encoder=encoder_files,
     output:
-        "results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/embeddings.parquet",
+        embeddings="results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/embeddings.parquet",
+        weights="results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/weights.parquet",
     log:
         "results/logs/embed/{cut}/{phase}-seed{seed}-{features}-{split}.log",
     benchmark:
@@ -30,7 +31,7 @@ rule embed:
     shell:
         "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
         " --split {input.split} --images {params.images} {params.encoder} --threads {threads} --gpus {resources.gpu}"
-        " --out {output} > {log} 2>&1"
+        " --out {output.embeddings} --weights {output.weights} > {log} 2>&1"
 
 
 rule embed_control:

@@ -1,6 +1,7 @@
 # What is known before the first job, said before it: data, network, disk, batches, GPUs. No rules here.
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from longtail.scheduling import look_when_it_matters
 from longtail.study.jobs import Jobs
 
 # Locally one GPU job runs at a time, unless --resources or a profile says otherwise; none asks for a GPU where none is.
@@ -35,6 +36,7 @@ def before_the_first_job(record):
     """Say what is known once it is decided which jobs will run: Snakemake then logs how many, in a dry run, too."""
     if getattr(record, "event", None) is LogEvent.RUN_INFO and not LOOKED_AHEAD and not workflow.touch:
         LOOKED_AHEAD.append(True)
+        look_when_it_matters(workflow.scheduler)
         ours = [job for job in workflow.dag.needrun_jobs() if str(job.rule.snakefile).startswith(ROOT)]
         known = Jobs(STUDY)
         try:

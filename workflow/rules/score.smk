@@ -1,43 +1,17 @@
-# From assignments, or from the embeddings themselves, to metrics. The definitions are inputs: editing one rescores.
+# From assignments, predictions, or the embeddings themselves, to metrics. The definitions are inputs: editing one rescores.
 
 
-rule score_assignment:
+rule score:
     input:
-        assignments="results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/assignments/{clusterer}.parquet",
+        scored=what_is_scored,
         split="results/datasets/{cut}/{split}.parquet",
-        source=sources_of("evaluation", "metrics"),
+        source=definitions_of_metrics,
     output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/metrics/{clusterer}.parquet",
+        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/metrics/{readout}/{scorer}.parquet",
     log:
-        "results/logs/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.log",
+        "results/logs/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{readout}-{scorer}.log",
     benchmark:
-        "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
-    group:
-        evaluation_group
-    conda:
-        "../../envs/tables.yaml"
-    resources:
-        gpu=0,
-        mem_mb=rising(2000),
-        runtime=rising(10),
-    params:
-        scorer=lambda wildcards: canonical({"name": wildcards.clusterer}),
-    shell:
-        "python -m longtail score --assignments {input.assignments} --split {input.split}"
-        " --scorer {params.scorer:q} --out {output} > {log} 2>&1"
-
-
-rule score_embedding:
-    input:
-        embeddings="results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
-        split="results/datasets/{cut}/{split}.parquet",
-        source=sources_of("evaluation", "analyses", "theory"),
-    output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/metrics/{scorer}.parquet",
-    log:
-        "results/logs/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{scorer}.log",
-    benchmark:
-        "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{scorer}.jsonl"
+        "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{readout}-{scorer}.jsonl"
     group:
         evaluation_group
     conda:
@@ -49,5 +23,5 @@ rule score_embedding:
     params:
         scorer=scorer_spec,
     shell:
-        "python -m longtail score --embeddings {input.embeddings} --split {input.split}"
+        "python -m longtail score --scored {input.scored} --split {input.split}"
         " --scorer {params.scorer:q} --out {output} > {log} 2>&1"

@@ -21,7 +21,7 @@ from longtail.methods.clustering.instance import (
     feature_information,
     instance_information,
 )
-from longtail.models.memory import MemoryBank
+from longtail.models.memory_bank import MemoryBank
 from tests.methods.pieces import step_without_values
 
 

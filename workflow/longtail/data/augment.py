@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from longtail.data.spec import check_keys, is_count
+from longtail.data.keys import check_keys, is_count
 from longtail.data.window import cut_window
 from longtail.errors import LongtailError, unknown
 

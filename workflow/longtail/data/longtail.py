@@ -39,7 +39,7 @@ def first_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     Raises:
         LongtailError: if a class has fewer rows than wanted, or there are labels beyond K.
     """
-    return np.concatenate([rows[:size] for rows, size in zip(_rows_by_class(labels, sizes), sizes, strict=True)])
+    return _first(_rows_by_class(labels, len(sizes)), sizes)
 
 
 def shuffled_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -59,17 +59,48 @@ def shuffled_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         LongtailError: if a class has fewer rows than wanted, or there are labels beyond K.
     """
     generator = np.random.RandomState(0)  # whose draws NumPy promises to leave as they are
-    by_class = _rows_by_class(labels, sizes)
+    by_class = _rows_by_class(labels, len(sizes))
     for rows in by_class:
         generator.shuffle(rows)
-    return np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
+    return _first(by_class, sizes)
 
 
-def _rows_by_class(labels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
-    """All rows of each class in source order, checked to be as many as are wanted."""
-    available = np.bincount(labels, minlength=len(sizes))
-    if len(available) > len(sizes):
-        raise LongtailError(f"The pool has labels up to {len(available) - 1}, but there are {len(sizes)} classes.")
+def among_last(labels: np.ndarray, count: int, classes: int) -> np.ndarray:
+    """Which rows are among the last ``count`` of their class, and so held out of a pool for testing.
+
+    Args:
+        labels: int64 (N,), classes of the pool in source order.
+        count: rows of each class, at least 1.
+        classes: K.
+
+    Returns:
+        bool array (N,).
+
+    Raises:
+        LongtailError: if a class has fewer rows, or there are labels beyond K.
+    """
+    held = np.zeros(len(labels), dtype=bool)
+    for k, rows in enumerate(_rows_by_class(labels, classes)):
+        if len(rows) < count:
+            raise LongtailError(
+                f"Class {k} has {len(rows):,} images, fewer than the {count:,} that are held out of each class. "
+                f"Lower held_out."
+            )
+        held[rows[-count:]] = True
+    return held
+
+
+def _rows_by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
+    """All rows of each class in source order."""
+    available = np.bincount(labels, minlength=classes)
+    if len(available) > classes:
+        raise LongtailError(f"The pool has labels up to {len(available) - 1}, but there are {classes} classes.")
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(available)[:-1])
+
+
+def _first(by_class: Sequence[np.ndarray], sizes: np.ndarray) -> np.ndarray:
+    """The first ``sizes[k]`` of the rows of every class k, checked to be there."""
+    available = np.array([len(rows) for rows in by_class])
     short = np.flatnonzero(available < sizes)
     if len(short):
         k = int(short[0])
@@ -77,11 +108,11 @@ def _rows_by_class(labels: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
             f"Class {k} has {available[k]:,} images, but {sizes[k]:,} are wanted of it ({len(short)} of {len(sizes)} "
             f"classes are too small). Set head_class_rows to what the pool has, or add parts to the pool."
         )
-    return np.split(np.argsort(labels, kind="stable"), np.cumsum(available)[:-1])
+    return np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
 
 
 def shot_groups(sizes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:
-    """Many, medium or few for every class.
+    """Many, medium or few for every class by its place among the classes, as the split table has it.
 
     Args:
         sizes: int64 (K,), images of each class in the training split.

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from longtail.data.keys import check_keys
 from longtail.data.resident import SplitRows
-from longtail.data.spec import check_keys
 from longtail.errors import LongtailError
 
 ARRAYS = ("words", "pieces", "synonyms", "lexical", "prefix", "suffix", "padding", "length")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from longtail.data.folders import ImageFolderSource
+from longtail.data.keys import check_keys, is_count
 from longtail.data.parquet import ParquetSource
 from longtail.data.published import SklearnSource, TorchvisionSource
 from longtail.data.rows import Expected, Sample
-from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
 

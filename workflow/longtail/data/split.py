@@ -1,9 +1,10 @@
-"""Which rows of a dataset are trained on and clustered (``train``), and which are only tested on (``test``).
+"""Which rows of a dataset are trained on and clustered (``train``), chosen by (``val``) or only tested on (``test``).
 
-A split is a table of rows, one per image, sorted by class; the images stay in the store. The train
-split is cut from a pool of parts, taken one after the other (STL-10: train, then test). The test split is all of the
-test parts; its classes carry the size and the group of the same class in the train split, since that is what many,
-medium and few mean on a balanced test set.
+A split is a table of rows, one per image, sorted by class; the images stay in the store. The train split is cut from a
+pool of parts, taken one after the other (STL-10: train, then test). The others are all of their parts; where a set has
+no part to test on, the last rows of every class are held out of the pool instead, whatever the ratio. Their classes
+carry the size and the group of the same class in the train split, since that is what many, medium and few mean on a
+balanced test set.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.longtail import class_sizes, first_rows, shot_groups, shuffled_rows
-from longtail.data.spec import check_keys, is_count
+from longtail.data.keys import check_keys, is_count
+from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_table, write_table
-from longtail.splits import CONSTRUCTIONS, LONG_TAILS
+from longtail.splits import CONSTRUCTIONS, LONG_TAILS, SPLITS, parts_of, require_apart
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class SplitSpec:
         head_class_rows: images of the largest class; None for ``list``.
         classes: number of classes K.
         shots: classes that are many, medium and few; None for 3 : 4 : 3.
+        val: parts of the validation split; None where there is none.
+        held_out: rows of each class, the last ones of the pool, that form the test split; None where parts do, or
+            nothing does.
     """
 
     dataset: str
@@ -47,6 +51,8 @@ class SplitSpec:
     head_class_rows: int | None
     classes: int
     shots: Sequence[int] | None = None
+    val: Sequence[str] | None = None
+    held_out: int | None = None
 
     @classmethod
     def from_json(cls, text: str) -> SplitSpec:
@@ -57,7 +63,7 @@ class SplitSpec:
         """
         spec = read_json(text, "--spec")
         known = [field.name for field in fields(cls)]
-        required = [key for key in known if key not in ("shots", "test", "head_class_rows")]
+        required = [key for key in known if key not in ("shots", "test", "head_class_rows", "val", "held_out")]
         check_keys("the specification of a split", spec, known, required)
         spec = {"test": None, "head_class_rows": None, **spec}
         name, rows, ratio = spec["dataset"], spec["head_class_rows"], spec["ratio"]
@@ -72,24 +78,23 @@ class SplitSpec:
             raise LongtailError(f"ratio of {name} is {ratio!r}; it must be a number.")
         if not spec["pool"] or not _names(spec["pool"]):
             raise LongtailError(f"pool of {name} is {spec['pool']!r}; it must list at least one part.")
-        if spec["test"] is not None and not (spec["test"] and _names(spec["test"])):
-            raise LongtailError(f"test of {name} is {spec['test']!r}; it must be null or list at least one part.")
+        for key in ("val", "test"):
+            parts = spec.get(key)
+            if parts is not None and not (parts and _names(parts)):
+                raise LongtailError(f"{key} of {name} is {parts!r}; it must be null or list at least one part.")
+        held_out = spec.get("held_out")
+        if held_out is not None and not is_count(held_out):
+            raise LongtailError(f"held_out of {name} is {held_out!r}; it must be null or a positive integer.")
         shots = spec.get("shots")
         if shots is not None and not (isinstance(shots, list) and all(type(number) is int for number in shots)):
             raise LongtailError(f"shots of {name} is {shots!r}; it must be null or three counts of classes.")
-        return cls(**spec)
+        found = cls(**spec)
+        require_apart(name, found)
+        return found
 
     def parts(self, split: str) -> Sequence[str]:
         """The parts that ``split`` takes rows from."""
-        if split == "train":
-            return self.pool
-        if split != "test":
-            raise unknown("split", split, ["train", "test"])
-        if not self.test:
-            raise LongtailError(
-                f"{self.dataset} has no test split: all of its images are in the pool {list(self.pool)}."
-            )
-        return self.test
+        return parts_of(self.dataset, self, split)
 
 
 def _names(value: Any) -> bool:
@@ -101,9 +106,9 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
 
     Args:
         spec: how the dataset is cut.
-        split: ``train`` or ``test``.
-        labels: int64 labels of each part in source order. The test split of a ``list`` construction needs those of the
-            pool too, for its class sizes.
+        split: one of :data:`longtail.splits.SPLITS`.
+        labels: int64 labels of each part in source order. The other splits of a ``list`` construction need those of
+            the pool too, for its class sizes.
 
     Returns:
         Table with ``row``, ``part``, ``source_row``, ``label``, ``class_size`` and ``shot``, sorted by class, and
@@ -115,7 +120,7 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
     """
     parts = spec.parts(split)
     sizes = _train_sizes(spec, labels)
-    pooled, part_of, row_of = _pool(spec, parts, labels)
+    pooled, part_of, row_of = _pool(spec, split, labels)
     if split == "train":
         chosen = (shuffled_rows if spec.construction == "shuffled-longtail" else first_rows)(pooled, sizes)
     else:
@@ -141,7 +146,7 @@ def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarra
         assert spec.head_class_rows is not None
         assert spec.ratio is not None
         return class_sizes(spec.head_class_rows, spec.classes, spec.ratio, spec.construction)
-    pooled, _, _ = _pool(spec, spec.pool, labels)
+    pooled, _, _ = _pool(spec, "train", labels)
     sizes = np.bincount(pooled, minlength=spec.classes).astype(np.int64)
     if not sizes.all():
         raise LongtailError(
@@ -156,10 +161,9 @@ def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarra
     return sizes
 
 
-def _pool(
-    spec: SplitSpec, parts: Sequence[str], labels: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels of ``parts`` one after the other, with the position of each row's part and its row in that part."""
+def _pool(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels of all rows that a split may take, with the position of each row's part and its row in that part."""
+    parts = spec.parts(split)
     for part in parts:
         if part not in labels:
             raise LongtailError(
@@ -173,11 +177,14 @@ def _pool(
                 f"{spec.classes} classes. The labels belong to another image set, or the store must be rebuilt."
             )
     lengths = [len(labels[part]) for part in parts]
-    return (
-        np.concatenate([labels[part] for part in parts]),
-        np.repeat(np.arange(len(parts)), lengths),
-        np.concatenate([np.arange(length) for length in lengths]),
-    )
+    pooled = np.concatenate([labels[part] for part in parts])
+    part_of = np.repeat(np.arange(len(parts)), lengths)
+    row_of = np.concatenate([np.arange(length) for length in lengths])
+    if spec.held_out is None or split == "val":
+        return pooled, part_of, row_of
+    held = among_last(pooled, spec.held_out, spec.classes)
+    chosen = held if split == "test" else ~held
+    return pooled[chosen], part_of[chosen], row_of[chosen]
 
 
 def _read_labels(path: str | PathLike[str]) -> np.ndarray:
@@ -195,9 +202,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spec",
         required=True,
         metavar="JSON",
-        help="dataset, ratio, construction, pool, test, head_class_rows, classes and shots",
+        help="dataset, ratio, construction, pool, val, test, held_out, head_class_rows, classes and shots",
     )
-    parser.add_argument("--split", required=True, choices=("train", "test"))
+    parser.add_argument("--split", required=True, choices=SPLITS)
     parser.add_argument(
         "--labels",
         required=True,

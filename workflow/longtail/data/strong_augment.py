@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from longtail.data.augment import Augmentation
-from longtail.data.spec import is_count
+from longtail.data.keys import is_count
 from longtail.errors import LongtailError
 
 OPERATIONS: Mapping[str, tuple[float, float]] = {

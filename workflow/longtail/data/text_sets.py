@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from longtail.data.keys import check_keys, is_count
 from longtail.data.parquet import ParquetTexts, Text
 from longtail.data.rows import Expected
 from longtail.data.sources import chosen, option_names, require_part, require_source
-from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
 

@@ -13,7 +13,7 @@ from longtail.discrepancies.numbers import Contradiction, Number, Row, half_unit
 from longtail.errors import LongtailError
 
 if TYPE_CHECKING:
-    from longtail.study.plan import Study
+    from longtail.study.study import Study
 
 PREDICTION_99 = Decimal("4.604") * Decimal("1.2").sqrt()
 """Within how many standard deviations of five trainings' mean one more falls with 99 %: t(4 degrees) sqrt(1 + 1/5)."""

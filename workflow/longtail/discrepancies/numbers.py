@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longtail.study.plan import Study
+    from longtail.study.study import Study
 
 Row = tuple[str | tuple[str, bool], ...]
 """A line of a contradiction's table."""

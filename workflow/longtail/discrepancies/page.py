@@ -24,7 +24,7 @@ from longtail.discrepancies.numbers import Contradiction, agreement, short
 from longtail.discrepancies.points import Place, Point, dataset_label, shown
 from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
 from longtail.study.catalog import Catalog
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 KIND_TITLES = {
     "difference": "Paper and official code differ",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ from longtail.study.settings import is_pair, resolve, selectors
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
-    from longtail.study.plan import Study
     from longtail.study.remarks import Remark
+    from longtail.study.study import Study
 
 Setting = Mapping[str, Any]
 KINDS = ("difference", "unstated", "departure", "release", "read")
@@ -33,8 +33,9 @@ class Place:
         paper: name in the catalogue.
         artefact: e.g. ``table2``.
         row: the row of a table, or what a figure calls the cell.
-        method, settings, dataset, ratio, features: of the cell, as in :class:`longtail.study.plan.Cell`.
+        method, settings, dataset, ratio, features: of the cell, as in :class:`longtail.study.study.Cell`.
         group: what rows of a table, or cells of a figure, are grouped by; empty if nothing or columns are.
+        readouts: what its features were turned into clusters or predictions by.
         scorers: where its metrics come from.
         projection: what a figure projects it by, else None.
         own: whether the paper is a study of this project, with nothing printed.
@@ -49,6 +50,7 @@ class Place:
     ratio: int
     features: str
     group: str
+    readouts: tuple[str, ...]
     scorers: tuple[str, ...]
     projection: str | None
     own: bool
@@ -176,24 +178,20 @@ def places(study: Study) -> list[Place]:
     for paper, spec in study.catalog.papers.items():
         for name, table in spec.get("tables", {}).items():
             by_rows = "group" not in table["layout"]["columns"]
-            scorers: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
+            shown: defaultdict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
             for entry in study.table(paper, name).entries:
                 if entry.cell is not None:
-                    scorers[entry.row, entry.group, json.dumps({**entry.cell, "scorer": ""})].append(
-                        entry.cell["scorer"]
-                    )
-            for (row, group, text), of_metrics in scorers.items():
-                group = group if by_rows else ""
-                found[
-                    _place(paper, name, row, group, json.loads(text), tuple(dict.fromkeys(of_metrics)), None, own)
-                ] = None
+                    without = json.dumps({**entry.cell, "readout": "", "scorer": ""})
+                    shown[entry.row, entry.group, without].append(entry.cell)
+            for (row, group, _), cells in shown.items():
+                found[_place(paper, name, row, group if by_rows else "", cells, None, own)] = None
         for name, figure in spec.get("figures", {}).items():
             for shown_cell in study.figure(paper, name).cells:
                 if shown_cell.cell is not None:
-                    names = tuple(figure.get("scorers", ()))
+                    cells = [{**shown_cell.cell, "scorer": scorer} for scorer in figure.get("scorers", ())]
                     projection = figure.get("projection")
                     label, group = shown_cell.label, shown_cell.group
-                    found[_place(paper, name, label, group, shown_cell.cell, names, projection, own)] = None
+                    found[_place(paper, name, label, group, cells or [shown_cell.cell], projection, own)] = None
     return list(found)
 
 
@@ -202,14 +200,13 @@ def _place(
     artefact: str,
     row: str,
     group: str,
-    cell: Mapping[str, Any],
-    scorers: tuple[str, ...],
+    cells: Sequence[Mapping[str, Any]],
     projection: str | None,
     own: set[str],
 ) -> Place:
-    keys = ("method", "settings", "dataset", "ratio", "features")
-    chosen = {key: cell[key] for key in keys}
-    return Place(paper, artefact, row, group=group, scorers=scorers, projection=projection, own=paper in own, **chosen)
+    chosen = {key: cells[0][key] for key in ("method", "settings", "dataset", "ratio", "features")}
+    chosen |= {f"{key}s": tuple(dict.fromkeys(cell[key] for cell in cells)) for key in ("readout", "scorer")}
+    return Place(paper, artefact, row, group=group, projection=projection, own=paper in own, **chosen)
 
 
 class Uses:
@@ -387,7 +384,7 @@ def touches(remark: Remark, place: Place, uses: Uses) -> bool:
         "objectives": uses.objectives(place),
         "methods": {place.method},
         "datasets": {place.dataset},
-        "clusterers": set(place.scorers),
+        "readouts": set(place.readouts),
         "scorers": set(place.scorers),
         "projections": {place.projection or ""},
         "augmentations": uses.augmentations(place),

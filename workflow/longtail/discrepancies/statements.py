@@ -16,7 +16,7 @@ from longtail.discrepancies.numbers import Contradiction, Number, Row, metrics_o
 from longtail.errors import LongtailError, unknown
 
 if TYPE_CHECKING:
-    from longtail.study.plan import Study
+    from longtail.study.study import Study
 
 
 def derive(study: Study, every: Sequence[Number]) -> list[Contradiction]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longtail.evaluation.inputs import unit_rows
 from longtail.evaluation.metrics import contingency, match
+from longtail.evaluation.reading import unit_rows
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from longtail.clusterers.agglomerative import Linkage, agglomerative
 from longtail.clusterers.bounded_kmeans import spherical_kmeans_trials
 from longtail.errors import LongtailError, unknown
-from longtail.evaluation.inputs import call, read_embeddings, read_settings, unit_rows
+from longtail.evaluation.reading import call, read_embeddings, read_settings, unit_rows
 from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
 

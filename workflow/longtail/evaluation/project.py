@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.errors import LongtailError, unknown
-from longtail.evaluation.inputs import call, read_embeddings, read_settings, unit_rows
+from longtail.evaluation.reading import call, read_embeddings, read_settings, unit_rows
 from longtail.files import read_provenance, write_table
 
 

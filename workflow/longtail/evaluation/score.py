@@ -1,7 +1,7 @@
-"""``python -m longtail score``: metrics of an assignment, or of an embedding.
+"""``python -m longtail score``: metrics of assignments, of predictions, or of embeddings.
 
-An assignment is scored against the true classes, trial by trial. An embedding is scored by its geometry or through a
-K-means of its own; its trial is 0.
+A scorer says which of them it reads. Assignments are scored trial by trial; of predictions and embeddings there is one
+trial, 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ import pyarrow as pa
 
 from longtail.clusterers.bounded_kmeans import spherical_kmeans
 from longtail.errors import LongtailError, unknown
-from longtail.evaluation.inputs import Split, call, read_assignments, read_embeddings, read_settings, read_split
+from longtail.evaluation.reading import (
+    Split,
+    call,
+    read_assignments,
+    read_class_sizes,
+    read_embeddings,
+    read_predictions,
+    read_settings,
+    read_split,
+)
 from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
 
@@ -36,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("--split", type=Path, required=True, metavar="PATH", help="the split with the true labels")
     parser.add_argument("--scorer", required=True, metavar="JSON", help="name and settings of the scorer")
-    scored = parser.add_mutually_exclusive_group(required=True)
-    scored.add_argument("--assignments", type=Path, metavar="PATH", help="score this assignment")
-    scored.add_argument("--embeddings", type=Path, metavar="PATH", help="score these embeddings")
+    parser.add_argument("--scored", type=Path, required=True, metavar="PATH", help="what the scorer reads")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="metrics file to write")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
 
@@ -46,16 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Score and write trial, metric, class, cluster, parameter, value and unit."""
     settings = read_settings(arguments.scorer, "scorer")
-    split = read_split(arguments.split)
-    if arguments.assignments:
-        trials = read_assignments(arguments.assignments, len(split.labels))
-        metrics = {trial: score_assignment(split.labels, clusters) for trial, clusters in trials.items()}
+    name, reads = settings["name"], settings.get("reads")
+    rest = {key: value for key, value in settings.items() if key not in ("name", "reads")}
+    if reads not in SCORERS:
+        raise unknown(f"kind of file (scorer {name!r}, reads)", reads, SCORERS)
+    if name not in SCORERS[reads]:
+        raise unknown(f"scorer of {reads}", name, SCORERS[reads])
+    split, scorer, kind = read_split(arguments.split), SCORERS[reads][name], f"scorer {name!r}"
+    if reads == "assignments":
+        trials = read_assignments(arguments.scored, len(split.labels))
+        metrics = {trial: call(kind, scorer, rest, split.labels, clusters) for trial, clusters in trials.items()}
+    elif reads == "predictions":
+        predicted = read_predictions(arguments.scored, len(split.labels))
+        metrics = {0: call(kind, scorer, rest, *predicted, split, read_class_sizes(arguments.split))}
     else:
-        vectors, _ = read_embeddings(arguments.embeddings, split=split)
+        vectors, _ = read_embeddings(arguments.scored, split=split)
         with threads(arguments.threads):
-            metrics = {0: score_embedding(vectors, split, settings)}
-    source = read_provenance(arguments.assignments or arguments.embeddings)
-    write_table(arguments.out, _table(metrics), scorer=settings, scored=source)
+            metrics = {0: call(kind, scorer, rest, vectors, split)}
+    write_table(arguments.out, _table(metrics), scorer=settings, scored=read_provenance(arguments.scored))
 
 
 def score_assignment(labels: np.ndarray, clusters: np.ndarray) -> list[Metric]:
@@ -75,22 +90,32 @@ def score_assignment(labels: np.ndarray, clusters: np.ndarray) -> list[Metric]:
     ]
 
 
-def score_embedding(vectors: np.ndarray, split: Split, settings: Mapping[str, Any]) -> list[Metric]:
-    """The metrics of one of :data:`SCORERS`.
+def score_predictions(
+    predictions: np.ndarray, confidences: np.ndarray, split: Split, sizes: np.ndarray, *, bins: int
+) -> list[Metric]:
+    """Accuracy, the mean recall of shot groups by either definition, calibration error and the recall of each class.
 
     Args:
-        vectors: (N, D) float32, of any length per row.
-        split: the true classes.
-        settings: ``name`` of the scorer and its settings.
-
-    Raises:
-        LongtailError: if the scorer or a setting is not known, or there are fewer rows than clusters.
+        predictions: class of each row, (N,) int64.
+        confidences: its probability, (N,) float64.
+        split: the true classes, and the shot groups by the sizes of the groups.
+        sizes: training images of each class, (K,) int64, by which the strict shot groups are.
+        bins: of the calibration error.
     """
-    name = settings["name"]
-    if name not in SCORERS:
-        raise unknown("scorer of embeddings", name, SCORERS)
-    rest = {key: value for key, value in settings.items() if key != "name"}
-    return call(f"scorer {name!r}", SCORERS[name], rest, vectors, split)
+    from longtail.evaluation.recognition import by_shots, scores, strict_shots
+
+    found = scores(split.labels, predictions, confidences, len(sizes), bins)
+    groups = {"strict": strict_shots(sizes), "index": split.shots}
+    return [
+        Metric("accuracy", found.accuracy, "percent"),
+        Metric("calibration_error", found.calibration_error, "percent"),
+        *(
+            Metric(f"{group} ({definition})", value, "percent")
+            for definition, shots in groups.items()
+            for group, value in by_shots(found.recall, shots).items()
+        ),
+        *(Metric("recall", value, "percent", class_=k) for k, value in _defined(found.recall)),
+    ]
 
 
 def _geometry(vectors: np.ndarray, split: Split) -> list[Metric]:
@@ -208,15 +233,19 @@ def _domination(vectors: np.ndarray, split: Split, *, mini_clusters: int, inits:
     ]
 
 
-SCORERS: dict[str, Callable[..., list[Metric]]] = {
-    "geometry": _geometry,
-    "purity": _purity,
-    "mini_clusters": _mini_clusters,
-    "confusion": _confusion,
-    "loss_gap": _loss_gap,
-    "domination": _domination,
+SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
+    "assignments": {"clustering": score_assignment},
+    "predictions": {"classification": score_predictions},
+    "embeddings": {
+        "geometry": _geometry,
+        "purity": _purity,
+        "mini_clusters": _mini_clusters,
+        "confusion": _confusion,
+        "loss_gap": _loss_gap,
+        "domination": _domination,
+    },
 }
-"""Scorers of embeddings by name; their keyword arguments are the settings of clusterers.yaml."""
+"""Scorers by what they read and by name; their keyword arguments are the settings of readouts.yaml."""
 
 
 def _defined(values: np.ndarray) -> Iterator[tuple[int, float]]:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from longtail.evaluation.analyses import geometry
-from longtail.evaluation.inputs import unit_rows
 from longtail.evaluation.metrics import contingency
+from longtail.evaluation.reading import unit_rows
 
 
 def contrastive_contributions(views: np.ndarray) -> np.ndarray:

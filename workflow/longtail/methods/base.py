@@ -106,9 +106,10 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Optimiser groups: ``params``, and how fast they learn.
+        """Optimiser groups: ``params``, and how they learn.
 
-        That is ``learning_rate_scale``, a factor on the scheduled learning rate, or ``learning_rate``, which stays.
+        That is ``learning_rate_scale``, a factor on the scheduled learning rate, or ``learning_rate``, which stays; and
+        ``weight_decay``, where it is not that of the settings.
         """
         return [{"params": [p for p in self.parameters() if p.requires_grad], "learning_rate_scale": 1.0}]
 

@@ -6,7 +6,7 @@ networks, is computed on the whole batch by all of them alike: it needs no versi
 beside a backbone. So no objective knows that there is more than one process.
 
 Process r of n takes the images r, r + n, r + 2n, ... of a batch. Gradients of the loss arrive at every process for its
-own images; their sums over the processes (``longtail.training.distributed``) are those of the batch.
+own images; their sums over the processes (``longtail.devices.distributed``) are those of the batch.
 
 ``nn.SyncBatchNorm`` is for GPUs only; the one here is the same on CPUs, where tests hold it against one process.
 """

@@ -15,9 +15,9 @@ from longtail.errors import LongtailError
 from longtail.reporting.spread import allowed_difference
 
 if TYPE_CHECKING:
-    from longtail.study.plan import TableEntry, TablePlan
+    from longtail.study.artefacts import TableEntry, TablePlan
 
-CELL_KEYS = ("method", "settings", "dataset", "ratio", "split", "features", "scorer")
+CELL_KEYS = ("method", "settings", "backbone", "dataset", "ratio", "split", "features", "readout", "scorer")
 """What identifies a cell in merged metrics, its training seed apart."""
 
 METRIC_COLUMNS = ("trial", "metric", "class", "cluster", "parameter", "value", "unit", "seed", *CELL_KEYS)
@@ -105,8 +105,8 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 def _found(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
     """The :func:`seed_values` of an entry. An average has those of the seeds that all its members have."""
     if not entry.members:
-        return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.metric))
-    parts = [values.get((*cell_key(cell), entry.metric)) for cell in entry.members]
+        return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.measured))
+    parts = [values.get((*cell_key(cell), entry.measured)) for cell in entry.members]
     there = [part for part in parts if part is not None]
     if len(there) < len(parts):
         return None

@@ -13,7 +13,7 @@ from longtail.errors import LongtailError
 from longtail.files import read_provenance, read_table
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan, TablePlan
+    from longtail.study.artefacts import FigurePlan, TablePlan
 
 Plan = TypeVar("Plan", "TablePlan", "FigurePlan")
 

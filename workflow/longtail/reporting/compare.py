@@ -57,7 +57,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Run:
+class Side:
     """The computed values of one side.
 
     Attributes:
@@ -120,7 +120,7 @@ def rounding(first: Value, second: Value) -> float:
     return ROUNDING * max(1.0, abs(first.mean), abs(second.mean))
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> Side:
     """The values of a table's Parquet file, or of all tables under a folder of results or records.
 
     Raises:
@@ -158,7 +158,7 @@ def read(path: Path) -> Run:
         origins += [note.removesuffix(".") for note in facts.get("notes", ()) if note.startswith("Trained on ")]
     if not found:
         raise LongtailError(f"There is no table in {path}. Name a table's Parquet file, or a folder like results/.")
-    return Run(str(path), values, tuple(dict.fromkeys(labels)), tuple(dict.fromkeys(origins)))
+    return Side(str(path), values, tuple(dict.fromkeys(labels)), tuple(dict.fromkeys(origins)))
 
 
 def _text(value: Any) -> str:
@@ -175,7 +175,7 @@ def describe(place: Sequence[str]) -> str:
     return f"{paper} {table}: {', '.join(filter(None, [group, row, column, metric]))}"
 
 
-def compare(first: Run, second: Run) -> list[Comparison]:
+def compare(first: Side, second: Side) -> list[Comparison]:
     """All values that both runs have, the worst first.
 
     Raises:
@@ -206,7 +206,7 @@ def compare(first: Run, second: Run) -> list[Comparison]:
     return sorted(found, key=lambda comparison: comparison.badness, reverse=True)
 
 
-def page(first: Run, second: Run, compared: Sequence[Comparison]) -> str:
+def page(first: Side, second: Side, compared: Sequence[Comparison]) -> str:
     """What people read: the worst values, what is allowed, and at last how many lie within."""
     bad = sum(one.verdict != WITHIN for one in compared)
     shown = compared[: max(bad, SHOWN)]
@@ -253,7 +253,7 @@ def _rule(compared: Sequence[Comparison]) -> list[str]:
     return [*lines, "Where no side has a spread, nothing but rounding is allowed."]
 
 
-def _count(first: Run, second: Run, compared: Sequence[Comparison]) -> str:
+def _count(first: Side, second: Side, compared: Sequence[Comparison]) -> str:
     verdicts = [one.verdict for one in compared]
     unjudged = verdicts.count(UNJUDGED)
     lonely = {"A": first.values.keys() - second.values.keys(), "B": second.values.keys() - first.values.keys()}

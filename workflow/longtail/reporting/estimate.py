@@ -11,7 +11,7 @@ from longtail.reporting.recorded import Recorded, input_size, pace_key
 from longtail.study.jobs import Job
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 BACKBONES = {
     "resnet18": (11_200_000, 512),

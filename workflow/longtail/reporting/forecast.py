@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from longtail.reporting import overview, recorded
+from longtail.reporting.attempts import saved_epoch
 from longtail.reporting.estimate import Estimate
-from longtail.reporting.progress import saved_epoch
 from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs
 from longtail.study.phases import Phase

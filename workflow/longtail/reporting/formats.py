@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from longtail.reporting.grid import DASH, Cell, Grid
+from longtail.reporting.grid import DASH, Grid, GridCell
 from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
 
 _LATEX = {
@@ -89,7 +89,7 @@ def markdown(document: Document) -> str:
     """GitHub-flavoured Markdown; a numbered footnote is a superscript number and a list below."""
     grid = document.grid
 
-    def show(cell: Cell | None) -> str:
+    def show(cell: GridCell | None) -> str:
         if cell is None:
             return ""
         mark = f"<sup>{cell.mark}</sup>" if cell.mark else ""
@@ -122,7 +122,7 @@ def latex(document: Document) -> str:
     r"""A ``table`` float for ``\input``; needs the packages booktabs and graphicx."""
     grid = document.grid
 
-    def show(cell: Cell | None) -> str:
+    def show(cell: GridCell | None) -> str:
         if cell is None:
             return ""
         mark = rf"\textsuperscript{{{cell.mark}}}" if cell.mark else ""
@@ -205,7 +205,7 @@ def html(document: Document) -> str:
     grid = document.grid
     edges = [index == 0 or column[:-1] != grid.header[index - 1][:-1] for index, column in enumerate(grid.header)]
 
-    def show(cell: Cell | None, edge: bool) -> str:
+    def show(cell: GridCell | None, edge: bool) -> str:
         style = ' class="edge"' if edge else ""
         if cell is None:
             return f"<td{style}></td>"

@@ -13,7 +13,7 @@ from longtail.errors import LongtailError
 from longtail.reporting.aggregate import CONFIDENCE, DIFFERS, MISSING, REPRODUCED
 
 if TYPE_CHECKING:
-    from longtail.study.plan import TableEntry, TablePlan
+    from longtail.study.artefacts import TableEntry, TablePlan
 
 DASH = "—"
 
@@ -22,7 +22,7 @@ CONTROLS = "Controls"
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One place of the table.
 
     Attributes:
@@ -61,7 +61,7 @@ class Grid:
     subtitle: str
     header: list[tuple[str, ...]]
     groups: bool
-    rows: list[tuple[str, str, list[Cell | None]]]
+    rows: list[tuple[str, str, list[GridCell | None]]]
     pairs: bool
     notes: list[str]
     marks: list[str]
@@ -124,7 +124,7 @@ def _remarks(plan: TablePlan) -> list[str]:
     return sentences
 
 
-def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[Cell], pairs: bool) -> list[str]:
+def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[GridCell], pairs: bool) -> list[str]:
     done = frame[frame["status"] != MISSING]
     notes = []
     if pairs:
@@ -198,7 +198,7 @@ def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
     )
 
 
-def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataFrame, cells: list[Cell]) -> str:
+def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataFrame, cells: list[GridCell]) -> str:
     against, level = test["against"], f"{float(test['level']):.0%}"
     rows = [entry.row for entry in plan.entries if entry.cell is not None and entry.cell["method"] == against]
     name = rows[0] if rows else against
@@ -242,7 +242,7 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
 
     alpha = 1 - float(plan.significance["level"]) if plan.significance else 0.0
     marks: dict[str, int] = {}
-    cells: dict[tuple[str, str, tuple[str, ...]], Cell] = {}
+    cells: dict[tuple[str, str, tuple[str, ...]], GridCell] = {}
     means: dict[tuple[str, str, tuple[str, ...]], float] = {}
     for entry, line in zip(plan.entries, frame.to_dict("records"), strict=True):
         place = ("" if "group" in levels else entry.group, entry.row, (*_column(entry, levels), entry.metric))
@@ -263,7 +263,7 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
             computed = f"{line['computed']:.{entry.decimals}f}"
         else:
             spread, significant, computed = "", False, ""
-        cells[place] = Cell(
+        cells[place] = GridCell(
             published=_published_text(entry) if pairs else "",
             computed=computed,
             status=str(line["status"]),

@@ -17,7 +17,8 @@ from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
 from longtail.reporting.recorded import trained_on
 from longtail.study import layout
-from longtail.study.plan import Measurement, load_study
+from longtail.study.cells import Measurement
+from longtail.study.study import load_study
 
 CHUNK = 1000
 """Cells that are in memory at a time."""

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from longtail import files
 from longtail.study import layout
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

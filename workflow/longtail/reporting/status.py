@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from longtail.reporting import overview
-from longtail.reporting.progress import Progress, device, progress
+from longtail.reporting.attempts import Attempt, device, last_attempt
 from longtail.study.counting import Work, works
 from longtail.study.jobs import Job, Jobs, behind, first_missing
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 SCHEMA = pa.schema(
     [
@@ -53,7 +53,7 @@ class Status:
         study: with its targets.
         works: what each target takes, and last all together.
         lines: one per target and cell, with the columns of :data:`SCHEMA`.
-        progress: what is known about each missing job.
+        attempts: what is known about the last attempt at each missing job.
         waiting: for each missing job, how many missing cells rest on it.
         first: for each job that some of them wait for in the end, those cells.
     """
@@ -61,7 +61,7 @@ class Status:
     study: Study
     works: Sequence[Work]
     lines: Sequence[Mapping[str, Any]]
-    progress: Mapping[Job, Progress]
+    attempts: Mapping[Job, Attempt]
     waiting: Mapping[Job, int]
     first: Mapping[Job, Sequence[Job]] = field(repr=False)
 
@@ -71,7 +71,7 @@ def status(study: Study) -> Status:
     jobs = Jobs(study)
     everything = works(jobs)
     total = everything[-1]
-    found = {job: progress(job) for job in total.missing}
+    found = {job: last_attempt(job) for job in total.missing}
     waiting: Counter[Job] = Counter()
     first: defaultdict[Job, list[Job]] = defaultdict(list)
     for cell in total.cells_missing:
@@ -82,12 +82,12 @@ def status(study: Study) -> Status:
     return Status(study, everything, lines, found, waiting, first)
 
 
-def _lines(jobs: Jobs, artefact: tuple[str, str, str], found: Mapping[Job, Progress]) -> Iterator[dict[str, Any]]:
+def _lines(jobs: Jobs, artefact: tuple[str, str, str], found: Mapping[Job, Attempt]) -> Iterator[dict[str, Any]]:
     paper, _, name = artefact
     target = f"{paper}_{name}"
     for measurement in jobs.study.measurements(paper, name):
         cell = jobs.cell(measurement)
-        by = measurement.projection or measurement.keys["scorer"]
+        by = measurement.projection or f"{measurement.keys['readout']}, {measurement.keys['scorer']}"
         line = {"target": target, "file": measurement.path, "status": "there", **measurement.keys, "by": by}
         if cell in found:
             missing = first_missing(cell, found)
@@ -144,7 +144,7 @@ def _summary(now: Status) -> list[str]:
     total = now.works[-1]
     cells, missing = len(total.cells), len(total.cells_missing)
     phases_missing = sum(job.rule == "train" for job in total.missing)
-    outcomes = Counter(known.outcome for known in now.progress.values())
+    outcomes = Counter(known.outcome for known in now.attempts.values())
     devices = Counter(filter(None, map(device, total.trainings)))
     ran = ", ".join(f"{number} on {name}" for name, number in devices.most_common())
     return [
@@ -175,7 +175,7 @@ def _rendered(work: Work, artefact: Job) -> str:
 
 def _attempts(now: Status, outcome: str, title: str) -> list[str]:
     """The jobs with an outcome, and what they said last."""
-    found = {job: known for job, known in now.progress.items() if known.outcome == outcome}
+    found = {job: known for job, known in now.attempts.items() if known.outcome == outcome}
     if not found:
         return []
     lines = ["", f"## {title}", ""]
@@ -194,7 +194,7 @@ def _attempts(now: Status, outcome: str, title: str) -> list[str]:
     return lines[:-1]
 
 
-def _far(job: Job, known: Progress) -> str:
+def _far(job: Job, known: Attempt) -> str:
     """How far a training is."""
     if job.phase is None:
         return ""
@@ -208,7 +208,7 @@ def _waiting(now: Status) -> list[str]:
     if not now.first:
         return []
     rows = [
-        [job.name, now.progress[job].outcome, _far(job, now.progress[job]), str(len(cells))]
+        [job.name, now.attempts[job].outcome, _far(job, now.attempts[job]), str(len(cells))]
         for job, cells in now.first.items()
     ]
     title = "What missing cells wait for first"

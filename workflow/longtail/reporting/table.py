@@ -18,7 +18,7 @@ from longtail.reporting.command import add_common_arguments, as_merged, read_met
 from longtail.reporting.grid import arrange
 
 if TYPE_CHECKING:
-    from longtail.study.plan import TablePlan
+    from longtail.study.artefacts import TablePlan
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Render one table in all formats."""
-    from longtail.study.plan import load_study
+    from longtail.study.study import load_study
 
     plan = load_study(files.read_json(arguments.config, "--config")).table(arguments.paper, arguments.table)
     metrics = read_metrics(arguments.metrics, METRIC_COLUMNS, null=PART_COLUMNS)

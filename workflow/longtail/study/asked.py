@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from longtail.errors import LongtailError, closest
 from longtail.study import layout, phases
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 RENDERED = {"tables": layout.TABLE_FORMATS, "figures": layout.FIGURE_FORMATS, "metrics": ("parquet",)}
 KINDS = {"tables": "table", "figures": "figure", "metrics": "table or figure"}

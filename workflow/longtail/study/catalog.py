@@ -1,4 +1,4 @@
-"""The catalogue: what datasets, methods, clusterers, metrics, tables and figures exist, as data."""
+"""The catalogue: what datasets, methods, readouts, metrics, tables and figures exist, as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.splits import LONG_TAILS
+from longtail.splits import LONG_TAILS, require_apart
 from longtail.study import documents, remarks
 from longtail.study.remarks import Remark
 
@@ -38,6 +38,8 @@ class Dataset:
     test: tuple[str, ...] | None
     head_class_rows: int | None
     shots: tuple[int, ...] | None
+    val: tuple[str, ...] | None
+    held_out: int | None
 
     @property
     def holds(self) -> str:
@@ -74,7 +76,7 @@ class Method:
         recipe: steps as in the catalogue; empty for a control.
         control: ``pixels``, ``labels``, ``noise``, ``similarities`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
-        clusterer: how the papers cluster this method's embedding.
+        readout: how the papers turn this method's features into clusters or predictions.
         source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
         family: the catalogue file it stands in.
         reads: ``images`` or ``texts``; None if it does with either.
@@ -85,7 +87,7 @@ class Method:
     recipe: tuple[Mapping[str, Any], ...]
     control: str | None
     features: str
-    clusterer: str
+    readout: str
     source: Mapping[str, str]
     family: str
     reads: str | None
@@ -127,13 +129,20 @@ class Catalog:
     planned: Mapping[str, Mapping[str, str]]
     papers: Mapping[str, Mapping[str, Any]]
     clusterers: Mapping[str, Mapping[str, Any]]
+    classifiers: Mapping[str, Mapping[str, Any]]
     scorers: Mapping[str, Mapping[str, Any]]
     projections: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Mapping[str, Any]]
     augmentations: Mapping[str, Mapping[str, Any]]
+    schedules: Mapping[str, Mapping[str, Any]]
     budgets: Mapping[str, Mapping[str, Any]]
     remarks: tuple[Remark, ...]
     inconsistencies: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def readouts(self) -> Mapping[str, Mapping[str, Any]]:
+        """Clusterers and classifiers."""
+        return {**self.clusterers, **self.classifiers}
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name, or an error that says what exists."""
@@ -201,8 +210,8 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any] | None, kind: str, path
 
 
 def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], path: Path) -> Dataset:
-    test = entry.get("test")
-    missing = [part for part in [*entry["pool"], *(test or [])] if part not in images["parts"]]
+    val, test = entry.get("val"), entry.get("test")
+    missing = [part for part in [*entry["pool"], *(val or []), *(test or [])] if part not in images["parts"]]
     if missing:
         raise LongtailError(f"{path}: {name} takes part {missing[0]!r}, but its images have {list(images['parts'])}.")
     if entry["construction"] in LONG_TAILS and "head_class_rows" not in entry:
@@ -214,7 +223,7 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         raise LongtailError(
             f"{path}: {name} is cut from texts, for which one sentence encoder stands: no {foreign[0]}."
         )
-    return Dataset(
+    dataset = Dataset(
         name=name,
         title=entry.get("title", images["title"]),
         images={**images, **own},
@@ -223,7 +232,11 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         test=tuple(test) if test else None,
         head_class_rows=entry.get("head_class_rows"),
         shots=tuple(shots) if shots else None,
+        val=tuple(val) if val else None,
+        held_out=entry.get("held_out"),
     )
+    require_apart(f"{path}: {name}", dataset)
+    return dataset
 
 
 def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[str, ...] = ()) -> Objective:
@@ -277,7 +290,7 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
         raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
     reads = READ_BY_CONTROLS.get(control) if control else kinds[0]
     features, source = control or entry["features"], entry.get("source", {})
-    return Method(name, entry["title"], recipe, control, features, entry["clusterer"], source, entry["family"], reads)
+    return Method(name, entry["title"], recipe, control, features, entry["readout"], source, entry["family"], reads)
 
 
 @functools.cache
@@ -307,11 +320,14 @@ def load(root: Path = CATALOG) -> Catalog:
         remarked += remarks.read(document.get("remarks", []), path.stem, path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
-    planned, clustering = _single(root, "planned"), _single(root, "clusterers")
+    planned, readouts = _single(root, "planned"), _single(root, "readouts")
+    for name in readouts["classifiers"]:
+        if name in readouts["clusterers"]:
+            raise LongtailError(f"{root / 'readouts.yaml'}: {name!r} is a clusterer and a classifier. Rename one.")
     methods = {name: _method(name, entry, objectives) for name, entry in raw["methods"].items()}
     for method in methods.values():
-        if method.clusterer not in clustering["clusterers"]:
-            raise unknown(f"clusterer (method {method.name!r})", method.clusterer, clustering["clusterers"])
+        if method.readout not in (known := [*readouts["clusterers"], *readouts["classifiers"]]):
+            raise unknown(f"readout (method {method.name!r})", method.readout, known)
 
     remarked += remarks.read_sections(root / "remarks.yaml")
     papers: dict[str, Mapping[str, Any]] = {}
@@ -335,11 +351,13 @@ def load(root: Path = CATALOG) -> Catalog:
             for kind, exists in (("methods", methods), ("datasets", datasets))
         },
         papers=papers,
-        clusterers=_named(clustering["clusterers"]),
-        scorers=_named(clustering["scorers"]),
-        projections=_named(clustering["projections"]),
+        clusterers=_named(readouts["clusterers"]),
+        classifiers=_named(readouts["classifiers"]),
+        scorers=_named(readouts["scorers"]),
+        projections=_named(readouts["projections"]),
         metrics=_single(root, "metrics"),
         augmentations=_single(root, "augmentations"),
+        schedules=_single(root, "schedules"),
         budgets=_single(root, "budgets"),
         remarks=tuple(remarked),
         inconsistencies=inconsistencies,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.study.jobs import Job, Jobs, behind, cells_of, missing, to_run
-from longtail.study.plan import Study
+from longtail.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def _work(jobs: Jobs, target: str, asked: Sequence[tuple[str, str, str]], exists
 
 def _values(jobs: Jobs, paper: str, kind: str, name: str) -> list[tuple[Job, ...]]:
     study: Study = jobs.study
-    keys = ["method", "settings", "dataset", "ratio", "split", "features"]
+    keys = ["method", "settings", "backbone", "dataset", "ratio", "split", "features"]
     if kind == "tables":  # a figure may show several scorers of one embedding in one place
-        keys.append("scorer")
+        keys += ["readout", "scorer"]
 
     def key(cell: Mapping[str, Any]) -> tuple[Any, ...]:
         return tuple(cell[part] for part in keys)

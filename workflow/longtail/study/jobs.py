@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from longtail.study import layout
+from longtail.study.cells import Measurement
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
-from longtail.study.plan import Measurement, Study
+from longtail.study.study import Study
 
 RULES = (
-    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "score_assignment",
-    "score_embedding", "project", "merge", "table", "figure",
+    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "classify", "score",
+    "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -120,7 +121,9 @@ class Jobs:
             needs.append(self.train(run))
         return Job(
             "embed" if run.kind == "phases" else "embed_control",
-            (run.embeddings(features, split),),
+            (run.embeddings(features, split), run.weights(features, split))
+            if run.kind == "phases"
+            else (run.embeddings(features, split),),
             run.log("embed", features, split),
             tuple(needs),
             run=run,
@@ -135,12 +138,25 @@ class Jobs:
         return Job("cluster", outputs, log, (self.embed(run, features, split),))
 
     @functools.cache  # noqa: B019
-    def _score(self, run: Run, features: str, split: str, scorer: str) -> Job:
-        outputs, log = (run.metrics(features, split, scorer),), run.log("score", features, split, scorer)
-        if scorer in self.study.catalog.clusterers:
-            needs = (self.split(run.cut, split), self.cluster(run, features, split, scorer))
-            return Job("score_assignment", outputs, log, needs)
-        return Job("score_embedding", outputs, log, (self.split(run.cut, split), self.embed(run, features, split)))
+    def classify(self, run: Run, features: str, split: str, classifier: str) -> Job:
+        """Predict the classes of embeddings."""
+        needs = [self.split(run.cut, split), self.embed(run, features, split)]
+        if "training_features" in self.study.catalog.classifiers[classifier].get("needs", ()):
+            needs.append(self.embed(run, features, "train"))
+        outputs = (run.predictions(features, split, classifier),)
+        return Job("classify", outputs, run.log("classify", features, split, classifier), tuple(needs))
+
+    @functools.cache  # noqa: B019
+    def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
+        make = {"assignments": self.cluster, "predictions": self.classify}
+        scored = (
+            self.embed(run, features, split)
+            if readout == "embeddings"
+            else make[self.study.made_by(readout)](run, features, split, readout)
+        )
+        outputs = (run.metrics(features, split, readout, scorer),)
+        log = run.log("score", features, split, readout, scorer)
+        return Job("score", outputs, log, (self.split(run.cut, split), scored))
 
     @functools.cache  # noqa: B019
     def _project(self, run: Run, features: str, split: str, projection: str) -> Job:
@@ -152,7 +168,7 @@ class Jobs:
         features, split = measurement.keys["features"], measurement.keys["split"]
         if measurement.projection is not None:
             return self._project(measurement.run, features, split, measurement.projection)
-        return self._score(measurement.run, features, split, measurement.keys["scorer"])
+        return self._score(measurement.run, features, split, measurement.keys["readout"], measurement.keys["scorer"])
 
     @functools.cache  # noqa: B019
     def artefact(self, paper: str, kind: str, name: str) -> Job:

@@ -111,9 +111,17 @@ class Run:
         """Clusters of the embeddings."""
         return f"{self.folder}/{features}/{split}/assignments/{clusterer}.parquet"
 
-    def metrics(self, features: str, split: str, scorer: str) -> str:
-        """Metrics of one scorer, which may be a clusterer."""
-        return f"{self.folder}/{features}/{split}/metrics/{scorer}.parquet"
+    def weights(self, features: str, split: str) -> str:
+        """The classifier behind the features; without a line where there is none."""
+        return f"{self.folder}/{features}/{split}/weights.parquet"
+
+    def predictions(self, features: str, split: str, classifier: str) -> str:
+        """Classes that a classifier predicts."""
+        return f"{self.folder}/{features}/{split}/predictions/{classifier}.parquet"
+
+    def metrics(self, features: str, split: str, readout: str, scorer: str) -> str:
+        """Metrics of one scorer, of what a readout made or of the ``embeddings`` themselves."""
+        return f"{self.folder}/{features}/{split}/metrics/{readout}/{scorer}.parquet"
 
     def projection(self, features: str, split: str, projection: str) -> str:
         """A two-dimensional picture of the embeddings."""
@@ -153,7 +161,7 @@ def merged(view_name: str, paper: str, artefact: str) -> str:
 
 
 def cell(view_name: str, method: str, cut: str, seed: int) -> str:
-    """The metrics of one cell, by the method's own clusterer."""
+    """The metrics of one cell, by the method's own readout."""
     return f"{view(view_name)}/cells/{method}/{cut}/seed{seed}.parquet"
 
 

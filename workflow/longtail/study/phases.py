@@ -171,6 +171,8 @@ def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
         "head_class_rows": capped_rows(dataset, config.budget),
         "classes": images["classes"],
     }
+    if dataset.held_out is not None:
+        spec["held_out"] = dataset.held_out
     if dataset.holds == "texts":
         return {**spec, "max_tokens": images["max_tokens"]}
     return {
@@ -276,6 +278,12 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
     shrunk = {
         name: value * budget.epochs if budget.epochs != 1 and scales(name) else value for name, value in values.items()
     }
+    if budget.epochs != 1 and isinstance(shrunk.get("schedule"), Mapping) and "warmup" in shrunk["schedule"]:
+        warmup = shrunk["schedule"]["warmup"]
+        shrunk["schedule"] = {
+            **shrunk["schedule"],
+            "warmup": {**warmup, "epochs": warmup["epochs"] * budget.epochs},
+        }
     if budget.batch_size is not None and isinstance(shrunk.get("batch_size"), int | float):
         shrunk["batch_size"] = min(shrunk["batch_size"], budget.batch_size)
     return shrunk
@@ -292,6 +300,7 @@ def require_fit(method: Method, dataset: Dataset) -> None:
 def final_phase(
     method: Method,
     overrides: Mapping[str, Mapping[str, Any]],
+    backbone: str,
     dataset: Dataset,
     ratio: int,
     config: Config,
@@ -302,6 +311,7 @@ def final_phase(
     Args:
         method: a method with a recipe.
         overrides: objective -> setting -> value, on top of the catalogue.
+        backbone: name of the network.
         dataset: what to train on.
         ratio: imbalance ratio, at least 1.
         config: protocol, budget, precision and data sources.
@@ -310,15 +320,11 @@ def final_phase(
     if ratio < 1:
         raise LongtailError(f"An imbalance ratio is the largest class over the smallest, so at least 1, not {ratio}.")
     require_fit(method, dataset)
-    backbone = dict(dataset.images["backbone"])
-    if dataset.holds == "texts":
-        backbone = {"name": sentence_encoder(dataset, config)["name"]}
-    elif config.budget.backbone is not None:
-        backbone["name"] = config.budget.backbone
+    stem = {} if dataset.holds == "texts" else {"stem": dataset.images["backbone"]["stem"]}
     return Phase(
         cut=cut_name(dataset, ratio, config.budget),
         data=canonical(data_spec(dataset, ratio, config)),
-        backbone=canonical(backbone),
+        backbone=canonical({"name": backbone, **stem}),
         precision=config.precision or dataset.images["precision"],
         lineage=tuple(_stretches(method, overrides, dataset, ratio, config, catalog)),
     )

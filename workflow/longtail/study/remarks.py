@@ -17,7 +17,7 @@ SUBJECTS = (
     "objectives",
     "methods",
     "datasets",
-    "clusterers",
+    "readouts",
     "scorers",
     "projections",
     "augmentations",

@@ -84,7 +84,7 @@ def resolved(
     protocol: str,
     catalog: Catalog,
 ) -> dict[str, Any]:
-    """All settings of an objective as plain values, with augmentations and normalisations in place of their names.
+    """All settings of an objective as plain values, with what names of the catalogue stand for in their place.
 
     Args:
         objective: its name, for messages.
@@ -93,7 +93,7 @@ def resolved(
         dataset: what is trained on.
         ratio: imbalance ratio.
         protocol: ``official`` or ``paper``.
-        catalog: for augmentations.
+        catalog: for augmentations and schedules. A schedule that it does not have is a function of the training.
 
     Raises:
         LongtailError: for an override of a setting that the objective does not have, and for unknown names.
@@ -107,6 +107,8 @@ def resolved(
     for name in ("augmentation", "second_augmentation"):
         if name in values:
             values[name] = _augmentation(values[name], objective, catalog)
+    if isinstance(values.get("schedule"), str):
+        values["schedule"] = catalog.schedules.get(values["schedule"], values["schedule"])
     if "normalization" in values:  # which objectives on images have
         values["normalization"] = _normalization(values["normalization"], objective, dataset)
     return values

@@ -17,7 +17,7 @@ from longtail.methods.base import Context, Objective
 from longtail.models.backbones import new_backbone
 from longtail.models.sentence import SentenceEncoder
 from longtail.training.encode import of_texts
-from longtail.training.settings import TrainingSettings, construct, split_settings
+from longtail.training.hyperparameters import TrainingSettings, construct, split_settings
 
 Spec = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from longtail.data.augment import Normalization, unaugmented
 from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
 from longtail.data.strong_augment import new_augmentation
-from longtail.training.precision import autocast
+from longtail.devices.precision import autocast
 
 ROWS = 512
 

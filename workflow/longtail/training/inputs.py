@@ -1,4 +1,4 @@
-"""What the commands of this room are given: specifications and paths. Imports no torch."""
+"""What the commands of training and embedding are given: specifications and paths. Imports no torch."""
 
 from __future__ import annotations
 

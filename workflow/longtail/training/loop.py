@@ -13,20 +13,20 @@ from torch import Tensor
 
 from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
 from longtail.data.resident_texts import ResidentTexts
+from longtail.devices.distributed import ALONE, Group
+from longtail.devices.precision import autocast
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.batches import batches_of
-from longtail.training.distributed import ALONE, Group
 from longtail.training.encode import Augment, SplitInputs, inputs
+from longtail.training.hyperparameters import TrainingSettings, split_settings
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import autocast
 from longtail.training.progress import Progress
-from longtail.training.schedules import SCHEDULES
-from longtail.training.settings import TrainingSettings, split_settings
+from longtail.training.schedules import schedule_of
 
 
 @dataclass
-class Run:
+class Training:
     """A training at some point: what the loop changes.
 
     Attributes:
@@ -61,12 +61,12 @@ def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[
 
 
 def train(
-    run: Run,
+    run: Training,
     spec: Mapping[str, Any],
     split: ResidentSplit | ResidentTexts,
     *,
     dtype: torch.dtype,
-    save: Callable[[Run], None],
+    save: Callable[[Training], None],
     save_every: float,
     stop_requested: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
@@ -96,7 +96,7 @@ def train(
     batches = batches_of(stretch["objective"], stretch["settings"], len(split))
     steps = len(batches)
     first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
-    schedule, _ = SCHEDULES[settings.schedule]
+    schedule = schedule_of(settings.schedule)
     images = inputs(split, spec["data"], settings.normalization, dtype)
     augmentations = view_augmentations(settings, images)
     progress = Progress(
@@ -164,7 +164,7 @@ def train(
     progress.close()
 
 
-def _means(run: Run, stretch: Mapping[str, Any], settings: TrainingSettings) -> dict[str, float]:
+def _means(run: Training, stretch: Mapping[str, Any], settings: TrainingSettings) -> dict[str, float]:
     """Means over the updates of the epoch so far; raises LongtailError if one is not finite."""
     means = {name: float(total) / run.step for name, total in run.sums.items()}
     for name, value in means.items():

@@ -17,16 +17,24 @@ from torch.optim.sgd import sgd
 
 from longtail.errors import LongtailError
 from longtail.methods.base import Objective
-from longtail.training.settings import TrainingSettings
+from longtail.training.hyperparameters import TrainingSettings
 
 EPSILON = 1e-8  # of Adam; torch's default, which all the papers' codes leave alone
 
 
 @dataclass(frozen=True)
-class Group:
-    """Parameters by name, and the factor on the learning rate of the schedule, or a learning rate of their own."""
+class ParameterGroup:
+    """Parameters by name, and how they learn.
+
+    Attributes:
+        parameters: what is updated.
+        weight_decay: L2 penalty on them.
+        learning_rate_scale: factor on the learning rate of the schedule.
+        learning_rate: one of their own, which stays.
+    """
 
     parameters: Mapping[str, Tensor]
+    weight_decay: float
     learning_rate_scale: float = 1.0
     learning_rate: float | None = None
 
@@ -38,8 +46,8 @@ class Group:
 class Optimizer:
     """SGD or Adam over an objective's parameter groups.
 
-    Weight decay is the L2 penalty of ``torch.optim`` on every parameter: none of the papers' codes excludes batch
-    normalisation or biases. A parameter that the loss did not reach is left alone.
+    Weight decay is the L2 penalty of ``torch.optim``, on batch normalisation and biases too: of the papers' codes none
+    excludes them where the objective's groups do not say so. A parameter that the loss did not reach is left alone.
 
     Attributes:
         groups: what is updated.
@@ -53,9 +61,9 @@ class Optimizer:
     def __init__(self, objective: Objective, settings: TrainingSettings) -> None:
         names = {parameter: name for name, parameter in objective.named_parameters()}
         self.groups = [
-            Group(
+            ParameterGroup(
                 {names[parameter]: parameter for parameter in group["params"]},
-                **{key: value for key, value in group.items() if key != "params"},
+                **{"weight_decay": settings.weight_decay, **{key: v for key, v in group.items() if key != "params"}},
             )
             for group in objective.parameter_groups()
         ]
@@ -81,7 +89,7 @@ class Optimizer:
         for group in self.groups:
             reached = {name: p for name, p in group.parameters.items() if p.grad is not None}
             if reached:
-                update(reached, group.rate(learning_rate), skipped)
+                update(reached, group.rate(learning_rate), group.weight_decay, skipped)
 
     def load_moments(self, moments: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over the moments of an optimiser of the same kind over parameters of the same names.
@@ -107,7 +115,9 @@ class Optimizer:
                     for kind, value in known.items()
                 }
 
-    def _sgd(self, reached: Mapping[str, Tensor], learning_rate: float, skipped: Tensor | None) -> None:
+    def _sgd(
+        self, reached: Mapping[str, Tensor], learning_rate: float, weight_decay: float, skipped: Tensor | None
+    ) -> None:
         momentum: float = self.settings.momentum or 0.0
         for name, parameter in reached.items():
             if momentum and name not in self.moments:
@@ -118,15 +128,17 @@ class Optimizer:
             [self.moments[name]["momentum"] if momentum else None for name in reached],
             fused=True,
             found_inf=skipped,
-            weight_decay=self.settings.weight_decay,
+            weight_decay=weight_decay,
             momentum=momentum,
             lr=learning_rate,
             dampening=0.0,
-            nesterov=False,
+            nesterov=bool(self.settings.nesterov),
             maximize=False,
         )
 
-    def _adam(self, reached: Mapping[str, Tensor], learning_rate: float, skipped: Tensor | None) -> None:
+    def _adam(
+        self, reached: Mapping[str, Tensor], learning_rate: float, weight_decay: float, skipped: Tensor | None
+    ) -> None:
         for name, parameter in reached.items():
             if name not in self.moments:
                 self.moments[name] = {
@@ -148,7 +160,7 @@ class Optimizer:
             beta1=first,
             beta2=second,
             lr=learning_rate,
-            weight_decay=self.settings.weight_decay,
+            weight_decay=weight_decay,
             eps=EPSILON,
             maximize=False,
         )

@@ -3,13 +3,17 @@
 Every schedule takes the update number ``s`` counted from 1 on the whole clock, the updates per epoch ``n_b``, the
 clock's length ``E`` in epochs, and the settings, and returns the learning rate *of that update*. The stretch that is
 being trained does not enter: a cosine depends on the end of its clock, not on where a job ends.
+
+Codes for clustering have schedules that nobody shares; these are functions with a name. Codes for recognition combine a
+warm-up and a decay, of which ``catalog/schedules.yaml`` holds the numbers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 
 class ScheduleSettings(Protocol):
@@ -148,3 +152,75 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
     "constant": (constant, ()),
 }
 """By name: the function, and the settings it reads besides ``learning_rate``."""
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """The factor ``start + (end - start) e / epochs`` in the epochs e from 0 that begin within ``epochs``."""
+
+    epochs: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The factor ``factor`` to the number of milestones, shares of the clock, that are passed.
+
+    One is passed by the first update whose share of the clock is above it, as in an objective that defers something to
+    the same share. That is exact: update and clock are whole numbers, and a quotient rounds as the decimal does.
+    """
+
+    milestones: tuple[float, ...]
+    factor: float
+
+    def __call__(self, update: int, updates_per_epoch: int, clock: int, warmup: float) -> float:
+        """The factor of an update."""
+        return self.factor ** sum(update / (clock * updates_per_epoch) > milestone for milestone in self.milestones)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The factor ``final + (1 - final) (1 + cos(pi (e - E_w) / (L - E_w))) / 2`` in the epochs e from E_w.
+
+    L is E - 1 if ``final`` is ``reached`` in the ``last_epoch``, E if at the ``end`` of the clock. E_w are the
+    epochs of warm-up.
+    """
+
+    final: float
+    reached: str
+
+    ENDS: ClassVar[tuple[str, ...]] = ("last_epoch", "end")
+
+    def __call__(self, update: int, updates_per_epoch: int, clock: int, warmup: float) -> float:
+        """The factor of an update."""
+        last = clock - 1 if self.reached == "last_epoch" else clock
+        past = max((update - 1) // updates_per_epoch - warmup, 0.0)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * past / max(last - warmup, 1)))
+
+
+DECAYS: dict[str, type[Steps] | type[Cosine]] = {"steps": Steps, "cosine": Cosine}
+"""By name: what a warm-up may be followed by."""
+
+
+def schedule_of(given: str | Mapping[str, Any]) -> Schedule:
+    """The schedule of a name, or of the parts that a name of ``catalog/schedules.yaml`` stands for.
+
+    Args:
+        given: a key of :data:`SCHEDULES`, or ``{"warmup": {...}, "decay": {"steps" | "cosine": {...}}}`` with the
+            fields of :class:`Warmup`, :class:`Steps` and :class:`Cosine`; ``warmup`` may be absent. Already checked.
+    """
+    if isinstance(given, str):
+        return SCHEDULES[given][0]
+    warmup = Warmup(**given["warmup"]) if given.get("warmup") else Warmup(0.0, 1.0, 1.0)
+    ((kind, values),) = given["decay"].items()
+    decay = DECAYS[kind](**values)
+
+    def schedule(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
+        done = update - 1
+        factor = 1.0
+        if done < warmup.epochs * updates_per_epoch:
+            factor = warmup.start + (warmup.end - warmup.start) * (done // updates_per_epoch) / warmup.epochs
+        return settings.learning_rate * factor * decay(update, updates_per_epoch, clock, warmup.epochs)
+
+    return schedule

@@ -1,6 +1,6 @@
 """``python -m longtail train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
 
-With several GPUs the command starts itself once for each of them (:mod:`longtail.training.distributed`).
+With several GPUs the command starts itself once for each of them (:mod:`longtail.devices.distributed`).
 
 The job can be stopped at any time. On SIGTERM, SIGUSR1 and SIGINT it finishes the update, saves and exits with status
 75; after a harder death it goes on from the last periodic save. Either way the weights become those of an
@@ -24,20 +24,22 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from longtail.devices import distributed
+from longtail.devices.gpus import adopt, lease
+from longtail.devices.memory import is_out_of_memory, room_for
+from longtail.devices.precision import computing_type, no_gpu, prepare_device
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
-from longtail.training import checkpoint, distributed
+from longtail.training import checkpoint
 from longtail.training.build import build
 from longtail.training.encode import resident
-from longtail.training.gpus import adopt, lease
+from longtail.training.hyperparameters import split_settings
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
-from longtail.training.loop import Interrupted, Run, train
-from longtail.training.memory import is_out_of_memory, out_of_memory, room_for
+from longtail.training.loop import Interrupted, Training, train
 from longtail.training.optimizer import Optimizer
-from longtail.training.precision import computing_type, no_gpu, prepare_device
-from longtail.training.settings import split_settings
+from longtail.training.out_of_memory import out_of_memory
 
 STOPPED = 75
 """Exit status of a job that saved and stopped on request (EX_TEMPFAIL: try again)."""
@@ -121,7 +123,7 @@ def run_one(arguments: argparse.Namespace) -> None:
         name = device_name(device) if group.size == 1 else f"{group.size} × {device_name(device)}"
         say(f"Training {stretch['objective']} up to epoch {stretch['last_epoch']} on {name}.")
 
-        def save(now: Run) -> None:
+        def save(now: Training) -> None:
             if group.leads:
                 folder.save(saved_state(spec, now))
             group.wait()
@@ -171,7 +173,7 @@ def run_one(arguments: argparse.Namespace) -> None:
         folder.remove()
 
 
-def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device, encoder: Path | None = None) -> Run:
+def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device, encoder: Path | None = None) -> Training:
     """A training at the beginning of this job: from nothing, or from the parent's checkpoint.
 
     Raises:
@@ -206,7 +208,9 @@ def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device, en
     return _run(spec, objective, device, stretch["first_epoch"], trained["moments"])
 
 
-def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device, encoder: Path | None = None) -> Run:
+def resume(
+    spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device, encoder: Path | None = None
+) -> Training:
     """A training where a saved state of this job left it."""
     objective = build(spec, encoder=encoder)
     checkpoint.load_same(objective, state, Path("the saved state"))
@@ -220,16 +224,16 @@ def resume(spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.devi
 
 def _run(
     spec: Mapping[str, Any], objective: Any, device: torch.device, epoch: int, moments: dict[str, Any] | None = None
-) -> Run:
+) -> Training:
     settings, _ = split_settings(spec["lineage"][-1])
     objective = objective.to(device).to(memory_format=torch.channels_last)
     optimizer = Optimizer(objective, settings)
     if moments is not None:
         optimizer.load_moments(moments)
-    return Run(objective, optimizer, epoch)
+    return Training(objective, optimizer, epoch)
 
 
-def saved_state(spec: Mapping[str, Any], now: Run) -> dict[str, Any]:
+def saved_state(spec: Mapping[str, Any], now: Training) -> dict[str, Any]:
     """What the state folder keeps of a training: a checkpoint, and how far its epoch is."""
     return {
         **checkpoint.contents(spec, now.objective, now.optimizer.moments, now.epoch, now.step),
@@ -262,7 +266,7 @@ class StopSignals:
         self.received = signal.Signals(number).name
 
 
-def require_finite(training: Run, spec: Mapping[str, Any]) -> None:
+def require_finite(training: Training, spec: Mapping[str, Any]) -> None:
     """Check that the last update left no infinite weight, which no later loss would show."""
     for name, weights in training.objective.named_parameters():
         if not bool(weights.isfinite().all()):

@@ -23,7 +23,7 @@ from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.checks import check_choices, require
 from longtail.methods.losses.numerics import full_precision, unit
 from longtail.models.chain import Chain
-from longtail.models.memory import MemoryBank
+from longtail.models.memory_bank import MemoryBank
 
 EPSILON = sys.float_info.epsilon  # what DMICC's code raises entries to before it takes logarithms
 LEAST_JOINT = 1e-3

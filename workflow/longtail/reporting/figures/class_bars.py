@@ -11,7 +11,7 @@ from longtail.reporting.figures.panels import class_axis, colour_of, error_bars,
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

@@ -13,7 +13,7 @@ from longtail.reporting.figures.panels import new_panels, say_nothing
 from longtail.reporting.figures.values import one_run
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

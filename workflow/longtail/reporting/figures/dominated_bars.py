@@ -13,7 +13,7 @@ from longtail.reporting.figures.panels import class_axis, error_bars, legend, ne
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def dominated_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

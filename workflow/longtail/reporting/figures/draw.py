@@ -21,7 +21,7 @@ from longtail.reporting.figures.setting_lines import setting_lines
 from longtail.reporting.figures.values import collect
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 KINDS: Mapping[str, Callable[[FigurePlan, pd.DataFrame], tuple[Figure, pd.DataFrame]]] = {
     "class_bars": class_bars,

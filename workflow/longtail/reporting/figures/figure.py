@@ -19,7 +19,7 @@ from longtail.reporting.figures.draw import draw
 from longtail.reporting.figures.values import PROJECTION_COLUMNS
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def write_figure(plan: FigurePlan, data: pd.DataFrame, folder: Path, name: str) -> None:
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw one figure in all formats."""
-    from longtail.study.plan import load_study
+    from longtail.study.study import load_study
 
     plan = load_study(files.read_json(arguments.config, "--config")).figure(arguments.paper, arguments.figure)
     columns = METRIC_COLUMNS if plan.projection is None else PROJECTION_COLUMNS

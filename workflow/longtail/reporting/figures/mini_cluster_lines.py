@@ -21,7 +21,7 @@ from longtail.reporting.figures.panels import (
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def mini_cluster_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

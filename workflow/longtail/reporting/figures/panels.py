@@ -16,7 +16,7 @@ from longtail.reporting.figures import style
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def new_panels(count: int, width: float, height: float, columns: int = 4) -> tuple[Figure, list[Axes]]:

@@ -11,7 +11,7 @@ from longtail.reporting.figures.panels import colour_of, legend, marker_of, new_
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def purity_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

@@ -11,7 +11,7 @@ from longtail.reporting.figures import style
 from longtail.reporting.figures.panels import error_bars, legend, over_labels
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
 
 def setting_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

@@ -12,10 +12,10 @@ from longtail.errors import LongtailError
 from longtail.reporting.aggregate import CELL_KEYS, METRIC_COLUMNS, cell_key
 
 if TYPE_CHECKING:
-    from longtail.study.plan import FigurePlan
+    from longtail.study.artefacts import FigurePlan
 
-RUN_KEYS = tuple(key for key in CELL_KEYS if key != "scorer")
-"""What identifies the embedding a figure cell is about; a figure may read several scorers of it."""
+RUN_KEYS = tuple(key for key in CELL_KEYS if key not in ("readout", "scorer"))
+"""What identifies the embedding a figure cell is about; a figure may read several readouts and scorers of it."""
 
 PROJECTION_COLUMNS = ("row", "label", "x", "y", "seed", *RUN_KEYS)
 """The columns of merged projections that a figure reads."""

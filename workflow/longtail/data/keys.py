@@ -1,4 +1,4 @@
-"""Reading the ``--spec`` of this room's commands: JSON in, errors that show the place out."""
+"""What keys and counts of a specification are held to, by errors that show the place."""
 
 from __future__ import annotations
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from longtail.embedding.controls import CONTROLS, embed_control
+from longtail.embedding.embeddings import write_embeddings, write_weights
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_provenance
-from longtail.training.controls import CONTROLS, embed_control
-from longtail.training.embeddings import write_embeddings
 from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
 
 PRETRAINED = "pretrained"
@@ -25,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("a trained phase")
     source.add_argument("--spec", type=Path, help="specification that the training wrote")
     source.add_argument("--checkpoint", type=Path, help="its checkpoint")
+    source.add_argument("--weights", type=Path, help="output: the classifier behind the features, if there is one")
     source.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
     source.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
     control = parser.add_argument_group("a control")
@@ -69,12 +73,12 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     """Write the embeddings of a trained phase."""
     import torch
 
+    from longtail.devices.memory import room_for
+    from longtail.devices.precision import prepare_device
     from longtail.training import checkpoint
     from longtail.training.build import build
     from longtail.training.encode import ROWS, inputs, resident
-    from longtail.training.memory import room_for
-    from longtail.training.precision import prepare_device
-    from longtail.training.settings import split_settings
+    from longtail.training.hyperparameters import split_settings
 
     asked = read_spec(f"@{arguments.spec}")
     trained = checkpoint.read(arguments.checkpoint)
@@ -92,26 +96,34 @@ def embed_phase(arguments: argparse.Namespace) -> None:
         )
     device = prepare_device(thread_count(arguments.threads), arguments.gpus)
     split = resident(spec["data"], arguments.split, stores(arguments.images), device)
-    stored = objective.stored(arguments.features)
+    stored, head = objective.stored(arguments.features), None
     if stored is not None:
         require_training_split(arguments.split, len(split), spec["data"]["rows"], arguments.features)
         outputs: tuple[torch.Tensor, ...] = (stored,)
     else:
         encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
+        head = getattr(encoder, "head", None)
         settings, _ = split_settings(spec["lineage"][-1])
         images = inputs(split, spec["data"], settings.normalization, torch.float32)
         with room_for(f"the activations of {ROWS} images", str(device)):
             outputs = images.encode_all(encoder)
     embedding, *heads = (output.cpu().numpy() for output in outputs)
-    write_embeddings(
-        arguments.out,
-        split.labels.cpu().numpy(),
-        embedding,
-        heads[0] if heads else None,
-        identity=spec["identity"],
-        seed=spec["seed"],
-        features=arguments.features,
-    )
+    facts = {"identity": spec["identity"], "seed": spec["seed"], "features": arguments.features}
+    if arguments.weights is not None:
+        weight, bias = linear(head)
+        write_weights(arguments.weights, weight, bias, **facts)
+    write_embeddings(arguments.out, split.labels.cpu().numpy(), embedding, heads[0] if heads else None, **facts)
+
+
+def linear(head: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Weight (K, d) and bias (K,) of a linear classifier; None for what there is not."""
+    import torch
+
+    found = [getattr(head, name, None) for name in ("weight", "bias")]
+    if not isinstance(found[0], torch.Tensor) or found[0].ndim != 2:
+        return None, None
+    weight, bias = (None if each is None else each.detach().cpu().numpy() for each in found)
+    return weight, bias
 
 
 def embed_pretrained(arguments: argparse.Namespace) -> None:
@@ -119,9 +131,9 @@ def embed_pretrained(arguments: argparse.Namespace) -> None:
     import torch
 
     from longtail.data.resident_texts import ResidentTexts
+    from longtail.devices.precision import prepare_device
     from longtail.models.sentence import SentenceEncoder
     from longtail.training.encode import SplitTexts
-    from longtail.training.precision import prepare_device
 
     if not arguments.encoder:
         raise LongtailError("A pre-trained control needs the folder of a sentence encoder: give it with --encoder.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.training.settings import TrainingSettings, construct, split_settings
+from longtail.training.hyperparameters import TrainingSettings, construct, split_settings
 
 
 def test_settings_are_taken_apart(tools):
@@ -29,6 +29,8 @@ def test_adam(tools):
         ({"momentum": None}, ["lacks", "'momentum'", "sgd"]),
         ({"warmup_epochs": None}, ["lacks", "'warmup_epochs'", "warmup_cosine"]),
         ({"betas": [0.9, 0.99]}, ["'betas'", "does not read"]),
+        ({"optimizer": "adam", "momentum": None, "nesterov": True}, ["'nesterov'", "does not read", "adam"]),
+        ({"momentum": 0.0, "nesterov": True}, ["nesterov", "no momentum"]),
         ({"schedule": "constant"}, ["does not read", "constant"]),
         ({"schedule": "warmup_cosin"}, ["Did you mean 'warmup_cosine'"]),
         ({"optimizer": "sdg"}, ["Did you mean 'sgd'"]),
@@ -46,6 +48,44 @@ def test_mistakes_name_objective_and_setting(tools, change, words):
         split_settings(tools.stretch(**change))
     for word in ["'toy'", *words]:
         assert word in str(error.value)
+
+
+PARTS = {"warmup": {"epochs": 4, "start": 0.2, "end": 1.0}, "decay": {"cosine": {"final": 0.0, "reached": "end"}}}
+
+
+def of_parts(tools, schedule, **more):
+    return tools.stretch(**{"schedule": schedule, "warmup_epochs": None, "final_learning_rate": None, **more})
+
+
+def test_a_schedule_may_be_given_as_its_parts(tools):
+    assert split_settings(of_parts(tools, PARTS))[0].schedule == PARTS
+    assert split_settings(of_parts(tools, {"decay": PARTS["decay"]}))[0].schedule == {"decay": PARTS["decay"]}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ({}, ["'decay'", "catalog/schedules.yaml"]),
+        ({**PARTS, "cooldown": {}}, ["cooldown", "catalog/schedules.yaml"]),
+        ({"decay": {**PARTS["decay"], "steps": {}}}, ["one of steps, cosine"]),
+        ({"decay": {"steps": 3}}, ["one of steps, cosine"]),
+        ({"decay": {"step": {}}}, ["Did you mean 'steps'"]),
+        ({"decay": {"steps": {"milestones": [0.5]}}}, ["lacks", "'factor'"]),
+        ({"decay": {"cosine": {"final": 0.0, "reached": "last"}}}, ["Did you mean 'last_epoch'"]),
+        ({**PARTS, "warmup": {"epochs": 0, "start": 1.0, "end": 1.0}}, ["no epochs"]),
+        ({**PARTS, "warmup": {"epochs": "4", "start": 1.0, "end": 1.0}}, ["'epochs'", "float"]),
+    ],
+)
+def test_mistakes_in_parts_are_named(tools, schedule, words):
+    with pytest.raises(LongtailError) as error:
+        split_settings(of_parts(tools, schedule))
+    for word in ["'toy'", *words]:
+        assert word in str(error.value)
+
+
+def test_a_schedule_of_parts_reads_no_setting_of_its_own(tools):
+    with pytest.raises(LongtailError, match="does not read"):
+        split_settings(of_parts(tools, PARTS, warmup_epochs=10))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ ERROR = re.compile(r"^(?:[\w. -]+: )?error: ")
 
 
 @dataclass(frozen=True)
-class Progress:
+class Attempt:
     """What is known about the last attempt at a job.
 
     Attributes:
@@ -39,14 +39,14 @@ class Progress:
     device: str = ""
 
 
-def progress(job: Job) -> Progress:
-    """The progress of a job whose files are missing."""
+def last_attempt(job: Job) -> Attempt:
+    """The last attempt at a job whose files are missing."""
     epoch = saved_epoch(job)
     log = _read(job.log)
     if log is None:
-        return Progress("not begun", epoch=epoch)
+        return Attempt("not begun", epoch=epoch)
     outcome, said = _outcome(log)
-    return Progress(outcome, said, epoch, _device(log))
+    return Attempt(outcome, said, epoch, _device(log))
 
 
 def device(job: Job) -> str:

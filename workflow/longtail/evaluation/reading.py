@@ -47,6 +47,46 @@ def read_split(path: str | os.PathLike[str]) -> Split:
     return Split(labels, shots)
 
 
+def read_class_sizes(path: str | os.PathLike[str]) -> np.ndarray:
+    """Training images of each class that a split has a row of, (K,) int64; 0 for classes without one.
+
+    Raises:
+        LongtailError: if columns are missing, or a class has two sizes.
+    """
+    table = read_table(path, ["label", "class_size"])
+    labels, of_row = _integers(table, "label", path), _integers(table, "class_size", path)
+    sizes = np.zeros(labels.max() + 1, dtype=np.int64)
+    sizes[labels] = of_row
+    if (sizes[labels] != of_row).any():
+        raise LongtailError(f"{path} gives a class more than one size. Delete it and run the workflow again.")
+    return sizes
+
+
+def read_weights(path: str | os.PathLike[str]) -> np.ndarray:
+    """The weights of a linear classifier, (K, d) float32.
+
+    Raises:
+        LongtailError: if there is none behind the features.
+    """
+    table = read_table(path, ["class", "weight"])
+    if not len(table):
+        raise LongtailError(f"{path} holds no classifier: behind the features there is none that is linear.")
+    return np.stack(table.sort_by("class")["weight"].to_numpy()).astype(np.float32)
+
+
+def read_predictions(path: str | os.PathLike[str], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted class of each row, (N,) int64, and its probability, (N,) float64.
+
+    Raises:
+        LongtailError: if columns are missing, or not each of the ``rows`` has one.
+    """
+    table = read_table(path, ["row", "prediction", "confidence"])
+    order = _order(table, path)
+    if len(order) != rows:
+        raise LongtailError(f"{path} predicts {len(order)} rows, the split has {rows}. Classify this split again.")
+    return _integers(table, "prediction", path)[order], table["confidence"].to_numpy()[order]
+
+
 def read_embeddings(
     path: str | os.PathLike[str], column: str = "embedding", split: Split | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +181,7 @@ def call(kind: str, function: Callable[..., Any], settings: Mapping[str, Any], *
             raise unknown(f"setting of {kind}", name, known)
     missing = [name for name in known if name not in settings]
     if missing:
-        raise LongtailError(f"{kind} lacks the setting {', '.join(map(repr, missing))}; see catalog/clusterers.yaml.")
+        raise LongtailError(f"{kind} lacks the setting {', '.join(map(repr, missing))}; see catalog/readouts.yaml.")
     return function(*arguments, **settings)
 
 

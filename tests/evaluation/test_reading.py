@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.evaluation.inputs import call, read_assignments, read_embeddings, read_settings, read_split, unit_rows
+from longtail.evaluation.reading import call, read_assignments, read_embeddings, read_settings, read_split, unit_rows
 from longtail.files import write_table
 
 

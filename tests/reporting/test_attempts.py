@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from longtail.reporting.progress import Progress, device, progress, saved_epoch
+from longtail.reporting.attempts import Attempt, device, last_attempt, saved_epoch
 from longtail.study.jobs import Job, Jobs
-from longtail.study.plan import load_study
+from longtail.study.study import load_study
 from longtail.training.checkpoint import StateFolder
 
 FAILURE = "Training sdclr has diverged: 'loss' is nan in epoch 3 of 1000."
@@ -46,7 +46,7 @@ def save(job: Job, epoch: int, step: int, **changes: object) -> None:
 
 
 def test_without_a_log_nothing_has_begun(training: Job) -> None:
-    assert progress(training) == Progress("not begun")
+    assert last_attempt(training) == Attempt("not begun")
     assert device(training) == ""
 
 
@@ -67,24 +67,24 @@ def test_without_a_log_nothing_has_begun(training: Job) -> None:
 )  # fmt: skip
 def test_the_end_of_the_log_says_what_became_of_it(training: Job, log: str, outcome: str, said: str | None) -> None:
     write_log(training, log)
-    found = progress(training)
+    found = last_attempt(training)
     assert found.outcome == outcome
     assert found.said == (log.strip() if said is None else said)
 
 
 def test_it_is_not_a_matter_of_clocks(training: Job) -> None:
     write_log(training, f"error: {FAILURE}\n")
-    before = progress(training)
+    before = last_attempt(training)
     for seconds in (0, 2**31):
         os.utime(training.log, (seconds, seconds))
-        assert progress(training) == before
+        assert last_attempt(training) == before
 
 
 def test_the_device_is_the_one_of_the_last_attempt(training: Job) -> None:
     write_log(
         training, "Going on from epoch 3.\nTraining conmix up to epoch 5 on NVIDIA H200 (slice 1.2).\nconmix: 1/5\n"
     )
-    assert progress(training).device == device(training) == "NVIDIA H200 (slice 1.2)"
+    assert last_attempt(training).device == device(training) == "NVIDIA H200 (slice 1.2)"
 
 
 def test_the_newest_saved_state_counts(training: Job) -> None:
@@ -95,7 +95,7 @@ def test_the_newest_saved_state_counts(training: Job) -> None:
     save(training, 40, 0, seed=1)
     assert training.run is not None
     (Path(training.run.state) / ".half-epoch000050-step000000.tmp.pt").touch()
-    assert saved_epoch(training) == progress(training).epoch == 12
+    assert saved_epoch(training) == last_attempt(training).epoch == 12
 
 
 def test_only_trainings_have_states(training: Job) -> None:

@@ -9,91 +9,27 @@ from __future__ import annotations
 import contextlib
 import math
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
+from longtail.devices.distributed import ALONE, Group
+from longtail.devices.memory import MORE, Footprint, gigabytes, is_out_of_memory, measure
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
-from longtail.training.distributed import ALONE, Group
 from longtail.training.encode import of_texts
-from longtail.training.loop import Interrupted, Run, train
+from longtail.training.loop import Interrupted, Training, train
 
 HEADROOM = 0.95
 """Share of the memory to plan with: torch's allocator leaves gaps, and convolutions want workspace."""
 
 
-MORE = "use a device with more memory, or one that nothing else uses"
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes that an update takes: ``fixed``, and ``per_image`` of the batch."""
-
-    fixed: float
-    per_image: float
-
-    def of(self, batch: int) -> float:
-        """Bytes for a batch of so many images."""
-        return self.fixed + batch * self.per_image
-
-    def largest_batch(self, room: float) -> int:
-        """How many images fit into so many bytes; 0 if none."""
-        return max(0, math.floor((room - self.fixed) / self.per_image))
-
-
-def measure(peak: Callable[[int], int | None], batch: int) -> Footprint | None:
-    """The footprint through the two largest of a half, a quarter, ... of ``batch`` that can be measured.
-
-    Args:
-        peak: most bytes in use in an update with so many images, None if that cannot be made.
-        batch: images of the update that did not fit.
-
-    Returns:
-        None if fewer than two can be measured, or the larger takes no more than the smaller.
-    """
-    found: list[tuple[int, int]] = []
-    size = batch // 2
-    while size and len(found) < 2:
-        taken = peak(size)
-        if taken is not None:
-            found.append((size, taken))
-        size //= 2
-    if len(found) < 2:
-        return None
-    (large, more), (small, less) = found
-    slope = (more - less) / (large - small)
-    return Footprint(more - slope * large, slope) if slope > 0 else None
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch says by ``error`` that memory is short, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-@contextmanager
-def room_for(what: str, device: str) -> Iterator[None]:
-    """Say that ``device`` has no room for ``what``, should the block find that out.
-
-    Raises:
-        LongtailError: in place of torch's error.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise LongtailError(f"{device} has no memory left for {what}. To go on, {MORE}.") from error
-
-
 def out_of_memory(
     error: RuntimeError,
-    training: Run,
+    training: Training,
     spec: Mapping[str, Any],
     split: ResidentSplit | ResidentTexts,
     dtype: torch.dtype,
@@ -126,7 +62,7 @@ def out_of_memory(
     free, total = torch.cuda.mem_get_info(split.device)
     own = torch.cuda.memory_reserved(split.device)
     if total - free - own > 0.1 * total:
-        text += f" {_gigabytes(total - free - own)} of its {_gigabytes(total)} are in use outside this job."
+        text += f" {gigabytes(total - free - own)} of its {gigabytes(total)} are in use outside this job."
     return LongtailError(f"{text} {advice(images, plain, small, HEADROOM * (free + own))}")
 
 
@@ -147,12 +83,12 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
             f"also helps, but trains something else."
         )
     fits = plain.largest_batch(room)
-    said = f"An update takes about {_gigabytes(plain.of(batch))}, and there are {_gigabytes(room)}."
+    said = f"An update takes about {gigabytes(plain.of(batch))}, and there are {gigabytes(room)}."
     smaller = f"about {fits} images" if fits else "not even one image"
     if small is not None and small.of(batch) <= room < plain.of(batch):
         said += (
             f" With activations that are computed again in the backward pass it takes about "
-            f"{_gigabytes(small.of(batch))} and gives the same result, in a third more time: say {recompute} to "
+            f"{gigabytes(small.of(batch))} and gives the same result, in a third more time: say {recompute} to "
             f"Snakemake. Or {MORE}."
         )
     else:
@@ -163,7 +99,7 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
 
 
 def peak_on_gpu(
-    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> int | None:
     """Most bytes that torch holds in an update with ``size`` images; None if that does not fit, or is no batch."""
     _empty(training)
@@ -181,13 +117,13 @@ def peak_on_gpu(
 
 
 def one_update(
-    training: Run, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
     stretch = spec["lineage"][-1]
     smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size, "drop_last": True}}
     epoch = min(training.epoch, stretch["last_epoch"] - 1)
-    probe = Run(training.objective, training.optimizer, epoch, step=1)
+    probe = Training(training.objective, training.optimizer, epoch, step=1)
     with contextlib.suppress(Interrupted):
         train(
             probe,
@@ -200,7 +136,7 @@ def one_update(
         )
 
 
-def _empty(training: Run) -> None:
+def _empty(training: Training) -> None:
     """Give back what no tensor uses, after the gradients."""
     training.optimizer.zero_grad()
     torch.cuda.empty_cache()
@@ -209,7 +145,3 @@ def _empty(training: Run) -> None:
 def _described(spec: Mapping[str, Any]) -> str:
     data = spec["data"]
     return f"texts of {data['max_tokens']} tokens" if of_texts(data) else f"images of {data['image_size']} pixels"
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"

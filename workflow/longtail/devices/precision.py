@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from longtail.devices.allocator import keep_freed_memory
+from longtail.devices.gpus import Pool, assigned_by_slurm, lease
 from longtail.errors import LongtailError, unknown
-from longtail.training.allocator import keep_freed_memory
-from longtail.training.gpus import Pool, assigned_by_slurm, lease
 
 PRECISIONS = ("mixed", "float32")
 
@@ -44,7 +44,7 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 def prepare_device(threads: int | None, gpus: int | None = None) -> torch.device:
     """Take a GPU or the CPU, and make the CPU deterministic and sparing with page faults.
 
-    A GPU is leased for the life of the process (:mod:`longtail.training.gpus`). Convolutions and matrix products in
+    A GPU is leased for the life of the process (:mod:`longtail.devices.gpus`). Convolutions and matrix products in
     float32 stay float32 on it (no TF32): ``float32`` means what it says.
 
     Args:

@@ -14,10 +14,10 @@ import torch
 from longtail.__main__ import main
 from longtail.data.augment import Normalization
 from longtail.data.resident import ResidentSplit
+from longtail.embedding.controls import SIMILARITY_BETWEEN, SIMILARITY_WITHIN
 from longtail.files import read_provenance
 from longtail.training import encode
 from longtail.training.build import build
-from longtail.training.controls import SIMILARITY_BETWEEN, SIMILARITY_WITHIN
 from longtail.training.encode import evaluating
 
 DATA = {"classes": 3}

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from longtail.devices import driver
 from longtail.errors import LongtailError
-from longtail.training import driver
 
 FOLDER = Path(f"/tmp/longtail-gpus-{os.getuid()}")
 """Of the locks. Not in TMPDIR, which may differ between two studies of one user."""

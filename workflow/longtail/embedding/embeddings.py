@@ -1,4 +1,4 @@
-"""The file between embedding and everything that reads embeddings. Imports no torch."""
+"""The files between embedding and everything that reads embeddings. Imports no torch."""
 
 from __future__ import annotations
 
@@ -40,3 +40,25 @@ def write_embeddings(
         flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).ravel())
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
     write_table(path, pa.table(columns), **facts)
+
+
+def write_weights(path: Path, weight: np.ndarray | None, bias: np.ndarray | None, **facts: Any) -> None:
+    """Write ``weights.parquet``.
+
+    Columns: ``class`` int64, ``weight`` list of float32, ``bias`` float32, null where there is none.
+
+    Args:
+        path: the file.
+        weight: of a linear classifier, (K, d) floats; None where the features have none, which leaves no line.
+        bias: (K,) floats, or None.
+        facts: provenance.
+    """
+    classes = 0 if weight is None else len(weight)
+    table = pa.table(
+        {
+            "class": pa.array(np.arange(classes), pa.int64()),
+            "weight": pa.array([] if weight is None else list(weight), pa.list_(pa.float32())),
+            "bias": pa.array([None] * classes if bias is None else bias, pa.float32()),
+        }
+    )
+    write_table(path, table, **facts)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from longtail.devices.precision import autocast, computing_type
 from longtail.errors import LongtailError
-from longtail.training.precision import autocast, computing_type
 
 CPU = torch.device("cpu")
 

@@ -34,13 +34,13 @@ def faults_of_a_step(prepare: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told so")
 def test_a_step_reuses_the_memory_of_the_one_before() -> None:
     assert faults_of_a_step("") > 10_000
-    assert faults_of_a_step("from longtail.training.allocator import keep_freed_memory; keep_freed_memory()") < 100
+    assert faults_of_a_step("from longtail.devices.allocator import keep_freed_memory; keep_freed_memory()") < 100
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose allocator is told so")
 def test_training_on_a_cpu_does_so() -> None:
     prepare = (
         "import torch; torch.cuda.is_available = lambda: False\n"
-        "from longtail.training.precision import prepare_device; prepare_device(1)"
+        "from longtail.devices.precision import prepare_device; prepare_device(1)"
     )
     assert faults_of_a_step(prepare) < 100

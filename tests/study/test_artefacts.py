@@ -12,7 +12,7 @@ import pytest
 
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.plan import Study, load_study
+from longtail.study.study import Study, load_study
 
 
 @functools.cache

@@ -1,53 +1,19 @@
-"""The whole study: which cells a table or figure averages, which files they need, and how each file is made."""
+"""The tables and figures of a study: which cells each of them shows, and which files those need."""
 
 from __future__ import annotations
 
-import functools
-import json
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.splits import LONG_TAILS, class_sizes
-from longtail.study import catalog as catalogue
-from longtail.study import config as configuration
+from longtail.splits import parts_of
 from longtail.study import layout, phases
-from longtail.study.catalog import Catalog, Dataset, Published
-from longtail.study.config import Config
-from longtail.study.layout import Run
-from longtail.study.phases import Phase, canonical
+from longtail.study.catalog import Published
+from longtail.study.cells import Cell, Measurement, asked_cells, key_of, members_of
+from longtail.study.phases import canonical
 from longtail.study.settings import choices, selectors
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one entry of a table averages over its seeds.
-
-    Attributes:
-        method: name in the catalogue.
-        settings: canonical JSON of overrides, objective -> setting -> value.
-        dataset: name in the catalogue.
-        ratio: imbalance ratio.
-        split: ``train`` or ``test``.
-        features: what is embedded.
-        scorer: where the metric comes from; the clusterer for ACC and its kin.
-    """
-
-    method: str
-    settings: str
-    dataset: str
-    ratio: int
-    split: str
-    features: str
-    scorer: str
-
-    def keys(self) -> dict[str, Any]:
-        """The cell as columns of a merged table."""
-        return dict(self.__dict__)
+from longtail.study.trainings import Trainings
 
 
 @dataclass(frozen=True)
@@ -56,6 +22,7 @@ class TableEntry:
 
     Attributes:
         row, group, dataset, ratio, metric: as printed; an average over several ratios has none.
+        measured: name of the metric in merged files, which tells how shot groups are defined.
         unit: ``percent``, ``ratio``, ...
         decimals: digits shown.
         published: the printed number; None where the table has none.
@@ -74,6 +41,7 @@ class TableEntry:
     dataset: str
     ratio: int | None
     metric: str
+    measured: str
     unit: str
     decimals: int
     published: float | None
@@ -138,38 +106,8 @@ class FigurePlan:
     label: str
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A metric file and the keys of the cell it belongs to; ``projection`` names what a file of points was made by."""
-
-    path: str
-    keys: Mapping[str, Any] = field(hash=False)
-    run: Run
-    projection: str | None = None
-
-
-class Study:
-    """A catalogue seen through a configuration."""
-
-    def __init__(self, config: Config, catalog: Catalog) -> None:
-        """Check that every name in the configuration exists."""
-        self.config = config
-        self.catalog = catalog
-        for name in config.methods or ():
-            catalog.method(name)
-        for name in config.datasets or ():
-            catalog.dataset(name)
-        image_sets = {dataset.images["name"] for dataset in catalog.datasets.values()}
-        for name in config.data:
-            if name not in image_sets:
-                raise unknown("image set (config: data)", name, image_sets)
-        for paper, spec in catalog.papers.items():
-            for asked in _asked_cells(spec):
-                lacking = [key for key in ("method", "dataset", "ratio") if key not in asked]
-                if lacking and "average_of" not in asked:
-                    raise LongtailError(f"{paper}: a cell lacks {', '.join(lacking)}; what it has is {dict(asked)}.")
-        for target in config.targets:
-            self.artefacts(target)
+class Artefacts(Trainings):
+    """What the tables and figures of a catalogue show under a configuration."""
 
     def artefacts(self, target: str) -> list[tuple[str, str, str]]:
         """(paper, ``tables`` or ``figures``, name) of all that a target such as ``conmix_table2`` stands for."""
@@ -220,47 +158,45 @@ class Study:
 
     def _cell(self, asked: Mapping[str, Any], scorer: str) -> Cell:
         method = self.catalog.method(asked["method"])
-        if scorer == "clusterer":
-            scorer = asked.get("clusterer", method.clusterer)
-            if scorer not in self.catalog.clusterers:
-                raise unknown("clusterer", scorer, self.catalog.clusterers)
         dataset = self.catalog.dataset(asked["dataset"])
-        if asked.get("split") == "test" and dataset.test is None:
-            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
+        readout = asked.get("readout", method.readout)
+        if readout not in self.catalog.readouts:
+            raise unknown("readout", readout, self.catalog.readouts)
+        # A classifier is there to predict what it was not trained on; clusters are found among what there is.
+        split = asked.get("split", "test" if readout in self.catalog.classifiers else "train")
+        parts_of(dataset.name, dataset, split)
+        reads = self._scorer(scorer)["reads"]
+        made = self.made_by(readout)
+        if reads != "embeddings" and reads != made:
+            raise LongtailError(
+                f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
+                f"Ask for other metrics, or for another readout."
+            )
         return Cell(
             method=method.name,
             settings=canonical(asked.get("settings", {})),
+            backbone="" if method.control else self.backbone(dataset, asked.get("backbone")),
             dataset=dataset.name,
             ratio=asked["ratio"],
-            split=asked.get("split", "train"),
+            split=split,
             features=asked.get("features", method.features),
+            readout="embeddings" if reads == "embeddings" else readout,
             scorer=scorer,
         )
 
-    def run(self, cell: Cell, seed: int) -> Run:
-        """The folder of a cell's trained (or untrained) features."""
-        method, dataset = self.catalog.method(cell.method), self.catalog.dataset(cell.dataset)
-        if method.control is not None:
-            if json.loads(cell.settings):
-                raise LongtailError(f"The control {method.name!r} has no settings to override.")
-            phases.require_fit(method, dataset)
-            cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
-            return Run("controls", cut, method.control, seed)
-        phase = self._final(method.name, cell.settings, dataset.name, cell.ratio)
-        if self.config.pretraining_seed not in (None, seed):
-            phase = phases.pretrained_with(phase, self.config.pretraining_seed)
-        return Run("phases", phase.cut, phase.name, seed)
+    def made_by(self, readout: str) -> str:
+        """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
+        return "predictions" if readout in self.catalog.classifiers else "assignments"
 
-    @functools.cache  # noqa: B019 - a study lives as long as its process
-    def _final(self, method: str, overrides: str, dataset: str, ratio: int) -> Phase:
-        return phases.final_phase(
-            self.catalog.method(method),
-            json.loads(overrides),
-            self.catalog.dataset(dataset),
-            ratio,
-            self.config,
-            self.catalog,
-        )
+    def _own_scorer(self, asked: Mapping[str, Any]) -> str:
+        """The scorer of what a cell's readout makes."""
+        made = self.made_by(asked.get("readout", self.catalog.method(asked["method"]).readout))
+        return "classification" if made == "predictions" else "clustering"
+
+    def _scorer(self, name: str) -> Mapping[str, Any]:
+        if name not in self.catalog.scorers:
+            raise unknown("scorer", name, self.catalog.scorers)
+        return self.catalog.scorers[name]
 
     def table(self, paper: str, name: str) -> TablePlan:
         """The plan of a table.
@@ -299,8 +235,8 @@ class Study:
         if name not in self.catalog.metrics:
             raise unknown("metric", name, self.catalog.metrics)
         metric = self.catalog.metrics[name]
-        if metric["scorer"] != "clusterer" and metric["scorer"] not in self.catalog.scorers:
-            raise unknown(f"scorer (metric {name!r})", metric["scorer"], [*self.catalog.scorers, "clusterer"])
+        if metric["scorer"] not in self.catalog.scorers:
+            raise unknown(f"scorer (metric {name!r})", metric["scorer"], self.catalog.scorers)
         return metric
 
     def _entries(
@@ -309,7 +245,7 @@ class Study:
         for row in spec["rows"]:
             for column in spec["columns"]:
                 asked = {**column, **row}
-                members = _members(spec, row, column, where)
+                members = members_of(spec, row, column, where)
                 dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
                 ratio = asked.get("ratio")
                 group = asked.get("group", "")
@@ -337,6 +273,7 @@ class Study:
                         dataset=dataset,
                         ratio=ratio,
                         metric=name,
+                        measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
                         unit=metric["unit"],
                         decimals=metric["decimals"],
                         published=number.value if number else None,
@@ -357,12 +294,12 @@ class Study:
         rows = {row["row"]: row for row in spec["rows"]}
         ((paper, kind, name),) = self.artefacts(spec["quoted"]["table"])
         quoted = self._artefact(paper, kind, name)
-        there = set(map(_key, _asked_cells({kind: {name: quoted}})))
+        there = set(map(key_of, asked_cells({kind: {name: quoted}})))
         for title in spec["quoted"]["rows"]:
             if title not in rows:
                 raise unknown(f"row ({where}, quoted)", title, rows)
-            for asked in _asked_cells({kind: {name: {**spec, "rows": [rows[title]]}}}):
-                if "average_of" not in asked and _key(asked) not in there:
+            for asked in asked_cells({kind: {name: {**spec, "rows": [rows[title]]}}}):
+                if "average_of" not in asked and key_of(asked) not in there:
                     raise LongtailError(
                         f"{where}: the row {title!r} is quoted from {spec['quoted']['table']}, which has no cell of "
                         f"{asked['method']} on {asked['dataset']} at ratio {asked['ratio']}."
@@ -374,18 +311,18 @@ class Study:
         """The plan of a figure."""
         spec = self._artefact(paper, "figures", name)
         for scorer in spec.get("scorers", ()):
-            if scorer != "clusterer" and scorer not in self.catalog.scorers:
-                raise unknown(f"scorer ({paper} {name})", scorer, [*self.catalog.scorers, "clusterer"])
+            if scorer not in self.catalog.scorers:
+                raise unknown(f"scorer ({paper} {name})", scorer, self.catalog.scorers)
         if "projection" in spec and spec["projection"] not in self.catalog.projections:
             raise unknown(f"projection ({paper} {name})", spec["projection"], self.catalog.projections)
         cells = []
         for asked in spec["cells"]:
             reason = self.missing(asked["method"], asked["dataset"])
-            first = spec["scorers"][0] if "scorers" in spec else "clusterer"
+            scorers = spec.get("scorers", ())
             cells.append(
                 FigureCell(
                     label=asked.get("label", asked["method"]),
-                    cell=None if reason else self._cell(asked, first).keys(),
+                    cell=None if reason else self._cell(asked, next(iter(scorers), self._own_scorer(asked))).keys(),
                     missing=reason,
                     dataset=self.catalog.dataset_title(asked["dataset"]),
                     ratio=asked["ratio"],
@@ -409,7 +346,7 @@ class Study:
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
         """What a table or figure asks for (method, dataset, ratio) and cannot be computed, and why."""
-        for asked in _asked_cells({kind: {name: self._artefact(paper, kind, name)}}):
+        for asked in asked_cells({kind: {name: self._artefact(paper, kind, name)}}):
             if "average_of" not in asked and (reason := self.missing(asked["method"], asked["dataset"])):
                 yield {key: asked[key] for key in ("method", "dataset", "ratio")}, reason
 
@@ -431,7 +368,7 @@ class Study:
                 if self.missing(asked["method"], asked["dataset"]) is None:
                     projection = spec["figures"][name].get("projection")
                     wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
-                    wanted += [(self._cell(asked, "clusterer"), projection)] if projection else []
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
         for cell, projection in wanted:
             for seed in plan.seeds:
                 if (cell, seed) not in found:
@@ -443,151 +380,14 @@ class Study:
         if projection is not None:
             path = run.projection(cell.features, cell.split, projection)
         else:
-            path = run.metrics(cell.features, cell.split, cell.scorer)
+            path = run.metrics(cell.features, cell.split, cell.readout, cell.scorer)
         return Measurement(path, {**cell.keys(), "seed": seed, "run": f"{run.cut}/{run.name}"}, run, projection)
 
     def cell_measurements(self, method: str, cut: str, seed: int) -> list[Measurement]:
-        """The files behind one cell asked for directly, by the method's own clusterer."""
+        """The files behind one cell asked for directly, by the method's own readout."""
         dataset, ratio = self.dataset_of(cut)
         asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
-        return [self._measurement(self._cell(asked, "clusterer"), seed)]
-
-    def dataset_of(self, cut: str) -> tuple[Dataset, int]:
-        """Dataset and ratio of a split's folder name."""
-        match = re.fullmatch(r"(?P<dataset>.+?)(-h\d+)?-ir(?P<ratio>\d+)", cut)
-        if match is None:
-            raise LongtailError(f"{cut!r} is no split; splits are called like 'cifar10-ir10'.")
-        dataset, ratio = self.catalog.dataset(match["dataset"]), int(match["ratio"])
-        if ratio < 1:
-            raise LongtailError(f"{cut!r}: an imbalance ratio is the largest class over the smallest, so at least 1.")
-        expected = phases.cut_name(dataset, ratio, self.config.budget)
-        if cut != expected:
-            raise LongtailError(f"There is no split {cut!r} under this budget; it would be {expected!r}.")
-        return dataset, ratio
-
-    @functools.cache  # noqa: B019 - a study lives as long as its process
-    def phases_of(self, cut: str) -> Mapping[str, Phase]:
-        """Every phase that a recipe of the catalogue, or an override of a table, trains on a split, by folder name."""
-        dataset, ratio = self.dataset_of(cut)
-        fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
-        wanted = {(name, "{}") for name in fitting}
-        for spec in self.catalog.papers.values():
-            for asked in _asked_cells(spec):
-                if asked.get("dataset") == dataset.name and asked.get("ratio") == ratio and "settings" in asked:
-                    wanted.add((asked["method"], canonical(asked["settings"])))
-        found: dict[str, Phase] = {}
-        leaves: dict[Any, list[int]] = defaultdict(list)
-        for name, overrides in sorted(wanted):
-            if name in self.catalog.planned["methods"]:
-                continue
-            final = self._final(self.catalog.method(name).name, overrides, dataset.name, ratio)
-            finals = [final]
-            if self.config.pretraining_seed is not None:
-                finals.append(phases.pretrained_with(final, self.config.pretraining_seed))
-            for phase in (step for each in finals for step in phases.steps(each)):
-                if phase.name not in found:
-                    found[phase.name] = phase
-                    leaves[phases.stretch_key(phase)].append(phase.lineage[-1].last_epoch)
-        return {name: phases.cut_at(phase, leaves) for name, phase in found.items()}
-
-    def phase(self, cut: str, name: str) -> Phase:
-        """The phase in a folder.
-
-        Raises:
-            LongtailError: if no recipe arrives there, e.g. because the folder is of another budget or protocol.
-        """
-        known = self.phases_of(cut)
-        if name not in known:
-            raise LongtailError(
-                f"No recipe trains {name!r} on {cut!r} under this configuration "
-                f"(budget {self.config.budget.name}, protocol {self.config.protocol}). "
-                f"Its phases are {', '.join(sorted(known))}."
-            )
-        return known[name]
-
-    def parent(self, cut: str, name: str) -> Phase | None:
-        """The phase whose checkpoint the training of another starts from."""
-        parent = self.phase(cut, name).parent
-        return None if parent is None else self.phase(cut, parent.name)
-
-    def parent_run(self, run: Run) -> Run | None:
-        """The run whose checkpoint the training of another starts from."""
-        parent = self.parent(run.cut, run.name)
-        if parent is None:
-            return None
-        return Run(run.kind, run.cut, parent.name, self.phase(run.cut, run.name).parent_seed(run.seed))
-
-    def lineage(self, cut: str, name: str) -> list[Phase]:
-        """The phase and all that must be trained before it, the latest first."""
-        chain = [self.phase(cut, name)]
-        while (parent := self.parent(cut, chain[-1].name)) is not None:
-            chain.append(parent)
-        return chain
-
-    def store_spec(self, image_set: str) -> dict[str, Any]:
-        """What the job that decodes an image set is told."""
-        for dataset in self.catalog.datasets.values():
-            images = dataset.images
-            if images["name"] == image_set:
-                source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
-                parts = {**images["parts"], **source.pop("parts", {})}
-                sizes = ("max_tokens",) if dataset.holds == "texts" else ("image_size", "channels")
-                described = {key: images[key] for key in ("classes", *sizes)}
-                return {dataset.holds: image_set, "source": source, "parts": parts, **described}
-        raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
-
-    def sets(self, holds: str) -> set[str]:
-        """The names of all image sets, or of all text sets (``images``, ``texts``)."""
-        return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
-
-    def stored(self, dataset: Dataset, part: str) -> str:
-        """The file with the images or texts of a part of a dataset's set."""
-        place = layout.texts if dataset.holds == "texts" else layout.images
-        return place(dataset.images["name"], part)
-
-    def encoder(self, text_set: str) -> dict[str, str | None]:
-        """Name, and local folder or None, of the sentence encoder of a text set."""
-        named = (dataset for dataset in self.catalog.datasets.values() if dataset.images["name"] == text_set)
-        return phases.sentence_encoder(next(named), self.config)
-
-    def encoders(self) -> dict[str, dict[str, str | None]]:
-        """Every sentence encoder of the catalogue, by the name of its folder."""
-        found = [self.encoder(name) for name in sorted(self.sets("texts"))]
-        return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
-
-    def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
-        """What a job that reads a split's images is told about them."""
-        return phases.data_spec(dataset, ratio, self.config)
-
-    def split_spec(self, cut: str) -> dict[str, Any]:
-        """What the job that cuts a split is told."""
-        dataset, ratio = self.dataset_of(cut)
-        return {
-            "dataset": dataset.name,
-            "ratio": ratio,
-            "construction": dataset.construction,
-            "pool": list(dataset.pool),
-            "test": list(dataset.test) if dataset.test else None,
-            "head_class_rows": phases.capped_rows(dataset, self.config.budget),
-            "classes": dataset.images["classes"],
-            "shots": list(dataset.shots) if dataset.shots else None,
-        }
-
-    def rows(self, cut: str, split: str) -> int:
-        """Images or texts of a split, as catalogue and configuration describe it."""
-        dataset, ratio = self.dataset_of(cut)
-        head = phases.capped_rows(dataset, self.config.budget)
-        if split != "train" or dataset.construction not in LONG_TAILS or head is None:
-            there = self.store_spec(dataset.images["name"])["parts"]
-            return sum(there[part] for part in self.parts(cut, split))
-        return sum(class_sizes(head, dataset.images["classes"], ratio, dataset.construction))
-
-    def parts(self, cut: str, split: str) -> tuple[str, ...]:
-        """The parts of the image set that a split takes rows from."""
-        dataset, _ = self.dataset_of(cut)
-        if split == "test" and dataset.test is None:
-            raise LongtailError(f"The dataset {dataset.name!r} has no test split: its cut takes all images.")
-        return dataset.pool if split == "train" else dataset.test or ()
+        return [self._measurement(self._cell(asked, self._own_scorer(asked)), seed)]
 
     def label(self, datasets: Iterable[str], check: bool = False) -> str:
         """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
@@ -631,35 +431,6 @@ def _statement(spec: Mapping[str, Any]) -> Iterator[str]:
         yield f"Checked: {spec['check']}"
 
 
-def _asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The cells that a paper's tables and figures ask for, as written."""
-    for table in spec.get("tables", {}).values():
-        for row in table["rows"]:
-            for column in table["columns"]:
-                yield {**column, **row}
-    for figure in spec.get("figures", {}).values():
-        yield from figure["cells"]
-
-
-def _key(asked: Mapping[str, Any]) -> str:
-    """What makes two cells, as written, the same one."""
-    return canonical({key: asked[key] for key in asked if key not in ("row", "label", "group", "published")})
-
-
-def _members(
-    spec: Mapping[str, Any], row: Mapping[str, Any], column: Mapping[str, Any], where: str
-) -> tuple[Mapping[str, Any], ...]:
-    """The cells, as written, that stand behind a place of a table: those an average is over, or the one cell."""
-    if "average_of" not in column:
-        return ({**column, **row},)
-    others = [other for other in spec["columns"] if "average_of" not in other]
-    groups = {other.get("group", "") for other in others}
-    for group in column["average_of"]:
-        if group not in groups:
-            raise unknown(f"group of columns ({where}, average_of)", group, groups)
-    return tuple({**other, **row} for other in others if other.get("group") in column["average_of"])
-
-
 def _averages(spec: Mapping[str, Any]) -> Iterator[str]:
     for column in spec["columns"]:
         if "average_of" in column:
@@ -667,17 +438,3 @@ def _averages(spec: Mapping[str, Any]) -> Iterator[str]:
                 f"{column['group']}: mean over the row's values under {' and '.join(column['average_of'])}, "
                 "shown where all of them are computed."
             )
-
-
-def load_study(config: Mapping[str, Any], root: Path = catalogue.CATALOG) -> Study:
-    """The study behind a configuration.
-
-    Args:
-        config: plain data as Snakemake merged it from ``config.yaml`` and the command line.
-        root: the catalogue.
-
-    Raises:
-        LongtailError: naming the place and the way out for the first thing that is wrong.
-    """
-    catalog = catalogue.load(root)
-    return Study(configuration.parse(config, catalog.budgets), catalog)

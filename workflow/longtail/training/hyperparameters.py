@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.training.schedules import SCHEDULES
+from longtail.training.schedules import DECAYS, SCHEDULES, Cosine, Warmup
 
-OPTIMIZERS = {"sgd": ("momentum",), "adam": ("betas",)}
+OPTIMIZERS = {"sgd": ("momentum", "nesterov"), "adam": ("betas",)}
 """The optimisers, and the settings that only they read."""
 
-OPTIONAL = ("betas",)
+OPTIONAL = ("betas", "nesterov")
 """Settings that may be left out by who could read them."""
 
 
@@ -27,14 +27,16 @@ class TrainingSettings:
     Attributes:
         optimizer: ``sgd`` or ``adam``.
         learning_rate: the peak of the schedule; parameter groups may scale it.
-        weight_decay: L2 penalty on every parameter, batch normalisation and biases included.
-        schedule: a name of :data:`longtail.training.schedules.SCHEDULES`.
+        weight_decay: L2 penalty on every parameter, batch normalisation and biases included; parameter groups may have
+            one of their own.
+        schedule: what :func:`longtail.training.schedules.schedule_of` takes.
         batch_size: images per update (each is seen in ``views`` views).
         drop_last: whether an incomplete last batch of an epoch is left out.
         augmentation: what :class:`longtail.data.augment.Augmentation` takes.
         second_augmentation: likewise, of all views but the first; the same list when absent.
         normalization: ``mean`` and ``std`` per channel, on the scale [0, 1]; empty for texts.
         momentum: of SGD.
+        nesterov: whether it is Nesterov's; it is not when absent.
         betas: of Adam; the optimiser's own default (0.9, 0.999) when absent.
         warmup_epochs: of the schedules that have a warm-up.
         final_learning_rate: where ``warmup_cosine`` and ``floored_epoch_cosine`` end.
@@ -46,12 +48,13 @@ class TrainingSettings:
     optimizer: str
     learning_rate: float
     weight_decay: float
-    schedule: str
+    schedule: str | Mapping[str, Any]
     batch_size: int
     drop_last: bool
     augmentation: Mapping[str, Any]
     normalization: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     momentum: float | None = None
+    nesterov: bool | None = None
     betas: tuple[float, ...] | None = None
     warmup_epochs: float | None = None
     final_learning_rate: float | None = None
@@ -81,16 +84,25 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
     settings = construct(TrainingSettings, own, objective)
     if settings.optimizer not in OPTIMIZERS:
         raise unknown(f"optimizer (objective {objective!r})", settings.optimizer, OPTIMIZERS)
-    if settings.schedule not in SCHEDULES:
+    _settings_of_choice(settings, objective, "optimizer", settings.optimizer, OPTIMIZERS)
+    reads = {name: reads for name, (_, reads) in SCHEDULES.items()}
+    if not isinstance(settings.schedule, str):
+        _check_parts(settings.schedule, objective)
+        _settings_of_choice(settings, objective, "schedule", "of parts", {**reads, "of parts": ()})
+    elif settings.schedule in SCHEDULES:
+        _settings_of_choice(settings, objective, "schedule", settings.schedule, reads)
+    else:
         raise unknown(f"schedule (objective {objective!r})", settings.schedule, SCHEDULES)
-    _settings_of_choice(settings, objective, "optimizer", OPTIMIZERS)
-    _settings_of_choice(settings, objective, "schedule", {name: reads for name, (_, reads) in SCHEDULES.items()})
     for name, least in (("batch_size", 1), ("views", 1), ("learning_rate", 0), ("weight_decay", 0), ("momentum", 0)):
         value = getattr(settings, name)
         if value is not None and value < least:
             raise LongtailError(f"Objective {objective!r}: setting {name!r} is {value}, but must be at least {least}.")
     if settings.second_augmentation is not None and settings.views < 2:
         raise LongtailError(f"Objective {objective!r} has a second_augmentation, but only one view. Remove it.")
+    if settings.nesterov and not settings.momentum:
+        raise LongtailError(
+            f"Objective {objective!r} has nesterov: true, but no momentum. Give it one, or leave it out."
+        )
     betas = settings.betas
     if betas is not None and (len(betas) != 2 or not all(isinstance(beta, float) and 0 <= beta < 1 for beta in betas)):
         raise LongtailError(
@@ -100,10 +112,9 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
 
 
 def _settings_of_choice(
-    settings: TrainingSettings, objective: str, choice: str, reads: Mapping[str, tuple[str, ...]]
+    settings: TrainingSettings, objective: str, choice: str, chosen: str, reads: Mapping[str, tuple[str, ...]]
 ) -> None:
     """Check that just the settings which the chosen optimiser or schedule reads are given."""
-    chosen = getattr(settings, choice)
     for name in sorted({name for names in reads.values() for name in names}):
         given = getattr(settings, name) is not None
         if name in reads[chosen] and not given and name not in OPTIONAL:
@@ -114,6 +125,30 @@ def _settings_of_choice(
             raise LongtailError(
                 f"Objective {objective!r} has the setting {name!r}, which {choice} {chosen!r} does not read. Remove it."
             )
+
+
+def _check_parts(schedule: Mapping[str, Any], objective: str) -> None:
+    """Check a schedule that is given as warm-up and decay."""
+    decay, warmup = schedule.get("decay", {}), schedule.get("warmup", {})
+    known = set(schedule) <= {"warmup", "decay"} and isinstance(warmup, Mapping)
+    if (
+        not known
+        or not isinstance(decay, Mapping)
+        or len(decay) != 1
+        or not all(isinstance(values, Mapping) for values in decay.values())
+    ):
+        raise LongtailError(
+            f"Objective {objective!r} has the schedule {dict(schedule)}. One of parts has a mapping 'decay' with one "
+            f"of {', '.join(DECAYS)}, and perhaps a mapping 'warmup', as in catalog/schedules.yaml."
+        )
+    ((kind, values),) = decay.items()
+    if kind not in DECAYS:
+        raise unknown(f"decay of a schedule (objective {objective!r})", kind, DECAYS)
+    made = construct(DECAYS[kind], values, objective)
+    if isinstance(made, Cosine) and made.reached not in Cosine.ENDS:
+        raise unknown(f"end of a cosine (objective {objective!r})", made.reached, Cosine.ENDS)
+    if warmup and construct(Warmup, warmup, objective).epochs <= 0:
+        raise LongtailError(f"Objective {objective!r} has a warm-up of no epochs. Leave it out.")
 
 
 def construct(kind: type[Any], values: Mapping[str, Any], objective: str, known: tuple[str, ...] = ()) -> Any:

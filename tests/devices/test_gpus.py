@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from longtail.devices import driver, gpus
+from longtail.devices.gpus import Gpu, Pool
+from longtail.devices.precision import prepare_device
 from longtail.errors import LongtailError
-from longtail.training import driver, gpus
-from longtail.training.gpus import Gpu, Pool
-from longtail.training.precision import prepare_device
 
 ROOT = Path(__file__).parents[2]
 PAIR = (Gpu("GPU-a", "Model A"), Gpu("GPU-b", "Model B"))
 
 HOLDER = """
 import os, sys, time
-from longtail.training import gpus
+from longtail.devices import gpus
 names, gpus.FOLDER, gpus.PAUSE = sys.argv[2:], gpus.Path(sys.argv[1]), 0.02
 gpus.pool = lambda: gpus.Pool(tuple(gpus.Gpu(name, "Model") for name in names))
 (taken,) = gpus.lease().gpus

@@ -7,39 +7,15 @@ import types
 import pytest
 import torch
 
+from longtail.devices.memory import Footprint
 from longtail.errors import LongtailError
-from longtail.training import memory
-from longtail.training.memory import Footprint, advice, measure
+from longtail.training import out_of_memory
 
 GB = 10**9
 
 
-def linear(batch):
-    return 2 * GB + batch * 10**7
-
-
-def test_the_footprint_goes_through_the_two_largest_batches_that_fit():
-    asked = []
-
-    def peak(size):
-        asked.append(size)
-        return linear(size) if size <= 128 else None
-
-    found = measure(peak, 512)
-    assert asked == [256, 128, 64]
-    assert found == Footprint(2 * GB, 10**7)
-    assert found.of(512) == linear(512)
-    assert found.largest_batch(3 * GB) == 100
-    assert found.largest_batch(GB) == 0
-
-
-@pytest.mark.parametrize("peak", [lambda _: None, lambda size: 5 if size == 4 else None, lambda _: 5])
-def test_what_cannot_be_measured_is_not_guessed(peak):
-    assert measure(peak, 8) is None
-
-
 def test_recomputing_is_recommended_where_it_is_enough():
-    said = advice(512, Footprint(GB, 10**8), Footprint(GB, 10**7), 24 * GB)
+    said = out_of_memory.advice(512, Footprint(GB, 10**8), Footprint(GB, 10**7), 24 * GB)
     for words in ("takes about 52.2 GB", "there are 24.0 GB", "takes about 6.1 GB and gives the same result"):
         assert words in said
     assert "--set-resources train:recompute_activations=1" in said
@@ -48,18 +24,18 @@ def test_recomputing_is_recommended_where_it_is_enough():
 
 @pytest.mark.parametrize("small", [None, Footprint(GB, 9 * 10**7)])
 def test_recomputing_is_not_recommended_where_it_is_not_enough(small):
-    said = advice(512, Footprint(GB, 10**8), small, 24 * GB)
+    said = out_of_memory.advice(512, Footprint(GB, 10**8), small, 24 * GB)
     assert "Not even --set-resources train:recompute_activations=1 would be enough" in said
     assert "about 230 images" in said
 
 
 def test_where_not_one_image_fits():
-    assert "not even one image would fit" in advice(512, Footprint(GB, 10**8), None, GB / 2)
+    assert "not even one image would fit" in out_of_memory.advice(512, Footprint(GB, 10**8), None, GB / 2)
 
 
 @pytest.mark.parametrize("plain", [None, Footprint(GB, 10**6)])
 def test_without_a_usable_measurement_the_ways_out_remain(plain):
-    said = advice(512, plain, None, 24 * GB)
+    said = out_of_memory.advice(512, plain, None, 24 * GB)
     assert "recompute_activations=1" in said
     assert "GB" not in said
 
@@ -94,10 +70,10 @@ def test_a_gpu_out_of_memory_is_measured_and_told(gpu, tools, monkeypatch):
         recomputing = "forward" in vars(training.objective)
         return GB + size * (5 * 10**6 if recomputing else 5 * 10**7)
 
-    monkeypatch.setattr(memory, "peak_on_gpu", peak)
+    monkeypatch.setattr(out_of_memory, "peak_on_gpu", peak)
     error = torch.OutOfMemoryError("CUDA out of memory.")
     spec = tools.spec(tools.stretch(batch_size=512))
-    said = str(memory.out_of_memory(error, training, spec, Split(), torch.float32, "Model A"))
+    said = str(out_of_memory.out_of_memory(error, training, spec, Split(), torch.float32, "Model A"))
     for words in (
         "Model A is out of memory training toy with batch size 512",
         "12.0 GB of its 24.0 GB are in use outside this job",
@@ -117,8 +93,8 @@ def test_a_batch_that_cannot_be_tried_has_no_peak(gpu, tools, monkeypatch, raise
         if raised:
             raise raised
 
-    monkeypatch.setattr(memory, "one_update", one_update)
-    found = memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
+    monkeypatch.setattr(out_of_memory, "one_update", one_update)
+    found = out_of_memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
     assert found == expected
 
 
@@ -126,9 +102,9 @@ def test_a_fault_of_another_kind_is_not_hidden(gpu, tools, monkeypatch):
     def one_update(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(memory, "one_update", one_update)
+    monkeypatch.setattr(out_of_memory, "one_update", one_update)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
+        out_of_memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
 
 
 @pytest.mark.parametrize("size", [2, 8, 13, 19, 20])
@@ -142,16 +118,6 @@ def test_one_update_is_made_with_the_size_that_is_tried(desk, tools, size):
     training = start(spec, None, torch.device("cpu"))
     sizes, loss = [], training.objective.loss
     training.objective.loss = lambda batch: sizes.append(len(batch.rows[0])) or loss(batch)
-    memory.one_update(training, spec, split, torch.float32, size)
+    out_of_memory.one_update(training, spec, split, torch.float32, size)
     assert sizes == [size]
     assert (training.epoch, training.step) == (0, 0)
-
-
-def test_networks_without_room_are_said_so():
-    with (
-        pytest.raises(LongtailError, match="Model A has no memory left for the networks"),
-        memory.room_for("the networks", "Model A"),
-    ):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-    with pytest.raises(RuntimeError, match="another"), memory.room_for("the networks", "Model A"):
-        raise RuntimeError("another")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from longtail.embedding.embeddings import write_embeddings
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_table
-from longtail.training.embeddings import write_embeddings
 
 CONTROLS = ("pixels", "labels", "noise", "similarities")
 NOISE_WIDTH = 128

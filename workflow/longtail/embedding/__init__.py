@@ -1,0 +1,1 @@
+"""Splits through trained networks, and the features of controls, which need none."""

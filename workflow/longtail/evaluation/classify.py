@@ -1,0 +1,127 @@
+"""``python -m longtail classify``: from the features of a classifier to the class of each row.
+
+The rules are post-hoc: none of them trains. What they predict is scored as it is, without a matching.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import softmax
+
+from longtail.errors import LongtailError, unknown
+from longtail.evaluation.reading import (
+    call,
+    read_class_sizes,
+    read_embeddings,
+    read_settings,
+    read_split,
+    read_weights,
+    unit_rows,
+)
+from longtail.files import read_provenance, write_table
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a rule may read.
+
+    Attributes:
+        embeddings: of the rows to predict, with logits where the features have a classifier.
+        split: of the same rows; it knows how many training images each class has.
+        training: embeddings of the training images by the same network.
+        weights: of the classifier.
+    """
+
+    embeddings: Path
+    split: Path
+    training: Path | None = None
+    weights: Path | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("--embeddings", type=Path, required=True, metavar="PATH", help="embeddings.parquet of a split")
+    parser.add_argument("--split", type=Path, required=True, metavar="PATH", help="the split that was embedded")
+    parser.add_argument("--classifier", required=True, metavar="JSON", help="an entry of readouts.yaml, with its name")
+    parser.add_argument("--training", type=Path, metavar="PATH", help="embeddings of the training split")
+    parser.add_argument("--weights", type=Path, metavar="PATH", help="weights.parquet of the classifier")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="predictions to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Classify and write row, prediction and confidence."""
+    settings = read_settings(arguments.classifier, "classifier")
+    rest = {key: value for key, value in settings.items() if key not in ("name", "algorithm", "needs")}
+    name, algorithm = settings["name"], settings.get("algorithm")
+    if algorithm not in ALGORITHMS:
+        raise unknown(f"algorithm (classifier {name!r})", algorithm, ALGORITHMS)
+    files = Files(arguments.embeddings, arguments.split, arguments.training, arguments.weights)
+    read_embeddings(files.embeddings, split=read_split(files.split))
+    logits = call(f"classifier {name!r}", ALGORITHMS[algorithm], rest, files).astype(np.float64)
+    prediction = logits.argmax(axis=1)
+    table = pa.table(
+        {
+            "row": np.arange(len(logits)),
+            "prediction": prediction.astype(np.int64),
+            "confidence": softmax(logits, axis=1)[np.arange(len(logits)), prediction],
+        }
+    )
+    write_table(arguments.out, table, classifier=settings, embeddings=read_provenance(files.embeddings))
+
+
+def _argmax(files: Files) -> np.ndarray:
+    return read_embeddings(files.embeddings, "logits")[0]
+
+
+def _logit_adjusted(files: Files, *, tau: float) -> np.ndarray:
+    """s_k - tau log pi_k (Menon et al., ICLR 2021, Eq. 9)."""
+    logits, sizes = _argmax(files), read_class_sizes(files.split)
+    if len(sizes) != logits.shape[1] or not sizes.all():
+        raise LongtailError(
+            f"{files.split} knows the training images of {np.count_nonzero(sizes)} classes, but there are "
+            f"{logits.shape[1]} logits. Adjusting them needs the size of each class."
+        )
+    return logits - tau * np.log(sizes / sizes.sum())
+
+
+def _tau_normalized(files: Files, *, tau: float) -> np.ndarray:
+    """H w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
+    if files.weights is None:
+        raise LongtailError("tau-normalisation needs the weights of the classifier: give them with --weights.")
+    features, _ = read_embeddings(files.embeddings)
+    weights = read_weights(files.weights)
+    return features @ (weights / np.linalg.norm(weights, axis=1, keepdims=True) ** tau).T
+
+
+def _nearest_class_mean(files: Files) -> np.ndarray:
+    """Negative squared distances to the class means of the training features (facebookresearch/classifier-balancing).
+
+    Features are centred by the mean of the training features and scaled to length one; class means are not scaled.
+    """
+    if files.training is None:
+        raise LongtailError("The nearest class mean needs the features of the training images: give --training.")
+    training, labels = read_embeddings(files.training)
+    centre = training.mean(axis=0, dtype=np.float64)
+    training, features = unit_rows(training - centre), unit_rows(read_embeddings(files.embeddings)[0] - centre)
+    rows = np.bincount(labels)
+    if not rows.all():
+        raise LongtailError(f"{files.training} has no row of class {int(np.argmin(rows))}, which so has no mean.")
+    means = np.zeros((len(rows), training.shape[1]))
+    np.add.at(means, labels, training)
+    means /= rows[:, None]
+    return -((features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1))
+
+
+ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
+    "argmax": _argmax,
+    "logit_adjusted": _logit_adjusted,
+    "tau_normalized": _tau_normalized,
+    "nearest_class_mean": _nearest_class_mean,
+}
+"""Rules by the name that readouts.yaml gives them: from files to one number per row and class, the largest wins."""

@@ -1,0 +1,109 @@
+"""The sets of images or texts of a study, and the splits that are cut from them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from longtail.errors import LongtailError, unknown
+from longtail.splits import LONG_TAILS, class_sizes, parts_of
+from longtail.study import layout, phases
+from longtail.study.catalog import Catalog, Dataset
+from longtail.study.config import Config
+
+
+class Sets:
+    """What the jobs on a catalogue's data are told under a configuration."""
+
+    def __init__(self, config: Config, catalog: Catalog) -> None:
+        self.config = config
+        self.catalog = catalog
+
+    def dataset_of(self, cut: str) -> tuple[Dataset, int]:
+        """Dataset and ratio of a split's folder name."""
+        match = re.fullmatch(r"(?P<dataset>.+?)(-h\d+)?-ir(?P<ratio>\d+)", cut)
+        if match is None:
+            raise LongtailError(f"{cut!r} is no split; splits are called like 'cifar10-ir10'.")
+        dataset, ratio = self.catalog.dataset(match["dataset"]), int(match["ratio"])
+        if ratio < 1:
+            raise LongtailError(f"{cut!r}: an imbalance ratio is the largest class over the smallest, so at least 1.")
+        expected = phases.cut_name(dataset, ratio, self.config.budget)
+        if cut != expected:
+            raise LongtailError(f"There is no split {cut!r} under this budget; it would be {expected!r}.")
+        return dataset, ratio
+
+    def store_spec(self, image_set: str) -> dict[str, Any]:
+        """What the job that decodes an image set is told."""
+        for dataset in self.catalog.datasets.values():
+            images = dataset.images
+            if images["name"] == image_set:
+                source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
+                parts = {**images["parts"], **source.pop("parts", {})}
+                sizes = ("max_tokens",) if dataset.holds == "texts" else ("image_size", "channels")
+                described = {key: images[key] for key in ("classes", *sizes)}
+                return {dataset.holds: image_set, "source": source, "parts": parts, **described}
+        raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
+
+    def sets(self, holds: str) -> set[str]:
+        """The names of all image sets, or of all text sets (``images``, ``texts``)."""
+        return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
+
+    def backbone(self, dataset: Dataset, asked: str | None = None) -> str:
+        """Name of the network on a dataset: the budget's, else the one a table asks for, else the dataset's own."""
+        if dataset.holds == "texts":
+            return str(phases.sentence_encoder(dataset, self.config)["name"])
+        return self.config.budget.backbone or asked or str(dataset.images["backbone"]["name"])
+
+    def stored(self, dataset: Dataset, part: str) -> str:
+        """The file with the images or texts of a part of a dataset's set."""
+        place = layout.texts if dataset.holds == "texts" else layout.images
+        return place(dataset.images["name"], part)
+
+    def encoder(self, text_set: str) -> dict[str, str | None]:
+        """Name, and local folder or None, of the sentence encoder of a text set."""
+        named = (dataset for dataset in self.catalog.datasets.values() if dataset.images["name"] == text_set)
+        return phases.sentence_encoder(next(named), self.config)
+
+    def encoders(self) -> dict[str, dict[str, str | None]]:
+        """Every sentence encoder of the catalogue, by the name of its folder."""
+        found = [self.encoder(name) for name in sorted(self.sets("texts"))]
+        return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
+
+    def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
+        """What a job that reads a split's images is told about them."""
+        return phases.data_spec(dataset, ratio, self.config)
+
+    def split_spec(self, cut: str) -> dict[str, Any]:
+        """What the job that cuts a split is told."""
+        dataset, ratio = self.dataset_of(cut)
+        spec = {
+            "dataset": dataset.name,
+            "ratio": ratio,
+            "construction": dataset.construction,
+            "pool": list(dataset.pool),
+            "test": list(dataset.test) if dataset.test else None,
+            "head_class_rows": phases.capped_rows(dataset, self.config.budget),
+            "classes": dataset.images["classes"],
+            "shots": list(dataset.shots) if dataset.shots else None,
+        }
+        # named where they are given only: another specification has Snakemake cut again what is as it was
+        seldom = {"val": list(dataset.val) if dataset.val else None, "held_out": dataset.held_out}
+        return spec | {key: value for key, value in seldom.items() if value is not None}
+
+    def rows(self, cut: str, split: str) -> int:
+        """Images or texts of a split, as catalogue and configuration describe it."""
+        dataset, ratio = self.dataset_of(cut)
+        head = phases.capped_rows(dataset, self.config.budget)
+        classes = dataset.images["classes"]
+        if split == "train" and dataset.construction in LONG_TAILS and head is not None:
+            return sum(class_sizes(head, classes, ratio, dataset.construction))
+        held_out = (dataset.held_out or 0) * classes
+        if split == "test" and held_out:
+            return held_out
+        there = self.store_spec(dataset.images["name"])["parts"]
+        return sum(there[part] for part in self.parts(cut, split)) - (held_out if split == "train" else 0)
+
+    def parts(self, cut: str, split: str) -> tuple[str, ...]:
+        """The parts of the image set that a split takes rows from."""
+        dataset, _ = self.dataset_of(cut)
+        return tuple(parts_of(dataset.name, dataset, split))
