@@ -26,3 +26,15 @@ def golden(loss: Tensor, *inputs: Tensor) -> tuple[float, float]:
 def near(*values: float):
     """Equal up to the digits that are printed."""
     return pytest.approx(values, abs=6e-7, rel=1e-6)
+
+
+def waves(rows: int, columns: int, offset: int) -> Tensor:
+    """R(n, d, o): entry (i, j) is sin(t^2) with t = o + 1 + i d + j."""
+    t = torch.arange(offset + 1, offset + 1 + rows * columns, dtype=torch.float64)
+    return (t**2).sin().reshape(rows, columns).requires_grad_()
+
+
+def directions(rows: int, columns: int, offset: int) -> Tensor:
+    """Z(n, d, o): the same with rows of length 1."""
+    found = waves(rows, columns, offset).detach()
+    return (found / found.norm(dim=1, keepdim=True)).requires_grad_()

@@ -1,0 +1,89 @@
+"""RIDE as an objective: experts on a trunk, their mean, and what they learn from."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from longtail.errors import LongtailError
+from longtail.methods.losses.classification import ldam_margins
+from longtail.methods.losses.experts import diversity_temperatures, ride
+from longtail.methods.losses.long_tailed import class_balanced_weights
+from longtail.methods.recognition.experts import RIDE, ExpertClassifiers, ReweightedRIDE
+from longtail.models.backbones import new_backbone
+from tests.methods.pieces import step_without_values
+from tests.methods.recognition.pieces import SIZES, labelled_batch, made, unlearned
+
+PLAIN = {"scale": 30.0, "largest_margin": 0.5, "experts": 2, "diversity": -0.45}
+REWEIGHTED = {**PLAIN, "beta": 0.99, "temperature_spread": 0.05}
+BACKBONE = functools.partial(new_backbone, "resnet_small", "cifar", 2)
+OBJECTIVES = [(RIDE, PLAIN), (ReweightedRIDE, REWEIGHTED)]
+
+
+def a_ride(kind, settings):
+    return made(kind, new_backbone=BACKBONE, **settings)
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_the_loss_is_that_of_all_experts(kind, settings):
+    objective, batch = a_ride(kind, settings), labelled_batch()
+    parts = objective.loss(batch)
+    h, mean = objective.encoder("backbone")(batch.views[0])
+    width = h.shape[1] // 2
+    first, second = objective.network.head.classifiers
+    logits = torch.stack([first(h[:, :width]), second(h[:, width:])])
+    weighted = kind is ReweightedRIDE
+    loss, divergence = ride(
+        logits,
+        batch.labels[0],
+        30 * ldam_margins(SIZES, 0.5),
+        -0.45,
+        diversity_temperatures(SIZES, 0.05) if weighted else torch.ones(4),
+        class_balanced_weights(SIZES, 0.99) if weighted else None,
+    )
+    torch.testing.assert_close(parts["loss"], loss)
+    torch.testing.assert_close(parts["divergence"], divergence)
+    torch.testing.assert_close(mean, (logits[0] + logits[1]) / 2)
+    right = (mean.argmax(1) == batch.labels[0]).double().mean()
+    assert parts["accuracy"].item() == pytest.approx(100 * right.item())
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_all_of_the_network_learns(kind, settings):
+    objective = a_ride(kind, settings)
+    objective.loss(labelled_batch())["loss"].backward()
+    assert unlearned(objective) == []
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_a_step_waits_for_no_value(kind, settings):
+    step_without_values(a_ride(kind, settings), 8, 2, 8, 8, labels=torch.arange(8) % 4, views=1)
+
+
+def test_one_goes_on_from_the_other_with_every_weight_and_none_of_its_own():
+    plain, reweighted = (a_ride(kind, settings) for kind, settings in OBJECTIVES)
+    assert plain.state_dict().keys() == reweighted.state_dict().keys()
+
+
+def test_the_classifiers_are_at_hand():
+    head = ExpertClassifiers(3, 12, 5, 30.0)
+    assert head.weight.shape == (5, 12)
+    assert head.bias is None
+    assert torch.equal(head.weight[:, 4:8], head.classifiers[1].weight)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (RIDE, {**PLAIN, "experts": 0}, ["experts", "at least 1"]),
+        (RIDE, {**PLAIN, "scale": 0.0}, ["scale", "above 0"]),
+        (ReweightedRIDE, {**REWEIGHTED, "beta": 1.0}, ["beta", "below 1"]),
+        (ReweightedRIDE, {**REWEIGHTED, "temperature_spread": 1.0}, ["temperature_spread", "below 1"]),
+    ],
+)
+def test_settings_that_make_no_sense(kind, settings, words):
+    with pytest.raises(LongtailError) as error:
+        kind.Settings(**settings)
+    assert all(word in str(error.value) for word in words)
