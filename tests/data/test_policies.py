@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 
 import numpy as np
@@ -9,8 +10,8 @@ from PIL import Image
 from torchvision.transforms import AutoAugment as Reference
 from torchvision.transforms import AutoAugmentPolicy
 
-from longtail.data.operations import BICUBIC, NEAREST, OPERATIONS, operate
-from longtail.data.policies import CIFAR10, FACTORS, SIGNED, AutoAugment
+from longtail.data.operations import BICUBIC, BILINEAR, NEAREST, OPERATIONS, operate
+from longtail.data.policies import CIFAR10, FACTORS, RANDOM, SIGNED, AutoAugment, RandAugment
 
 from ..photographs import as_tensor, photographs
 from .pillow import pillow
@@ -115,3 +116,80 @@ def test_autoaugment_gives_pillows_photographs(size):
         np.testing.assert_array_equal(
             found.permute(1, 2, 0).numpy(), np.asarray(image), err_msg=str(slow_choices(draws))
         )
+
+
+def slow_random(u: list[float], magnitude: float, deviation: float) -> list[tuple[str, float, int]]:
+    """What timm's RandAugment does to an image of which these numbers were drawn: operations, amounts, filters."""
+    chosen = []
+    for start in range(0, len(u), 5):
+        which, happens, sign, how, normal = u[start : start + 5]
+        name = list(RANDOM)[int(15 * which)]
+        level = statistics.NormalDist(magnitude, deviation).inv_cdf(normal)
+        level = min(10, max(0, level)) / 10
+        sign = -1 if sign < 0.5 else 1
+        if happens >= 0.5:
+            continue
+        if name in ("color", "contrast", "brightness", "sharpness"):
+            amount = level * 1.8 + 0.1
+        elif name == "rotate":
+            amount = sign * level * 30
+        elif name.startswith("shear"):
+            amount = sign * level * 0.3
+        elif name.startswith("translate"):
+            amount = sign * level * 0.45
+        else:
+            amount = int(level * {"posterize": 4, "solarize": 256, "solarize_add": 110}.get(name, 0))
+        chosen.append((name, amount, 1 if how < 0.5 else 2))
+    return chosen
+
+
+@pytest.mark.parametrize(("magnitude", "deviation"), [(10, 0.5), (5, 2.0)])
+def test_randaugment_does_what_the_draws_say(magnitude, deviation):
+    policy = RandAugment(3, magnitude, deviation)
+    u = uniform(3000, policy.columns)
+    steps = policy.steps(u)
+    for i, draws in enumerate(u.tolist()):
+        expected = slow_random(draws, magnitude, deviation)
+        drawn = [step for step in steps if OPERATIONS[step.operation[i]] != "identity"]
+        assert [OPERATIONS[step.operation[i]] for step in drawn] == [name for name, _, _ in expected]
+        assert [float(step.amount[i]) for step in drawn] == pytest.approx([amount for _, amount, _ in expected])
+        assert [int(step.resampling[i]) for step in drawn] == [how for _, _, how in expected]
+
+
+def test_randaugment_draws_operations_alike_and_levels_around_its_magnitude():
+    steps = RandAugment(2, 10, 0.5).steps(uniform(60_000, 10, 2))
+    identity = OPERATIONS.index("identity")
+    for step in steps:
+        counts = Counter(step.operation.tolist())
+        assert counts.pop(identity) / 60_000 == pytest.approx(0.5, abs=0.01)
+        assert len(counts) == 15
+        assert all(count / 60_000 == pytest.approx(1 / 30, abs=0.004) for count in counts.values())
+        factors = step.amount[step.operation == OPERATIONS.index("color")]
+        assert (factors > 1.9 - 1e-9).float().mean() == pytest.approx(0.5, abs=0.04)
+        below = (1.9 - factors[factors < 1.9 - 1e-9]) / 0.18
+        assert below.square().mean().sqrt() == pytest.approx(0.5, abs=0.03)
+        assert (step.resampling == BICUBIC).float().mean() == pytest.approx(0.5, abs=0.01)
+        assert ((step.resampling == BICUBIC) | (step.resampling == BILINEAR)).all()
+    assert (steps[0].operation == steps[1].operation).float().mean() == pytest.approx(0.25 + 0.25 / 15, abs=0.01)
+
+
+def test_a_draw_of_zero_is_the_lowest_level():
+    u = torch.zeros(1, 5)
+    u[0, 0] = list(RANDOM).index("color") / 15 + 0.01
+    assert float(RandAugment(1, 10, 0.5).steps(u)[0].amount) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_randaugment_gives_pillows_photographs(size):
+    pictures = photographs({32: 400, 64: 100}.get(size, 12), size)
+    policy, x = RandAugment(2, 10, 0.5), as_tensor(pictures).float()
+    u = uniform(len(pictures), policy.columns, size)
+    steps = policy.steps(u)
+    for step in steps:
+        x = operate(x, *step, fill=policy.fill)
+    for i, (picture, found) in enumerate(zip(pictures, x, strict=True)):
+        image = Image.fromarray(picture)
+        for step in steps:
+            name = OPERATIONS[step.operation[i]]
+            image = pillow(image, name, float(step.amount[i]), int(step.resampling[i]), (124, 116, 104))
+        np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), np.asarray(image), err_msg=str(i))

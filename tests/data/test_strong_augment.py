@@ -17,6 +17,7 @@ from ..photographs import SIZES, as_tensor, photographs
 from .pillow import pillow
 
 NAMES = list(OPERATIONS)
+RANDAUGMENT = {"operations": 2, "magnitude": 10, "deviation": 0.5}
 
 
 def photos(count: int, size: int, channels: int, seed: int = 0) -> torch.Tensor:
@@ -171,6 +172,22 @@ def test_without_operations_it_is_the_plain_augmentation():
     assert isinstance(new_augmentation({"operations": 1}, 8, [0.5] * 3), StrongAugmentation)
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(
+    "spec", [{"operations": 4, "cutout": 16}, {"autoaugment": "cifar10", "hole": 16}, {"randaugment": RANDAUGMENT}]
+)
+def test_cuda_draws_strong_views_without_waiting(spec):
+    images, draws = as_tensor(photographs(64, 32)).cuda(), torch.Generator("cuda").manual_seed(0)
+    augment = StrongAugmentation({"pad": 4, "flip": 0.5, **spec}, 32, [0.5] * 3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        views = augment(images, draws)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert ((views >= 0) & (views <= 1)).all()
+
+
 @pytest.mark.parametrize(
     "spec", [{"operations": -1}, {"operations": 1.5}, {"cutout": -2}, {"hole": 1.5}, {"cutoff": 3}, {"flip": 2}]
 )
@@ -185,6 +202,12 @@ def test_impossible_lists_are_named(spec):
         ({"operations": 2, "autoaugment": "cifar10"}, "both operations and autoaugment"),
         ({"cutout": 16, "hole": 16}, "both cutout and hole"),
         ({"autoaugment": "svhn"}, "no policy of AutoAugment 'svhn'"),
+        ({"randaugment": 2}, "randaugment .* must be a mapping"),
+        ({"randaugment": {"operations": 2}}, "RandAugment lacks magnitude, deviation"),
+        ({"randaugment": {**RANDAUGMENT, "probability": 1}}, "no key in a RandAugment 'probability'"),
+        ({"randaugment": {**RANDAUGMENT, "operations": 0}}, "operations is 0"),
+        ({"randaugment": {**RANDAUGMENT, "magnitude": 11}}, r"magnitude is 11; it must lie in \[0, 10\]"),
+        ({"randaugment": {**RANDAUGMENT, "deviation": -1}}, "deviation is -1"),
     ],
 )
 def test_lists_that_contradict_themselves_are_refused(spec, message):

@@ -4,6 +4,9 @@
 * AutoAugment (Cubuk et al. 2019), its policy for CIFAR-10 as jiawei-ren/BalancedMetaSoftmax, dvlab-research/ResCom and
   dvlab-research/Parametric-Contrastive-Learning share it: one of 25 pairs of operations, each with a probability and
   one of ten levels. Shears are bicubic; images always turn against the clock; what comes from outside is grey, 128.
+* RandAugment (Cubuk et al. 2020), timm's in dvlab-research/ResCom and dvlab-research/Parametric-Contrastive-Learning:
+  so many of fifteen operations, each with probability one half, at levels scattered around one magnitude. Moves are
+  bilinear or bicubic, as it comes; what comes from outside has ImageNet's mean colour, whatever the images are.
 
 A policy takes uniform numbers and has no generator of its own.
 """
@@ -17,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longtail.data.operations import BICUBIC, NEAREST, NUMBER
+from longtail.data.operations import BICUBIC, BILINEAR, NEAREST, NUMBER
 
 Colour = tuple[int, int, int]
 
@@ -183,3 +186,60 @@ class AutoAugment:
             operation = torch.where(happens, operation.long(), NUMBER["identity"])
             steps.append(Step(operation, fixed + sign * swing, resampling.long()))
         return steps
+
+
+RANDOM: Mapping[str, tuple[float, float]] = {
+    "autocontrast": (0, 0),
+    "equalize": (0, 0),
+    "invert": (0, 0),
+    "rotate": (0, 30),
+    "posterize": (0, 4),
+    "solarize": (0, 256),
+    "solarize_add": (0, 110),
+    "color": (0.1, 1.8),
+    "contrast": (0.1, 1.8),
+    "brightness": (0.1, 1.8),
+    "sharpness": (0.1, 1.8),
+    "shear_x": (0, 0.3),
+    "shear_y": (0, 0.3),
+    "translate_x": (0, 0.45),
+    "translate_y": (0, 0.45),
+}
+"""The operations of timm's RandAugment, their amount at level 0, and what level 10 adds to it."""
+
+MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+WHOLE = ("posterize", "solarize", "solarize_add")
+HIGHEST = 10
+
+
+class RandAugment:
+    """Operations drawn with replacement, at levels that are normally distributed around one magnitude.
+
+    Args:
+        operations: how many are drawn for an image; each happens with probability one half.
+        magnitude: mean of the level, 0..10.
+        deviation: its standard deviation; levels beyond 0 and 10 are these.
+    """
+
+    fill = (124, 116, 104)
+
+    def __init__(self, operations: int, magnitude: float, deviation: float) -> None:
+        self.count, self.magnitude, self.deviation = operations, magnitude, deviation
+        self.columns = 5 * operations
+        rows = [(NUMBER[name], *RANDOM[name], name in WHOLE, name in MOVES) for name in RANDOM]
+        self.table = torch.tensor(rows, dtype=torch.float64)
+
+    def steps(self, u: Tensor) -> list[Step]:
+        """See :class:`Policy`."""
+        table = self.table.to(u.device, non_blocking=True)
+        return [self._step(table, *part.unbind(1)) for part in u.split(5, 1)]
+
+    def _step(self, table: Tensor, which: Tensor, happens: Tensor, sign: Tensor, how: Tensor, level: Tensor) -> Step:
+        choice = (which * len(table)).long().clamp_(max=len(table) - 1)
+        operation, least, span, whole, moved = table[choice].unbind(1)
+        level = (self.magnitude + self.deviation * torch.special.ndtri(level.double())).clamp_(0, HIGHEST)
+        amount = least + span * (level / HIGHEST)
+        amount = torch.where(whole > 0, amount.floor(), amount)
+        amount = torch.where((moved > 0) & (sign < 0.5), -amount, amount)
+        operation = torch.where(happens < 0.5, operation.long(), NUMBER["identity"])
+        return Step(operation, amount, torch.where(how < 0.5, BILINEAR, BICUBIC))

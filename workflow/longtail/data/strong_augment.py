@@ -11,19 +11,20 @@ Pillow images, one after the other, takes six times as long and gives the same f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from longtail.data.augment import Augmentation
+from longtail.data.augment import Augmentation, is_number
 from longtail.data.operations import operate
-from longtail.data.policies import AutoAugment, Policy, Scan
-from longtail.data.spec import is_count
+from longtail.data.policies import HIGHEST, AutoAugment, Policy, RandAugment, Scan
+from longtail.data.spec import check_keys, is_count
 from longtail.errors import LongtailError, unknown
 
-POLICIES = ("operations", "autoaugment")
+POLICIES = ("operations", "autoaugment", "randaugment")
 SQUARES = ("cutout", "hole")
 
 
@@ -44,7 +45,8 @@ class StrongAugmentation:
     """One random strong view of each image of a batch.
 
     Args:
-        spec: ``operations``, how many of SCAN's are drawn per image, or ``autoaugment``, the data set of its policy;
+        spec: ``operations``, how many of SCAN's are drawn per image, or ``autoaugment``, the data set of its policy, or
+            ``randaugment`` (``operations``, how many of its own; ``magnitude`` in 0..10 and its ``deviation``);
             ``cutout``, the longest side of a square of random size that is cut out, 0 for none, or ``hole``, the side
             of a black one (Cutout, DeVries & Taylor 2017, which is filled before the normalisation); and whatever
             :class:`Augmentation` takes, which comes before both.
@@ -63,11 +65,7 @@ class StrongAugmentation:
             value = spec.get(name, 0)
             if value != 0 and not is_count(value):
                 raise LongtailError(f"{name} of an augmentation is {value!r}; it must be a whole number, at least 0.")
-        self.policy: Policy = Scan(spec.get("operations", 0))
-        if "autoaugment" in spec:
-            if spec["autoaugment"] != "cifar10":
-                raise unknown("policy of AutoAugment", spec["autoaugment"], ["cifar10"])
-            self.policy = AutoAugment()
+        self.policy = _policy(spec)
         self.longest, self.hole = spec.get("cutout", 0), spec.get("hole", 0)
         self.before = Augmentation({k: v for k, v in spec.items() if k not in (*POLICIES, *SQUARES)}, size)
         self.mean = tuple(mean)
@@ -90,6 +88,26 @@ class StrongAugmentation:
         if self.hole:
             return cut_square(x, torch.full_like(square[:, 0], self.hole // 2), square[:, 1:], [0.0] * x.shape[1])
         return cut_out(x, square, self.longest, self.mean) if self.longest else x
+
+
+def _policy(spec: Mapping[str, Any]) -> Policy:
+    """What draws the operations of a list; SCAN's policy draws none where none are asked for."""
+    if "autoaugment" in spec:
+        if spec["autoaugment"] != "cifar10":
+            raise unknown("policy of AutoAugment", spec["autoaugment"], ["cifar10"])
+        return AutoAugment()
+    if "randaugment" not in spec:
+        return Scan(spec.get("operations", 0))
+    given, keys = spec["randaugment"], ["operations", "magnitude", "deviation"]
+    if not isinstance(given, Mapping):
+        raise LongtailError(f"randaugment of an augmentation is {given!r}; it must be a mapping.")
+    check_keys("a RandAugment", given, keys, required=keys)
+    if not is_count(given["operations"]):
+        raise LongtailError(f"randaugment.operations is {given['operations']!r}; it must be a positive whole number.")
+    for key, most in (("magnitude", HIGHEST), ("deviation", math.inf)):
+        if not is_number(given[key]) or not 0 <= given[key] <= most:
+            raise LongtailError(f"randaugment.{key} is {given[key]!r}; it must lie in [0, {most:g}].")
+    return RandAugment(**given)
 
 
 def cut_out(x: Tensor, draws: Tensor, longest: int, colour: Sequence[float]) -> Tensor:
@@ -123,4 +141,5 @@ def cut_square(x: Tensor, half: Tensor, centre: Tensor, colour: Sequence[float])
         return (position >= middle - half[:, None]) & (position < middle + half[:, None])
 
     square = covered(centre[:, 0], height)[:, None, :, None] & covered(centre[:, 1], width)[:, None, None, :]
-    return torch.where(square, torch.tensor(colour, dtype=x.dtype, device=x.device)[:, None, None], x)
+    shown = torch.tensor(colour, dtype=x.dtype).to(x.device, non_blocking=True)
+    return torch.where(square, shown[:, None, None], x)
