@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
 from longtail.data.augment import Augmentation
-from longtail.data.strong_augment import OPERATIONS, StrongAugmentation, cut_out, new_augmentation, operate
+from longtail.data.operations import OPERATIONS, operate
+from longtail.data.policies import SCAN, AutoAugment
+from longtail.data.strong_augment import StrongAugmentation, cut_out, cut_square, new_augmentation
 from longtail.errors import LongtailError
 
-from ..photographs import SIZES, as_tensor, grey, photographs
+from ..photographs import SIZES, as_tensor, photographs
+from .pillow import pillow
 
 NAMES = list(OPERATIONS)
+RANDAUGMENT = {"operations": 2, "magnitude": 10, "deviation": 0.5}
 
 
 def photos(count: int, size: int, channels: int, seed: int = 0) -> torch.Tensor:
@@ -31,79 +32,16 @@ def photos(count: int, size: int, channels: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.stack(made)).reshape(count, size, size, channels).permute(0, 3, 1, 2)
 
 
-def pillow(image: Image.Image, name: str, v: float) -> Image.Image:
-    """The operation as Pillow has it."""
-    affine = {
-        "shear_x": (1, v, 0, 0, 1, 0),
-        "shear_y": (1, 0, 0, v, 1, 0),
-        "translate_x": (1, 0, v * image.size[0], 0, 1, 0),
-        "translate_y": (1, 0, 0, 0, 1, v * image.size[1]),
-    }
-    if name in affine:
-        return image.transform(image.size, Image.Transform.AFFINE, affine[name])
-    match name:
-        case "identity":
-            return image
-        case "autocontrast":
-            return ImageOps.autocontrast(image)
-        case "equalize":
-            return ImageOps.equalize(image)
-        case "rotate":
-            return image.rotate(v)
-        case "solarize":
-            return ImageOps.solarize(image, v)
-        case "posterize":
-            return ImageOps.posterize(image, int(v))
-    return getattr(ImageEnhance, name.capitalize())(image).enhance(v)
-
-
-def assert_pillows(pictures: np.ndarray, names: Sequence[str], seed: int = 1) -> None:
-    """One operation on each of the pictures (B, H, W, C), by an amount that is drawn, exactly as Pillow has it."""
-    low, high = torch.tensor([OPERATIONS[name] for name in names]).unbind(1)
-    amounts = low + (high - low) * torch.rand(len(names), generator=torch.Generator().manual_seed(seed))
-    operation = torch.tensor([NAMES.index(name) for name in names])
-    found = operate(as_tensor(pictures).float(), operation, amounts).permute(0, 2, 3, 1).numpy()
-    for picture, result, name, amount in zip(pictures, found, names, amounts.tolist(), strict=True):
-        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        expected = np.asarray(pillow(image, name, amount)).reshape(picture.shape)
-        np.testing.assert_array_equal(result, expected, err_msg=f"{name} by {amount}")
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", NAMES)
-def test_every_operation_is_pillows(name, channels):
-    assert_pillows(photos(24, 16, channels).permute(0, 2, 3, 1).numpy(), [name] * 24)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 64), (96, 96), (224, 224), (64, 40), (30, 96)])
-@pytest.mark.parametrize("name", NAMES)
-def test_every_operation_is_pillows_on_photographs(name, height, width, channels):
-    size = max(height, width)
-    pictures = photographs({32: 24, 64: 12, 96: 8}.get(size, 3), size)[:, :height, :width]
-    pictures = grey(pictures) if channels == 1 else pictures
-    assert_pillows(np.ascontiguousarray(pictures), [name] * len(pictures))
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 256), st.floats(0.1, 8), st.integers(0, 999))
-@settings(max_examples=60)
-def test_every_operation_is_pillows_whatever_the_histogram(height, width, levels, crowding, seed):
-    """Few values or many, most of them among the brightest or the darkest: what tables of grey values depend on."""
-    draws = np.random.default_rng(seed)
-    values = np.sort(draws.choice(256, levels, replace=False))
-    pixels = values[(levels * draws.random((height, width, 3)) ** crowding).astype(int)].astype(np.uint8)
-    pictures = np.stack([pixels, 255 - pixels])
-    assert_pillows(pictures.repeat(len(NAMES), axis=0), 2 * NAMES, seed)
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_operations_drawn_one_after_the_other_are_pillows(size, monkeypatch):
     """Whole views of SCAN, but for the square that is cut out: each operation works on what the one before it left."""
     steps = []
 
-    def spy(x, operation, amount):
+    def spy(x, operation, amount, resampling, fill):
+        assert resampling is None
+        assert fill == (0, 0, 0)
         steps.append((x, operation.tolist(), amount.tolist()))
-        return operate(x, operation, amount)
+        return operate(x, operation, amount, resampling, fill)
 
     monkeypatch.setattr("longtail.data.strong_augment.operate", spy)
     images = as_tensor(photographs({32: 128, 64: 32, 96: 16}.get(size, 4), size))
@@ -119,25 +57,16 @@ def test_operations_drawn_one_after_the_other_are_pillows(size, monkeypatch):
         assert torch.equal(views[i], torch.from_numpy(np.array(expected)).permute(2, 0, 1).float() / 255)
 
 
-def test_images_of_one_batch_are_operated_on_apart():
-    images = photos(len(NAMES), 16, 3).float()
-    numbers = torch.arange(len(NAMES))
-    amounts = torch.tensor([sum(limits) / 2 + 0.05 for limits in OPERATIONS.values()])
-    together = operate(images, numbers, amounts)
-    for i in range(len(NAMES)):
-        assert torch.equal(together[i : i + 1], operate(images[i : i + 1], numbers[i : i + 1], amounts[i : i + 1]))
-
-
 def test_operations_are_drawn_alike_and_with_replacement(monkeypatch):
     seen: list[torch.Tensor] = []
     real = operate
 
-    def spy(x, operation, amount):
+    def spy(x, operation, amount, *rest, **fill):
         seen.append(operation)
-        limits = torch.tensor(list(OPERATIONS.values()))[operation]
+        limits = torch.tensor(list(SCAN.values()))[operation]
         assert (amount >= limits[:, 0]).all()
         assert (amount <= limits[:, 1]).all()
-        return real(x, operation, amount)
+        return real(x, operation, amount, *rest, **fill)
 
     monkeypatch.setattr("longtail.data.strong_augment.operate", spy)
     StrongAugmentation({"operations": 2}, 8, [0.5])(photos(2800, 8, 1), torch.Generator().manual_seed(0))
@@ -161,6 +90,56 @@ def test_the_square_is_cut_where_the_draws_say():
     found = cut_out(images, u, 4, [0.25, 0.25])
     for i, (length, y, x) in enumerate([(1, 3, 3), (2, 0, 0), (4, 5, 6), (3, 2, 6), (4, 1, 3)]):
         np.testing.assert_array_equal(found[i], slow_cut(images[i].numpy(), length, y, x))
+
+
+def test_a_hole_is_that_of_cutout():
+    """Rows and columns [c - 8, c + 8) of the official code, c being any pixel, and what NumPy's seed 0 gives."""
+    centres = torch.cartesian_prod(torch.arange(32), torch.arange(32))
+    found = cut_square(torch.ones(1024, 1, 32, 32), torch.full((1024,), 8), (centres + 0.5) / 32, [0.0])
+    for hole, (row, column) in zip(found, centres.tolist(), strict=True):
+        expected = torch.ones(1, 32, 32)
+        expected[:, max(row - 8, 0) : row + 8, max(column - 8, 0) : column + 8] = 0
+        assert torch.equal(hole, expected)
+    draws = np.random.RandomState(0)
+    hole = 1 - found[32 * draws.randint(32) + draws.randint(32), 0]
+    assert hole.any(1).nonzero().flatten().tolist() == list(range(4, 20))
+    assert hole.any(0).nonzero().flatten().tolist() == list(range(7, 23))
+
+
+def test_holes_are_black_and_everywhere_alike():
+    images = torch.full((20_000, 3, 8, 8), 255, dtype=torch.uint8)
+    views = StrongAugmentation({"hole": 4}, 8, [0.5] * 3)(images, torch.Generator().manual_seed(0))
+    assert set(views.unique().tolist()) == {0, 1}
+    assert torch.equal(views[:, 0], views[:, 2])
+    rows = (views[:, 0] == 0).any(2)
+    assert rows.sum(1).unique().tolist() == [2, 3, 4]  # centre 0 leaves two rows, the last one three
+    covered = (views[:, 0] == 0).float().mean(0)
+    along = torch.tensor([3.0, 4, 4, 4, 4, 4, 3, 2]) / 8  # of eight centres, those that reach a row
+    torch.testing.assert_close(covered, along[:, None] * along, atol=0.015, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_strong_list_is_a_window_then_autoaugment_then_a_hole(channels, monkeypatch):
+    steps = []
+
+    def spy(x, *step, fill):
+        steps.append(x)
+        return operate(x, *step, fill=fill)
+
+    monkeypatch.setattr("longtail.data.strong_augment.operate", spy)
+    images = as_tensor(photographs(64, 32))[:, :channels]
+    spec = {"pad": 4, "flip": 0.5, "autoaugment": "cifar10", "hole": 16}
+    views = StrongAugmentation(spec, 32, [0.5] * channels)(images, torch.Generator().manual_seed(0))
+    base = Augmentation({"pad": 4, "flip": 0.5}, 32)(images, torch.Generator().manual_seed(0))
+    assert torch.equal(steps[0] / 255, base)
+    draws = torch.Generator().manual_seed(0)
+    Augmentation({"pad": 4}, 32).draw(64, 32, 32, draws)
+    u = torch.rand(64, AutoAugment.columns + 3, generator=draws)
+    x = 255 * base
+    for step in AutoAugment().steps(u[:, : AutoAugment.columns]):
+        x = operate(x.round(), *step, fill=(128, 128, 128))
+    assert torch.equal(views, cut_square(x / 255, torch.full((64,), 8), u[:, -2:], [0.0] * channels))
+    assert len(steps) == 2
 
 
 def test_a_cut_square_is_nothing_once_normalised():
@@ -193,7 +172,44 @@ def test_without_operations_it_is_the_plain_augmentation():
     assert isinstance(new_augmentation({"operations": 1}, 8, [0.5] * 3), StrongAugmentation)
 
 
-@pytest.mark.parametrize("spec", [{"operations": -1}, {"operations": 1.5}, {"cutout": -2}, {"cutoff": 3}, {"flip": 2}])
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(
+    "spec", [{"operations": 4, "cutout": 16}, {"autoaugment": "cifar10", "hole": 16}, {"randaugment": RANDAUGMENT}]
+)
+def test_cuda_draws_strong_views_without_waiting(spec):
+    images, draws = as_tensor(photographs(64, 32)).cuda(), torch.Generator("cuda").manual_seed(0)
+    augment = StrongAugmentation({"pad": 4, "flip": 0.5, **spec}, 32, [0.5] * 3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        views = augment(images, draws)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert ((views >= 0) & (views <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    "spec", [{"operations": -1}, {"operations": 1.5}, {"cutout": -2}, {"hole": 1.5}, {"cutoff": 3}, {"flip": 2}]
+)
 def test_impossible_lists_are_named(spec):
     with pytest.raises(LongtailError, match=str(next(iter(spec)))):
         StrongAugmentation(spec, 8, [0.5])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"operations": 2, "autoaugment": "cifar10"}, "both operations and autoaugment"),
+        ({"cutout": 16, "hole": 16}, "both cutout and hole"),
+        ({"autoaugment": "svhn"}, "no policy of AutoAugment 'svhn'"),
+        ({"randaugment": 2}, "randaugment .* must be a mapping"),
+        ({"randaugment": {"operations": 2}}, "RandAugment lacks magnitude, deviation"),
+        ({"randaugment": {**RANDAUGMENT, "probability": 1}}, "no key in a RandAugment 'probability'"),
+        ({"randaugment": {**RANDAUGMENT, "operations": 0}}, "operations is 0"),
+        ({"randaugment": {**RANDAUGMENT, "magnitude": 11}}, r"magnitude is 11; it must lie in \[0, 10\]"),
+        ({"randaugment": {**RANDAUGMENT, "deviation": -1}}, "deviation is -1"),
+    ],
+)
+def test_lists_that_contradict_themselves_are_refused(spec, message):
+    with pytest.raises(LongtailError, match=message):
+        new_augmentation(spec, 8, [0.5])

@@ -30,5 +30,5 @@ def test_a_step_waits_for_no_value():
 
 
 def test_settings_that_make_no_sense():
-    with pytest.raises(LongtailError, match="tau is .*at least 0"):
+    with pytest.raises(LongtailError, match=r"tau is .*at least 0"):
         LogitAdjusted.Settings(classifier_init="default", tau=-1.0)

@@ -32,6 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from longtail.data.blur import blur, blur_as_pillow
 from longtail.data.keys import check_keys, is_count
 from longtail.data.window import cut_window
 from longtail.errors import LongtailError, unknown
@@ -101,7 +102,7 @@ class _Jitter:
 @dataclass(frozen=True)
 class _Blur:
     probability: float
-    kernel: int
+    kernel: int | None
     sigma: tuple[float, float]
 
 
@@ -113,8 +114,8 @@ class Augmentation:
             ``interpolation`` (``bilinear`` or ``bicubic``), or in place of these three ``pad`` (black pixels around the
             image, from which a window of the size of the views is cut as it is); ``flip`` (probability), ``jitter``
             (``probability``, ``brightness``, ``contrast``, ``saturation``, ``hue``), ``grayscale`` (probability),
-            ``blur`` (``kernel`` in pixels, ``sigma`` range, ``probability``), ``solarize`` (probability). What is
-            absent or null is not done.
+            ``blur`` (``sigma`` range, ``probability``, and ``kernel`` in pixels for torchvision's, without which it is
+            Pillow's), ``solarize`` (probability). What is absent or null is not done.
         size: height and width of the views; None for those of the images.
 
     Raises:
@@ -151,14 +152,14 @@ class Augmentation:
         _probability("jitter.probability", self.jitter.probability)
         for name in strengths:
             value, most = jitter.get(name, 0.0), 0.5 if name == "hue" else math.inf
-            if not _is_number(value) or not 0 <= value <= most:
+            if not is_number(value) or not 0 <= value <= most:
                 raise LongtailError(f"jitter.{name} of an augmentation is {value}; it must lie in [0, {most:g}].")
         self.blur = None
         if spec.get("blur"):
-            keys = ["probability", "kernel", "sigma"]
-            check_keys("a blur", spec["blur"], keys, required=keys)
-            kernel = spec["blur"]["kernel"]
-            if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+            keys = ["probability", "sigma"]
+            check_keys("a blur", spec["blur"], [*keys, "kernel"], required=keys)
+            kernel = spec["blur"].get("kernel")
+            if kernel is not None and (not is_count(kernel) or kernel % 2 == 0):
                 raise LongtailError(
                     f"blur.kernel of an augmentation is {kernel!r}; it must be an odd number of pixels."
                 )
@@ -264,7 +265,8 @@ class Augmentation:
         x = self._crop(images, drawn)
         x = self._jitter_grey(x, drawn) if x.shape[1] == 1 else self._jitter_colour(x, drawn)
         if self.blur:
-            x = _blur(x, drawn.sigma, self.blur.kernel)
+            kernel, (_, widest) = self.blur.kernel, self.blur.sigma
+            x = blur(x, drawn.sigma, kernel) if kernel else blur_as_pillow(x, drawn.sigma, widest)
         if self.solarize:
             x = torch.where(drawn.solarize[:, None, None, None] & (x >= BRIGHT), 1 - x, x)
         return x
@@ -392,27 +394,6 @@ def _resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return x.reshape(batch, down, channels, across).transpose(1, 2).contiguous().clamp_(0, 1)
 
 
-def _blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
-    """Gaussian blur with the border mirrored; images with ``sigma`` 0 stay as they are."""
-    height, width = x.shape[2:]
-    radius = kernel // 2
-    if radius >= min(height, width):
-        raise LongtailError(f"A blur of {kernel} pixels does not fit images of {height}x{width}.")
-    offsets = torch.arange(-radius, radius + 1, device=x.device)
-    weights = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-6)[:, None]) ** 2)
-    weights = weights / weights.sum(1, keepdim=True)
-
-    def matrix(size: int) -> Tensor:
-        source = (torch.arange(size, device=x.device)[:, None] + offsets).abs()
-        source = torch.where(source >= size, 2 * (size - 1) - source, source)
-        taps = (source[:, :, None] == torch.arange(size, device=x.device)).float()  # (size, kernel, size)
-        return torch.einsum("bk,ikj->bij", weights, taps)
-
-    with torch.autocast(x.device.type, enabled=False):
-        x = matrix(height)[:, None] @ x @ matrix(width)[:, None].transpose(2, 3)
-    return x.clamp_(0, 1)  # weights add up to 1 but for their rounding
-
-
 def unaugmented(images: Tensor, transform: Mapping[str, Any], size: int) -> Tensor:
     """The images as they are embedded: resized, cut to the centre and brought to the size of the network.
 
@@ -498,12 +479,13 @@ class Normalization:
         return (images - self.mean).div_(self.std)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a number, which ``True`` is not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _probability(name: str, value: float) -> float:
-    if not _is_number(value) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise LongtailError(f"{name} of an augmentation is {value}; a probability lies in [0, 1].")
     return value
 
@@ -513,7 +495,7 @@ def _range(
 ) -> tuple[float, float]:
     """The pair of numbers ``spec[key]``, increasing, greater than ``above`` and at most ``most``."""
     value = spec.get(key) or default
-    pair = isinstance(value, list | tuple) and len(value) == 2 and all(_is_number(end) for end in value)
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(is_number(end) for end in value)
     if value is None or not pair or not above < value[0] <= value[1] <= most:
         raise LongtailError(
             f"{key} of an augmentation is {value}; it must be [low, high] with {above:g} < low <= high."
