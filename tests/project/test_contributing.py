@@ -22,6 +22,7 @@ FILES = {
     for name, text in re.findall(r"^```(?:python|yaml|csv)\n# (\S+)\n(.*?)^```", PAGE, re.M | re.S)
 }
 METHOD = ["workflow/longtail/methods/clustering/cosine_toy.py", "workflow/catalog/methods/cosine_toy.yaml"]
+LOSS = ["workflow/longtail/methods/recognition/brier_toy.py", "workflow/catalog/methods/brier_toy.yaml"]
 DATASET = ["workflow/longtail/data/stripes.py", "workflow/catalog/datasets/stripes.yaml"]
 TABLE = ["workflow/catalog/papers/toy.yaml", "workflow/catalog/papers/toy/table1.csv"]
 TEST = "tests/methods/clustering/test_cosine_toy.py"
@@ -58,12 +59,25 @@ def run(checkout: Path, *command: str) -> str:
 
 
 def test_the_page_has_the_files_it_speaks_of() -> None:
-    assert set(FILES) == {*METHOD, *DATASET, *TABLE, TEST}
+    assert set(FILES) == {*METHOD, *LOSS, *DATASET, *TABLE, TEST}
 
 
-@pytest.mark.parametrize("name", [*METHOD, *DATASET])
+@pytest.mark.parametrize("name", [*METHOD, *LOSS, *DATASET])
 def test_a_method_or_dataset_is_two_files_of_less_than_forty_lines(name: str) -> None:
     assert len(FILES[name].splitlines()) < 40
+
+
+def test_a_supervised_loss_is_ten_lines_and_one_entry() -> None:
+    code, entry = (FILES[name] for name in LOSS)
+    assert sum(bool(line.strip()) and '"""' not in line for line in code.splitlines()) <= 10
+    assert len(entry.splitlines()) <= 12
+
+
+def test_the_supervised_loss_trains(checkout: Path) -> None:
+    (command,) = [shlex.split(command) for command in COMMANDS if "brier-toy" in command]
+    run(checkout, "snakemake", *command)
+    metrics = pd.read_parquet(checkout / command[-1]).set_index("metric")["value"]
+    assert metrics["accuracy"] > 80
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".py")])
@@ -108,7 +122,7 @@ def test_the_table_comes_out_of_the_pages_own_command(checkout: Path) -> None:
     assert re.search(r"Cosine toy \| +40\.0 \| [0-9.]+", page.replace("\\|", "|")), page
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if "budget=smoke" not in command])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "budget=smoke" not in c and "brier-toy" not in c])
 def test_the_other_commands_of_the_walk_through_resolve(checkout: Path, command: str) -> None:
     assert "Job stats" in run(checkout, "snakemake", *shlex.split(command), "--dry-run")
 

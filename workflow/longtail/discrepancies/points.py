@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from longtail.study.cells import asked_cells
 from longtail.study.settings import is_pair, resolve, selectors
 
 if TYPE_CHECKING:
@@ -402,11 +403,6 @@ def own_datasets(catalog: Catalog) -> set[str]:
     own: set[str] = set()
     printed: set[str] = set()
     for name, spec in catalog.papers.items():
-        asked = [
-            {**column, **row}
-            for table in spec.get("tables", {}).values()
-            for row in table["rows"]
-            for column in table["columns"]
-        ] + [cell for figure in spec.get("figures", {}).values() for cell in figure["cells"]]
-        (own if name in own_papers(catalog) else printed).update(one["dataset"] for one in asked if "dataset" in one)
+        named = {one["dataset"] for one in asked_cells(spec) if "dataset" in one}
+        (own if name in own_papers(catalog) else printed).update(named)
     return own - printed

@@ -10,7 +10,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.splits import parts_of
 from longtail.study import layout, phases
 from longtail.study.catalog import Published
-from longtail.study.cells import Cell, Measurement, asked_cells, key_of, members_of
+from longtail.study.cells import Cell, Measurement, asked_cell, asked_cells, key_of, members_of
 from longtail.study.phases import canonical
 from longtail.study.settings import choices, selectors
 from longtail.study.trainings import Trainings
@@ -244,7 +244,7 @@ class Artefacts(Trainings):
     ) -> Iterator[TableEntry]:
         for row in spec["rows"]:
             for column in spec["columns"]:
-                asked = {**column, **row}
+                asked = asked_cell(row, column, where)
                 members = members_of(spec, row, column, where)
                 dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
                 ratio = asked.get("ratio")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from longtail.errors import unknown
+from longtail.errors import LongtailError, unknown
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 
@@ -52,12 +52,45 @@ class Measurement:
     projection: str | None = None
 
 
+def asked_cell(row: Mapping[str, Any], column: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The cell, as written, at which a row and a column of a table meet: what either says, mappings key by key.
+
+    Args:
+        row: of the table.
+        column: likewise.
+        where: the table, for the message.
+
+    Raises:
+        LongtailError: if they say different things of one key.
+    """
+
+    def merged(ours: Mapping[str, Any], theirs: Mapping[str, Any], inside: tuple[str, ...]) -> dict[str, Any]:
+        found = {**theirs, **ours}
+        for key in sorted(ours.keys() & theirs.keys()):
+            values, name = (ours[key], theirs[key]), (*inside, key)
+            if all(isinstance(value, Mapping) for value in values):
+                found[key] = merged(*values, name)
+            elif values[0] != values[1]:
+                raise LongtailError(
+                    f"{where}: the row {row.get('row', '')!r} has {values[0]!r} for {'.'.join(name)}, but a column "
+                    f"that it meets has {values[1]!r}. Say it in one of the two, or in all rows or columns."
+                )
+        return found
+
+    return merged(row, column, ())
+
+
 def asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The cells that a paper's tables and figures ask for, as written."""
-    for table in spec.get("tables", {}).values():
+    """The cells that a paper's tables and figures ask for, as written.
+
+    Raises:
+        LongtailError: if a row and a column contradict each other.
+    """
+    for name, table in spec.get("tables", {}).items():
+        where = " ".join(filter(None, [spec.get("paper"), name]))
         for row in table["rows"]:
             for column in table["columns"]:
-                yield {**column, **row}
+                yield asked_cell(row, column, where)
     for figure in spec.get("figures", {}).values():
         yield from figure["cells"]
 
@@ -72,10 +105,10 @@ def members_of(
 ) -> tuple[Mapping[str, Any], ...]:
     """The cells, as written, that stand behind a place of a table: those an average is over, or the one cell."""
     if "average_of" not in column:
-        return ({**column, **row},)
+        return (asked_cell(row, column, where),)
     others = [other for other in spec["columns"] if "average_of" not in other]
     groups = {other.get("group", "") for other in others}
     for group in column["average_of"]:
         if group not in groups:
             raise unknown(f"group of columns ({where}, average_of)", group, groups)
-    return tuple({**other, **row} for other in others if other.get("group") in column["average_of"])
+    return tuple(asked_cell(row, other, where) for other in others if other.get("group") in column["average_of"])

@@ -1,0 +1,131 @@
+"""Every value that recognition trains with, against the official codes, written down a second time on purpose.
+
+The numbers of the epochs are those of CIFAR-LT; what digits change is checked below them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from longtail.study import catalog as catalogue
+from longtail.study.settings import resolve, resolved, selectors
+
+CATALOG = catalogue.load()
+
+LDAM_SCHEDULE = {
+    "warmup": {"epochs": 4, "start": 0.2, "end": 1.0},
+    "decay": {"steps": {"milestones": [0.8, 0.9], "factor": 0.01}},
+}
+CIFAR10 = {"mean": [0.4914, 0.4822, 0.4465], "std": [0.2023, 0.1994, 0.2010]}
+# kaidic/LDAM-DRW
+CE = {
+    "classifier_init": "kaiming", "optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 2e-4,
+    "schedule": LDAM_SCHEDULE, "batch_size": 128, "drop_last": False, "views": 1,
+    "augmentation": {"pad": 4, "flip": 0.5}, "normalization": CIFAR10,
+}  # fmt: skip
+WITHOUT_INIT = {name: value for name, value in CE.items() if name != "classifier_init"}
+LDAM = {**WITHOUT_INIT, "scale": 30.0, "largest_margin": 0.5}
+# frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json; crop and flip are followed by no rotation
+RIDE = {**LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True}
+# facebookresearch/classifier-balancing, but for the learning rate, batch and weight decay, which are CIFAR's
+SCALING = {
+    **WITHOUT_INIT, "frozen_bn": "train", "sampler": {"class_aware": 4}, "learning_rate": 0.01, "drop_last": True,
+    "schedule": {"decay": {"cosine": {"final": 0.0, "reached": "end"}}},
+}  # fmt: skip
+CROP = {"crop_scale": [0.2, 1.0], "crop_ratio": [3 / 4, 4 / 3], "interpolation": "bilinear", "flip": 0.5}
+JITTER = {"probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+ON_CIFAR: dict[str, dict[str, Any]] = {
+    "ce": CE,
+    "ce-reweighted": {**CE, "beta": 0.9999},
+    "ldam": LDAM,
+    "ldam-reweighted": {**LDAM, "beta": 0.9999},
+    # dvlab-research/Parametric-Contrastive-Learning: 0.1 lr (e + 1) / 10 up to e = 10, steps after 320 and 360
+    "balanced-softmax": {
+        **CE, "tau": 1.0, "classifier_init": "default", "weight_decay": 5e-4,
+        "schedule": {
+            "warmup": {"epochs": 11, "start": 0.1, "end": 1.2},
+            "decay": {"steps": {"milestones": [0.8025, 0.9025], "factor": 0.1}},
+        },
+        "augmentation": {"pad": 4, "flip": 0.5, "autoaugment": "cifar10", "hole": 16},
+    },
+    "logit-adjusted-loss": {**CE, "tau": 1.0},
+    "classifier-retraining": {**SCALING, "classifier_init": "default"},
+    "learnable-scaling": SCALING,
+    "ride": RIDE,
+    "ride-reweighted": {**RIDE, "beta": 0.9999, "temperature_spread": 0.05},
+    # HobbitLong/SupContrast, README and defaults of main_supcon.py and main_linear.py
+    "supcon": {
+        "temperature": 0.1, "base_temperature": 0.07, "projection_width": 128, "optimizer": "sgd",
+        "learning_rate": 0.5, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "warmup_cosine", "warmup_epochs": 10,
+        "final_learning_rate": 5e-4, "batch_size": 1024, "drop_last": False,
+        "augmentation": {**CROP, "jitter": JITTER, "grayscale": 0.2}, "normalization": CIFAR10,
+    },
+    "supcon-linear": {
+        "classifier_init": "default", "frozen_bn": "eval", "optimizer": "sgd", "learning_rate": 5.0, "momentum": 0.9,
+        "weight_decay": 0.0, "schedule": "steps", "milestones": [0.6, 0.75, 0.9], "decay": 0.2, "batch_size": 512,
+        "drop_last": False, "views": 1, "augmentation": CROP, "normalization": CIFAR10,
+    },
+}  # fmt: skip
+
+
+def settings_of(objective: str, dataset: str, protocol: str = "official") -> dict[str, Any]:
+    settings = CATALOG.objectives[objective].settings
+    return resolved(objective, settings, {}, CATALOG.dataset(dataset), 100, protocol, CATALOG)
+
+
+def test_every_objective_of_recognition_is_checked() -> None:
+    found = {o.name for o in CATALOG.objectives.values() if "longtail.methods.recognition." in o.implementation}
+    assert set(ON_CIFAR) == found
+
+
+@pytest.mark.parametrize("protocol", ["official", "paper"])
+@pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])
+@pytest.mark.parametrize("objective", ON_CIFAR)
+def test_settings_on_cifar(objective: str, dataset: str, protocol: str) -> None:
+    assert settings_of(objective, dataset, protocol) == ON_CIFAR[objective]
+
+
+@pytest.mark.parametrize("objective", ON_CIFAR)
+def test_on_digits_only_another_batch_changes_the_pace(objective: str) -> None:
+    """Rates that were chosen by looking at the test images of the digits would be tuned on what is reported."""
+    cifar, digits = settings_of(objective, "cifar10-lt"), settings_of(objective, "digits-lt")
+    rates, batches = (digits[key] / cifar[key] for key in ("learning_rate", "batch_size"))
+    assert batches <= rates <= 1
+
+
+CE_FIRST = ("ce", 200, 40)
+# method: (objective, epochs on CIFAR-LT, epochs on digits-lt)
+RECIPES = {
+    "ce": [CE_FIRST],
+    "ce-drw": [("ce", 160, 32), ("ce-reweighted", 40, 8)],
+    "ldam": [("ldam", 200, 40)],
+    "ldam-drw": [("ldam", 160, 32), ("ldam-reweighted", 40, 8)],
+    "balanced-softmax": [("balanced-softmax", 400, 40)],
+    "logit-adjusted-loss": [("logit-adjusted-loss", 200, 40)],
+    "crt": [CE_FIRST, ("classifier-retraining", 10, 10)],
+    "lws": [CE_FIRST, ("learnable-scaling", 5, 5)],
+    **dict.fromkeys(["tau-norm", "ncm", "logit-adjustment"], [CE_FIRST]),
+    "ride": [("ride", 160, 32), ("ride-reweighted", 40, 8)],
+    "supcon": [("supcon", 1000, 40), ("supcon-linear", 100, 40)],
+}
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_recipes(method: str) -> None:
+    found = []
+    for step in CATALOG.method(method).recipe:
+        epochs = (
+            resolve(step["epochs"], selectors(CATALOG.dataset(dataset), 100), "official")
+            for dataset in ("cifar10-lt", "digits-lt")
+        )
+        found.append((step["objective"], *epochs))
+    assert found == RECIPES[method]
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_readouts(method: str) -> None:
+    own = {"tau-norm": "tau-norm", "ncm": "ncm", "logit-adjustment": "logit-adjusted"}
+    entry = CATALOG.method(method)
+    assert (entry.features, entry.readout) == ("backbone", own.get(method, "classifier"))
