@@ -106,7 +106,7 @@ RECIPES = {
     "logit-adjusted-loss": [("logit-adjusted-loss", 200, 40)],
     "crt": [CE_FIRST, ("classifier-retraining", 10, 10)],
     "lws": [CE_FIRST, ("learnable-scaling", 5, 5)],
-    **dict.fromkeys(["tau-norm", "ncm", "logit-adjustment"], [CE_FIRST]),
+    **{name: [CE_FIRST] for name in ("tau-norm", "ncm", "logit-adjustment")},
     "ride": [("ride", 160, 32), ("ride-reweighted", 40, 8)],
     "supcon": [("supcon", 1000, 40), ("supcon-linear", 100, 40)],
 }
