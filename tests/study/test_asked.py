@@ -89,7 +89,7 @@ def test_any_text_is_a_target_or_one_clear_error(target):
     [
         ("conmix_tabel2", "no target 'conmix_tabel2'", "conmix_table2"),
         ("CONMIX_TABLE2", "Targets are papers (conmix, ", "conmix_table2"),
-        ("table2", "no target", "conmix_table2"),
+        ("table2", "no target", "digits_table2"),
         ("conmix/table2", "no target", "conmix_table2"),
         ("conmix_table2.md", "no target", "conmix_table2"),
         (

@@ -33,9 +33,9 @@ CONFIG = {
     "data": {"digits": {"kind": "parquet", "name": "mine", "files": {"train": ["a.parquet"]}}},
 }
 FILES = [
-    "augmentations.yaml", "budgets.yaml", "clusterers.yaml", "metrics.yaml", "planned.yaml", "datasets/digits.yaml",
+    "augmentations.yaml", "budgets.yaml", "readouts.yaml", "metrics.yaml", "planned.yaml", "datasets/digits.yaml",
     "methods/conmix.yaml", "methods/controls.yaml", "methods/miniclustering.yaml", "methods/sdclr.yaml",
-    "papers/digits.yaml",
+    "papers/digits.yaml", "schedules.yaml",
 ]  # fmt: skip
 
 

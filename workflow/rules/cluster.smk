@@ -3,13 +3,13 @@
 
 rule cluster:
     input:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
+        ANY.embeddings("{features}", "{split}"),
     output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/assignments/{clusterer}.parquet",
+        ANY.assignments("{features}", "{split}", "{clusterer}"),
     log:
-        "results/logs/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.log",
+        ANY.log("cluster", "{features}", "{split}", "{clusterer}"),
     benchmark:
-        "results/benchmarks/cluster/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{clusterer}.jsonl"
+        ANY.benchmark("cluster", "{features}", "{split}", "{clusterer}")
     group:
         evaluation_group
     conda:
@@ -30,16 +30,16 @@ rule cluster:
 
 rule classify:
     input:
-        embeddings="results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
+        embeddings=ANY.embeddings("{features}", "{split}"),
         weights=weights_file,
         training=training_features,
-        split="results/datasets/{cut}/{split}.parquet",
+        split=layout.split("{cut}", "{split}"),
     output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/predictions/{classifier}.parquet",
+        ANY.predictions("{features}", "{split}", "{classifier}"),
     log:
-        "results/logs/classify/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{classifier}.log",
+        ANY.log("classify", "{features}", "{split}", "{classifier}"),
     benchmark:
-        "results/benchmarks/classify/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{classifier}.jsonl"
+        ANY.benchmark("classify", "{features}", "{split}", "{classifier}")
     group:
         evaluation_group
     conda:
@@ -59,13 +59,13 @@ rule classify:
 
 rule project:
     input:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/embeddings.parquet",
+        ANY.embeddings("{features}", "{split}"),
     output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/projections/{projection}.parquet",
+        ANY.projection("{features}", "{split}", "{projection}"),
     log:
-        "results/logs/project/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{projection}.log",
+        ANY.log("project", "{features}", "{split}", "{projection}"),
     benchmark:
-        "results/benchmarks/project/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{projection}.jsonl"
+        ANY.benchmark("project", "{features}", "{split}", "{projection}")
     conda:
         "../../envs/tables.yaml"
     resources:

@@ -39,7 +39,15 @@ try:
 except LongtailError as error:
     refuse(error)
 
-VIEW = layout.view(STUDY.config.view)
+NAME = (
+    STUDY.config.view
+)  # what tables and figures under this configuration are called apart by; empty for the papers' own
+VIEW = layout.view(NAME)
+
+# The runs that rules speak of, in their wildcards: only the layout knows where files lie.
+ANY = Run("{kind}", "{cut}", "{run}", "{seed}")
+PHASE = Run("phases", "{cut}", "{phase}", "{seed}")
+CONTROL = Run("controls", "{cut}", "{control}", "{seed}")
 
 # A workflow that imports this one as a module may call its rules otherwise and have its files elsewhere.
 IMPORTED = not workflow.modifier.is_main_snakefile()

@@ -6,12 +6,12 @@ rule store:
     input:
         exchanged_images,
     output:
-        images="results/datasets/{image_set}/{part}/images.npy",
-        labels="results/datasets/{image_set}/{part}/labels.parquet",
+        images=layout.images("{image_set}", "{part}"),
+        labels=layout.labels("{image_set}", "{part}"),
     log:
-        "results/logs/store/{image_set}-{part}.log",
+        layout.log("store", "{image_set}-{part}"),
     benchmark:
-        "results/benchmarks/store/{image_set}-{part}.jsonl"
+        layout.benchmark("store", "{image_set}-{part}")
     conda:
         "../../envs/torch.yaml"
     threads: 4
@@ -31,14 +31,11 @@ rule fetch_encoder:
     input:
         exchanged_encoder,
     output:
-        "results/encoders/{encoder}/config.json",
-        "results/encoders/{encoder}/model.safetensors",
-        "results/encoders/{encoder}/tokenizer.json",
-        "results/encoders/{encoder}/tokenizer_config.json",
+        layout.files_in("{encoder}"),
     log:
-        "results/logs/fetch_encoder/{encoder}.log",
+        layout.log("fetch_encoder", "{encoder}"),
     benchmark:
-        "results/benchmarks/fetch_encoder/{encoder}.jsonl"
+        layout.benchmark("fetch_encoder", "{encoder}")
     localrule: True  # the nodes of many clusters reach nothing outside
     conda:
         "../../envs/torch.yaml"
@@ -48,8 +45,9 @@ rule fetch_encoder:
         runtime=rising(60),
     params:
         options=fetch_options,
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
     shell:
-        f"python -m longtail fetch {{params.options}} --out {RESULTS}/encoders/{{wildcards.encoder}} > {{log}} 2>&1"
+        "python -m longtail fetch {params.options} --out {params.folder} > {log} 2>&1"
 
 
 rule tokenize:
@@ -57,12 +55,12 @@ rule tokenize:
         exchanged_texts,
         encoder=tokenizer_files,
     output:
-        tokens="results/datasets/{text_set}/{part}/tokens.npz",
-        labels="results/datasets/{text_set}/{part}/labels.parquet",
+        tokens=layout.texts("{text_set}", "{part}"),
+        labels=layout.labels("{text_set}", "{part}"),
     log:
-        "results/logs/tokenize/{text_set}-{part}.log",
+        layout.log("tokenize", "{text_set}-{part}"),
     benchmark:
-        "results/benchmarks/tokenize/{text_set}-{part}.jsonl"
+        layout.benchmark("tokenize", "{text_set}-{part}")
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -82,11 +80,11 @@ rule split:
     input:
         labels=label_files,
     output:
-        "results/datasets/{cut}/{split}.parquet",
+        layout.split("{cut}", "{split}"),
     log:
-        "results/logs/split/{cut}-{split}.log",
+        layout.log("split", "{cut}-{split}"),
     benchmark:
-        "results/benchmarks/split/{cut}-{split}.jsonl"
+        layout.benchmark("split", "{cut}-{split}")
     localrule: True
     conda:
         "../../envs/tables.yaml"

@@ -3,18 +3,18 @@
 
 rule embed:
     input:
-        checkpoint="results/phases/{cut}/{phase}/seed{seed}/checkpoint.pt",
-        spec="results/phases/{cut}/{phase}/seed{seed}/spec.json",
-        split="results/datasets/{cut}/{split}.parquet",
+        checkpoint=PHASE.checkpoint,
+        spec=PHASE.spec,
+        split=layout.split("{cut}", "{split}"),
         images=image_files,
         encoder=encoder_files,
     output:
-        embeddings="results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/embeddings.parquet",
-        weights="results/phases/{cut}/{phase}/seed{seed}/{features}/{split}/weights.parquet",
+        embeddings=PHASE.embeddings("{features}", "{split}"),
+        weights=PHASE.weights("{features}", "{split}"),
     log:
-        "results/logs/embed/{cut}/{phase}-seed{seed}-{features}-{split}.log",
+        PHASE.log("embed", "{features}", "{split}"),
     benchmark:
-        "results/benchmarks/embed/{cut}/{phase}-seed{seed}-{features}-{split}.jsonl"
+        PHASE.benchmark("embed", "{features}", "{split}")
     group:
         evaluation_group
     conda:
@@ -36,15 +36,15 @@ rule embed:
 
 rule embed_control:
     input:
-        split="results/datasets/{cut}/{split}.parquet",
+        split=layout.split("{cut}", "{split}"),
         images=image_files,
         encoder=encoder_files,
     output:
-        "results/controls/{cut}/{control}/seed{seed}/{features}/{split}/embeddings.parquet",
+        CONTROL.embeddings("{features}", "{split}"),
     log:
-        "results/logs/embed/{cut}/{control}-seed{seed}-{features}-{split}.log",
+        CONTROL.log("embed", "{features}", "{split}"),
     benchmark:
-        "results/benchmarks/embed/{cut}/{control}-seed{seed}-{features}-{split}.jsonl"
+        CONTROL.benchmark("embed", "{features}", "{split}")
     group:
         evaluation_group
     conda:

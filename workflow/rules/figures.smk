@@ -1,23 +1,26 @@
 # From merged metrics to a paper's figure, with the numbers it was drawn from.
 
 
+FIGURE = layout.figure(NAME, "{paper}", "{figure}")  # the picture for the screen is the last of its formats
+
+
 rule figure:
     input:
-        metrics=f"{VIEW}/metrics/{{paper}}/{{figure}}.parquet",
+        metrics=layout.merged(NAME, "{paper}", "{figure}"),
         source=sorted(map(str, Path(ROOT, "longtail/reporting/figures").glob("*.py"))),
     output:
-        multiext(f"{VIEW}/figures/{{paper}}/{{figure}}", ".parquet", ".pdf"),
+        FIGURE[:-1],
         png=report(
-            f"{VIEW}/figures/{{paper}}/{{figure}}.png",
+            FIGURE[-1],
             caption="../report/figure.rst",
             category=paper_title,
             subcategory="Figures",
             labels=figure_labels,
         ),
     log:
-        f"{VIEW}/logs/figure/{{paper}}-{{figure}}.log",
+        layout.log("figure", "{paper}-{figure}", NAME),
     benchmark:
-        f"{VIEW}/benchmarks/figure/{{paper}}-{{figure}}.jsonl"
+        layout.benchmark("figure", "{paper}-{figure}", NAME)
     localrule: True
     conda:
         "../../envs/tables.yaml"

@@ -6,11 +6,11 @@ rule merge:
     input:
         artefact_measurements,
     output:
-        f"{VIEW}/metrics/{{paper}}/{{artefact}}.parquet",
+        layout.merged(NAME, "{paper}", "{artefact}"),
     log:
-        f"{VIEW}/logs/merge/{{paper}}-{{artefact}}.log",
+        layout.log("merge", "{paper}-{artefact}", NAME),
     benchmark:
-        f"{VIEW}/benchmarks/merge/{{paper}}-{{artefact}}.jsonl"
+        layout.benchmark("merge", "{paper}-{artefact}", NAME)
     localrule: True
     conda:
         "../../envs/tables.yaml"
@@ -30,11 +30,11 @@ rule cell:
     input:
         cell_measurements,
     output:
-        f"{VIEW}/cells/{{method}}/{{cut}}/seed{{seed}}.parquet",
+        layout.cell(NAME, "{method}", "{cut}", "{seed}"),
     log:
-        f"{VIEW}/logs/cell/{{method}}-{{cut}}-seed{{seed}}.log",
+        layout.log("cell", "{method}-{cut}-seed{seed}", NAME),
     benchmark:
-        f"{VIEW}/benchmarks/cell/{{method}}-{{cut}}-seed{{seed}}.jsonl"
+        layout.benchmark("cell", "{method}-{cut}-seed{seed}", NAME)
     localrule: True
     conda:
         "../../envs/tables.yaml"

@@ -5,28 +5,28 @@
 
 rule plan:
     log:
-        f"{VIEW}/logs/plan.log",
+        layout.overview_log("plan", NAME),
     localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         config=overview_config,
         results=results_folder,
-        out=moved(layout.plan(STUDY.config.view)),
+        out=moved(layout.plan(NAME)),
     shell:
         "python -m longtail plan --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
 rule status:
     log:
-        f"{VIEW}/logs/status.log",
+        layout.overview_log("status", NAME),
     localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         config=overview_config,
         results=results_folder,
-        out=moved(layout.status(STUDY.config.view)),
+        out=moved(layout.status(NAME)),
     shell:
         "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 

@@ -4,14 +4,14 @@
 rule score:
     input:
         scored=what_is_scored,
-        split="results/datasets/{cut}/{split}.parquet",
+        split=layout.split("{cut}", "{split}"),
         source=definitions_of_metrics,
     output:
-        "results/{kind}/{cut}/{run}/seed{seed}/{features}/{split}/metrics/{readout}/{scorer}.parquet",
+        ANY.metrics("{features}", "{split}", "{readout}", "{scorer}"),
     log:
-        "results/logs/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{readout}-{scorer}.log",
+        ANY.log("score", "{features}", "{split}", "{readout}", "{scorer}"),
     benchmark:
-        "results/benchmarks/score/{cut}/{kind}-{run}-seed{seed}-{features}-{split}-{readout}-{scorer}.jsonl"
+        ANY.benchmark("score", "{features}", "{split}", "{readout}", "{scorer}")
     group:
         evaluation_group
     conda:

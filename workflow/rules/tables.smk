@@ -1,23 +1,26 @@
 # From merged metrics to a paper's table, in every format people paste from.
 
 
+TABLE = layout.table(NAME, "{paper}", "{table}")  # the page for people is the last of its formats
+
+
 rule table:
     input:
-        metrics=f"{VIEW}/metrics/{{paper}}/{{table}}.parquet",
+        metrics=layout.merged(NAME, "{paper}", "{table}"),
         source=sources_of("reporting", "table", "aggregate", "spread", "grid", "formats", "markup"),
     output:
-        multiext(f"{VIEW}/tables/{{paper}}/{{table}}", ".parquet", ".csv", ".md", ".tex"),
+        TABLE[:-1],
         html=report(
-            f"{VIEW}/tables/{{paper}}/{{table}}.html",
+            TABLE[-1],
             caption="../report/table.rst",
             category=paper_title,
             subcategory="Tables",
             labels=table_labels,
         ),
     log:
-        f"{VIEW}/logs/table/{{paper}}-{{table}}.log",
+        layout.log("table", "{paper}-{table}", NAME),
     benchmark:
-        f"{VIEW}/benchmarks/table/{{paper}}-{{table}}.jsonl"
+        layout.benchmark("table", "{paper}-{table}", NAME)
     localrule: True
     conda:
         "../../envs/tables.yaml"

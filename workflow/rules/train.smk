@@ -3,18 +3,18 @@
 
 rule train:
     input:
-        split="results/datasets/{cut}/train.parquet",
+        split=layout.split("{cut}", "train"),
         images=image_files,
         encoder=encoder_files,
         parent=parent_checkpoint,
     output:
-        checkpoint="results/phases/{cut}/{phase}/seed{seed}/checkpoint.pt",
-        history="results/phases/{cut}/{phase}/seed{seed}/history.parquet",
-        spec="results/phases/{cut}/{phase}/seed{seed}/spec.json",
+        checkpoint=PHASE.checkpoint,
+        history=PHASE.history,
+        spec=PHASE.spec,
     log:
-        "results/logs/train/{cut}/{phase}-seed{seed}.log",
+        PHASE.log("train"),
     benchmark:
-        "results/benchmarks/train/{cut}/{phase}-seed{seed}.jsonl"
+        PHASE.benchmark("train")
     conda:
         "../../envs/torch.yaml"
     threads: train_threads
@@ -30,7 +30,7 @@ rule train:
         images=images_by_part,
         encoder=encoder_option,
         parent=parent_option,
-        state=f"{RESULTS}/state/{{cut}}/{{phase}}/seed{{seed}}",
+        state=moved(PHASE.state),
     shell:
         "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
         " {params.encoder} {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"

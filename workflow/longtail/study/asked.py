@@ -16,7 +16,7 @@ from longtail.study.study import Study
 
 RENDERED = {"tables": layout.TABLE_FORMATS, "figures": layout.FIGURE_FORMATS, "metrics": ("parquet",)}
 KINDS = {"tables": "table", "figures": "figure", "metrics": "table or figure"}
-CELL = "results/cells/<method>/<dataset>-ir<ratio>/seed<seed>.parquet"
+CELL = layout.cell("", "<method>", "<dataset>-ir<ratio>", "<seed>")
 LARGEST_SEED = 2**31 - 1
 
 
@@ -34,7 +34,7 @@ def check(study: Study, target: str, names: Collection[str], made: Callable[[str
     """
     if target in names:
         return
-    within = _within_view(target)
+    within = layout.within_view(target, (*RENDERED, "cells"))
     if within is not None:
         wrong, meant = _read(study, *within[1:])
         if within[0] != study.config.view:
@@ -64,7 +64,7 @@ def of_overview(study: Study, targets: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for target in targets:
-        within = _within_view(target)
+        within = layout.within_view(target, (*RENDERED, "cells"))
         if target == "all":
             found.update(dict.fromkeys(study.config.targets))
         elif within is not None and within[1] in RENDERED:
@@ -80,12 +80,6 @@ def of_overview(study: Study, targets: Iterable[str]) -> list[str]:
                 "`snakemake --cores 1 plan conmix_table2`."
             )
     return list(found) or list(study.config.targets)
-
-
-def _within_view(target: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """View, place in it and the rest of the path, of a file that is made under one budget and protocol."""
-    match = re.fullmatch(rf"{layout.RESULTS}/(?:([^/]+)/)?({'|'.join(RENDERED)}|cells)/(.+)", target)
-    return None if match is None else (match[1] or "", match[2], tuple(match[3].split("/")))
 
 
 def _read(study: Study, place: str, parts: Sequence[str]) -> tuple[list[str], str]:

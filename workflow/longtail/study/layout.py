@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,6 @@ def texts(text_set: str, part: str) -> str:
     return f"{RESULTS}/datasets/{text_set}/{part}/tokens.npz"
 
 
-def encoder(name: str) -> str:
-    """The folder of a sentence encoder."""
-    return f"{RESULTS}/encoders/{encoder_folder(name)}"
-
-
 def encoder_folder(name: str) -> str:
     """What the folder of an encoder is called; its name has a slash, and may have anything else."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -48,8 +43,13 @@ def encoder_folder(name: str) -> str:
 
 def encoder_files(name: str) -> list[str]:
     """All files of a sentence encoder, its configuration first."""
+    return files_in(encoder_folder(name))
+
+
+def files_in(folder: str) -> list[str]:
+    """The files of the encoder whose folder is called so."""
     files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-    return [f"{encoder(name)}/{file}" for file in files]
+    return [f"{RESULTS}/encoders/{folder}/{file}" for file in files]
 
 
 def labels(image_set: str, part: str) -> str:
@@ -70,7 +70,7 @@ class Run:
         kind: ``phases`` or ``controls``.
         cut: the split it belongs to.
         name: the phase's folder name, or the control's.
-        seed: training seed.
+        seed: training seed. Rules of the workflow have wildcards in place of all of them.
     """
 
     kind: str
@@ -128,9 +128,16 @@ class Run:
         return f"{self.folder}/{features}/{split}/projections/{projection}.parquet"
 
     def log(self, stage: str, *what: str) -> str:
-        """The log of a job; ``what`` tells it from the others of its stage (features, split, clusterer, ...)."""
+        """The log of a job; ``what`` tells it from the others of its stage (features, split, readout, ...)."""
+        return log(stage, self._job(stage, what))
+
+    def benchmark(self, stage: str, *what: str) -> str:
+        """What the job with that log took."""
+        return benchmark(stage, self._job(stage, what))
+
+    def _job(self, stage: str, what: tuple[str, ...]) -> str:
         kind = () if stage in ("train", "embed") else (self.kind,)
-        return log(stage, f"{self.cut}/{'-'.join((*kind, self.name, f'seed{self.seed}', *what))}")
+        return f"{self.cut}/{'-'.join((*kind, self.name, f'seed{self.seed}', *what))}"
 
 
 def finished_phases() -> Iterator[Run]:
@@ -145,9 +152,14 @@ def log(stage: str, job: str, view_name: str = "") -> str:
     return f"{view(view_name)}/logs/{stage}/{job}.log"
 
 
-def benchmark(stage: str, job: str) -> str:
-    """What a job of a stage took, written when it has succeeded."""
-    return f"{RESULTS}/benchmarks/{stage}/{job}.jsonl"
+def benchmark(stage: str, job: str, view_name: str = "") -> str:
+    """What a job of a stage took, written when it has succeeded; it lies beside the job's log."""
+    return f"{view(view_name)}/benchmarks/{stage}/{job}.jsonl"
+
+
+def overview_log(command: str, view_name: str) -> str:
+    """The log of ``plan`` or ``status``."""
+    return f"{view(view_name)}/logs/{command}.log"
 
 
 def view(name: str) -> str:
@@ -155,12 +167,18 @@ def view(name: str) -> str:
     return f"{RESULTS}/{name}" if name else RESULTS
 
 
+def within_view(path: str, places: Iterable[str]) -> tuple[str, str, tuple[str, ...]] | None:
+    """View, place in it and the rest of a path, if it is one of a file in one of ``places`` of a view."""
+    match = re.fullmatch(rf"{RESULTS}/(?:([^/]+)/)?({'|'.join(places)})/(.+)", path)
+    return None if match is None else (match[1] or "", match[2], tuple(match[3].split("/")))
+
+
 def merged(view_name: str, paper: str, artefact: str) -> str:
     """The merged metrics of one table or figure."""
     return f"{view(view_name)}/metrics/{paper}/{artefact}.parquet"
 
 
-def cell(view_name: str, method: str, cut: str, seed: int) -> str:
+def cell(view_name: str, method: str, cut: str, seed: int | str) -> str:
     """The metrics of one cell, by the method's own readout."""
     return f"{view(view_name)}/cells/{method}/{cut}/seed{seed}.parquet"
 
