@@ -60,7 +60,7 @@ def test_cells_are_told_apart_by_every_key() -> None:
     base = cell("conmix")
     others = {
         "method": "sdclr", "settings": '{"conmix":{"tags":50}}', "dataset": "cifar20", "ratio": 5, "split": "test",
-        "features": "backbone", "scorer": "gmm-k",
+        "features": "backbone", "backbone": "resnet34", "readout": "gmm-k", "scorer": "geometry",
     }  # fmt: skip
     assert set(others) == set(base)
     noise = [lines({**base, key: value}, "ACC", [[99.0]]) for key, value in others.items()]
