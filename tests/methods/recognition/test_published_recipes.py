@@ -29,8 +29,11 @@ CE = {
 }  # fmt: skip
 WITHOUT_INIT = {name: value for name, value in CE.items() if name != "classifier_init"}
 LDAM = {**WITHOUT_INIT, "scale": 30.0, "largest_margin": 0.5}
-# frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json; crop and flip are followed by no rotation
-RIDE = {**LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True}
+# frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json and its loader
+RIDE = {
+    **LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True,
+    "augmentation": {"pad": 4, "flip": 0.5, "rotation": 15},
+}  # fmt: skip
 # facebookresearch/classifier-balancing, but for the learning rate, batch and weight decay, which are CIFAR's
 SCALING = {
     **WITHOUT_INIT, "frozen_bn": "train", "sampler": {"class_aware": 4}, "learning_rate": 0.01, "drop_last": True,
