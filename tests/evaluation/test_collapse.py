@@ -48,8 +48,9 @@ def test_every_clusterer(collapsed: Path, split: Path, labels: np.ndarray, tmp_p
         assert found["NMI"] == found["ARI"] == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    "scorer", sorted(n for n, scorer in CATALOG.scorers.items() if scorer["reads"] == "embeddings")
-)
+MEASURES = sorted(name for name, scorer in CATALOG.scorers.items() if scorer["reads"] == "embeddings")
+
+
+@pytest.mark.parametrize("scorer", MEASURES)
 def test_every_measure_of_an_embedding(collapsed: Path, split: Path, tmp_path: Path, scorer: str) -> None:
     assert scored(collapsed, scorer, split, tmp_path / "metrics.parquet")

@@ -163,7 +163,7 @@ def test_the_command_prints_and_writes(folder: Path, capsys: pytest.CaptureFixtu
     assert printed == (folder / "results/smoke/plan.md").read_text() + "\n"
     written = read_table(folder / "results/smoke/plan.parquet").to_pylist()
     assert [line["target"] for line in written] == [
-        "digits_table1", "digits_table2", "digits_figure1", "digits_figure2", "digits_figure3", "all",
+        "digits_table1", "digits_table2", "digits_figure1", "digits_figure2", "digits_figure3", "digits_figure4", "all",
     ]  # fmt: skip
     # A partial table trains nothing; the plan is that of the whole one.
     assert written[-1]["phases_left"] > 0

@@ -35,7 +35,7 @@ CONFIG = {
 FILES = [
     "augmentations.yaml", "budgets.yaml", "readouts.yaml", "metrics.yaml", "planned.yaml", "datasets/digits.yaml",
     "methods/conmix.yaml", "methods/controls.yaml", "methods/miniclustering.yaml", "methods/sdclr.yaml",
-    "papers/digits.yaml",
+    "papers/digits.yaml", "schedules.yaml",
 ]  # fmt: skip
 
 

@@ -178,6 +178,7 @@ def test_a_target_named_twice_counts_once():
         "digits_table2",
         "digits_figure2",
         "digits_figure3",
+        "digits_figure4",
         "all",
     ]
 

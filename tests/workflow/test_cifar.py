@@ -21,8 +21,9 @@ def shared_data():
     return folder
 
 
-@pytest.mark.slow
-def test_conmix_on_cifar10_from_images_to_metrics(workflow, shared_data):
+@pytest.fixture
+def configured(workflow, shared_data):
+    """A checkout whose images are the real ones, at a small part of the papers' length."""
     files = {part: f"cifar10/{part}.parquet" for part in ("train", "test")}
     config = {
         "targets": ["conmix_table2"],
@@ -32,6 +33,12 @@ def test_conmix_on_cifar10_from_images_to_metrics(workflow, shared_data):
         "data": {"cifar10": {"kind": "parquet", "name": "Parquet, exact pixels", "image": "img", "files": files}},
     }
     (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return workflow
+
+
+@pytest.mark.slow
+def test_conmix_on_cifar10_from_images_to_metrics(configured):
+    workflow = configured
     workflow.succeed(TARGET, "--resources", "gpu=0")
     metrics = pq.read_table(workflow.folder / TARGET).to_pandas()
     overall = metrics[metrics["class"].isna() & metrics["cluster"].isna()].groupby("metric")["value"].mean()
@@ -41,3 +48,21 @@ def test_conmix_on_cifar10_from_images_to_metrics(workflow, shared_data):
     assert overall[["ACC", "CAA", "NMI"]].between(0, 100).all()
     assert set(metrics.loc[metrics["metric"] == "recall", "class"]) == set(range(10))
     assert not workflow.leftovers()
+
+
+@pytest.mark.slow
+def test_ldam_drw_on_cifar10_lt_from_images_to_metrics(configured):
+    """The test images are the ten thousand of the papers, whatever the budget cuts of the tail."""
+    target = "results/custom/cells/ldam-drw/cifar10-lt-h200-ir100/seed0.parquet"
+    configured.succeed(target, "--resources", "gpu=0")
+    metrics = pq.read_table(configured.folder / target).to_pandas()
+    overall = metrics[metrics["class"].isna()].set_index("metric")["value"]
+    recall = metrics[metrics["metric"] == "recall"].set_index("class")["value"]
+    sizes = [200, 119, 71, 43, 25, 15, 9, 5, 3, 2]
+    split = pq.read_table(configured.folder / "results/datasets/cifar10-lt-h200-ir100/train.parquet")
+    assert [split["label"].to_pylist().count(k) for k in range(10)] == sizes
+    assert sorted(recall.index) == list(range(10))
+    assert overall["accuracy"] == pytest.approx(recall.mean())  # a thousand images of each class
+    assert overall["many (strict)"] == pytest.approx(recall[:2].mean())
+    assert overall["few (index)"] == pytest.approx(recall[7:].mean())
+    assert 0 <= overall["calibration_error"] <= 100

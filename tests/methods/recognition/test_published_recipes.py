@@ -5,12 +5,14 @@ The numbers of the epochs are those of CIFAR-LT; what digits change is checked b
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from longtail.study import catalog as catalogue
 from longtail.study.settings import resolve, resolved, selectors
+from longtail.study.study import load_study
 
 CATALOG = catalogue.load()
 
@@ -27,8 +29,11 @@ CE = {
 }  # fmt: skip
 WITHOUT_INIT = {name: value for name, value in CE.items() if name != "classifier_init"}
 LDAM = {**WITHOUT_INIT, "scale": 30.0, "largest_margin": 0.5}
-# frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json; crop and flip are followed by no rotation
-RIDE = {**LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True}
+# frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json and its loader
+RIDE = {
+    **LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True,
+    "augmentation": {"pad": 4, "flip": 0.5, "rotation": 15},
+}  # fmt: skip
 # facebookresearch/classifier-balancing, but for the learning rate, batch and weight decay, which are CIFAR's
 SCALING = {
     **WITHOUT_INIT, "frozen_bn": "train", "sampler": {"class_aware": 4}, "learning_rate": 0.01, "drop_last": True,
@@ -106,7 +111,7 @@ RECIPES = {
     "logit-adjusted-loss": [("logit-adjusted-loss", 200, 40)],
     "crt": [CE_FIRST, ("classifier-retraining", 10, 10)],
     "lws": [CE_FIRST, ("learnable-scaling", 5, 5)],
-    **dict.fromkeys(["tau-norm", "ncm", "logit-adjustment"], [CE_FIRST]),
+    **{method: [CE_FIRST] for method in ("tau-norm", "ncm", "logit-adjustment")},
     "ride": [("ride", 160, 32), ("ride-reweighted", 40, 8)],
     "supcon": [("supcon", 1000, 40), ("supcon-linear", 100, 40)],
 }
@@ -129,3 +134,35 @@ def test_readouts(method: str) -> None:
     own = {"tau-norm": "tau-norm", "ncm": "ncm", "logit-adjustment": "logit-adjusted"}
     entry = CATALOG.method(method)
     assert (entry.features, entry.readout) == ("backbone", own.get(method, "classifier"))
+
+
+# --- What is trained once ---------------------------------------------------------------------------------------------
+
+CUT = "cifar10-lt-ir100"
+STUDY = load_study({"targets": ["digits"]})
+
+
+def trained(method: str) -> Any:
+    """The state that a method's features are of."""
+    (measured,) = STUDY.cell_measurements(method, CUT, 0)
+    return STUDY.phase(CUT, Path(measured.path).parts[3])
+
+
+@pytest.mark.parametrize(("plain", "deferred"), [("ce", "ce-drw"), ("ldam", "ldam-drw")])
+def test_weights_are_deferred_to_where_the_learning_rate_falls(plain: str, deferred: str) -> None:
+    """Epochs 0 to 159 have none and are those of the method without; the first weighted epoch is 160."""
+    first, last = trained(deferred).lineage
+    assert (first.objective, first.first_epoch, first.last_epoch, first.clock) == (plain, 0, 160, 200)
+    assert (last.start, last.first_epoch, last.last_epoch, last.clock) == ("continue", 160, 200, 200)
+    assert trained(deferred).parent.identity == trained(plain).parent.identity
+
+
+@pytest.mark.parametrize("method", ["tau-norm", "ncm", "logit-adjustment"])
+def test_readouts_are_of_the_state_of_ce(method: str) -> None:
+    assert trained(method).identity == trained("ce").identity
+
+
+@pytest.mark.parametrize("method", ["crt", "lws"])
+def test_second_stages_start_from_the_state_of_ce(method: str) -> None:
+    assert trained(method).lineage[-1].start == "transfer"
+    assert trained(method).parent.identity == trained("ce").identity

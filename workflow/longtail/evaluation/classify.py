@@ -63,43 +63,49 @@ def run(arguments: argparse.Namespace) -> None:
         raise unknown(f"algorithm (classifier {name!r})", algorithm, ALGORITHMS)
     files = Files(arguments.embeddings, arguments.split, arguments.training, arguments.weights)
     read_embeddings(files.embeddings, split=read_split(files.split))
-    logits = call(f"classifier {name!r}", ALGORITHMS[algorithm], rest, files).astype(np.float64)
-    prediction = logits.argmax(axis=1)
+    decision, logits = call(f"classifier {name!r}", ALGORITHMS[algorithm], rest, files)
+    prediction = decision.argmax(axis=1)
     table = pa.table(
         {
             "row": np.arange(len(logits)),
             "prediction": prediction.astype(np.int64),
-            "confidence": softmax(logits, axis=1)[np.arange(len(logits)), prediction],
+            "confidence": softmax(logits.astype(np.float64), axis=1)[np.arange(len(logits)), prediction],
         }
     )
     write_table(arguments.out, table, classifier=settings, embeddings=read_provenance(files.embeddings))
 
 
-def _argmax(files: Files) -> np.ndarray:
-    return read_embeddings(files.embeddings, "logits")[0]
+Decided = tuple[np.ndarray, np.ndarray]
+"""What the prediction is the largest of, and the logits whose softmax is its confidence, each (N, K)."""
 
 
-def _logit_adjusted(files: Files, *, tau: float) -> np.ndarray:
-    """s_k - tau log pi_k (Menon et al., ICLR 2021, Eq. 9)."""
-    logits, sizes = _argmax(files), read_class_sizes(files.split)
+def _argmax(files: Files) -> Decided:
+    logits, _ = read_embeddings(files.embeddings, "logits")
+    return logits, logits
+
+
+def _logit_adjusted(files: Files, *, tau: float) -> Decided:
+    """s_k - tau log pi_k (Menon et al., ICLR 2021, Eq. 9); the confidence is that of s, without the shift."""
+    (logits, _), sizes = _argmax(files), read_class_sizes(files.split)
     if len(sizes) != logits.shape[1] or not sizes.all():
         raise LongtailError(
             f"{files.split} knows the training images of {np.count_nonzero(sizes)} classes, but there are "
             f"{logits.shape[1]} logits. Adjusting them needs the size of each class."
         )
-    return logits - tau * np.log(sizes / sizes.sum())
+    return logits - tau * np.log(sizes / sizes.sum()), logits
 
 
-def _tau_normalized(files: Files, *, tau: float) -> np.ndarray:
+def _tau_normalized(files: Files, *, tau: float) -> Decided:
     """H w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
     if files.weights is None:
         raise LongtailError("tau-normalisation needs the weights of the classifier: give them with --weights.")
     weights = read_weights(files.weights)
     features = _features(files.embeddings, weights.shape[1], files.weights)
-    return features @ (weights / np.linalg.norm(weights, axis=1, keepdims=True) ** tau).T
+    logits = features @ (weights / np.linalg.norm(weights, axis=1, keepdims=True) ** tau).T
+    return logits, logits
 
 
-def _nearest_class_mean(files: Files) -> np.ndarray:
+def _nearest_class_mean(files: Files) -> Decided:
     """Negative squared distances to the class means of the training features (facebookresearch/classifier-balancing).
 
     Features are centred by the mean of the training features and scaled to length one; class means are not scaled.
@@ -116,7 +122,8 @@ def _nearest_class_mean(files: Files) -> np.ndarray:
     means = np.zeros((len(rows), training.shape[1]))
     np.add.at(means, labels, training)
     means /= rows[:, None]
-    return -((features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1))
+    nearness = -((features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1))
+    return nearness, nearness
 
 
 def _features(path: Path, width: int, other: Path) -> np.ndarray:
@@ -130,10 +137,10 @@ def _features(path: Path, width: int, other: Path) -> np.ndarray:
     return features
 
 
-ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {
+ALGORITHMS: dict[str, Callable[..., Decided]] = {
     "argmax": _argmax,
     "logit_adjusted": _logit_adjusted,
     "tau_normalized": _tau_normalized,
     "nearest_class_mean": _nearest_class_mean,
 }
-"""Rules by the name that readouts.yaml gives them: from files to one number per row and class, the largest wins."""
+"""Rules by the name that readouts.yaml gives them."""
