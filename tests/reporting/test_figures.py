@@ -64,6 +64,26 @@ def test_bars_average_over_seeds_and_show_their_deviation() -> None:
     assert "Means over 3 training seeds" in texts(figure)
 
 
+def test_two_readouts_of_one_training_are_kept_apart() -> None:
+    classifier, ncm = (cell("ce", readout=name, scorer="classification") for name in ("classifier", "ncm"))
+    embeddings = cell("ce", readout="embeddings", scorer="geometry")
+    lines = [line(of, "recall", value, **{"class": 0}) for of, value in ((classifier, 90.0), (ncm, 40.0))]
+    data = metrics(lines, [line(embeddings, "class_similarity", 0.5, **{"class": 0})])
+    panels = [{"metric": name, "title": name, "axis": ""} for name in ("recall", "class_similarity")]
+    shown = figure_plan("class_bars", ("CE", classifier), ("NCM", ncm), options={"panels": panels})
+    _, drawn = draw(shown, data)
+    values = drawn.set_index(["metric", "series"])["value"].to_dict()
+    assert values == {
+        ("recall", "CE"): 90,
+        ("recall", "NCM"): 40,
+        ("class_similarity", "CE"): 0.5,
+        ("class_similarity", "NCM"): 0.5,
+    }
+    figure, drawn = draw(shown, metrics(lines[:1]))
+    assert drawn["series"].tolist() == ["CE"]
+    assert "NCM (not computed yet)" in texts(figure)
+
+
 def test_the_settings_of_a_cell_keep_it_apart_on_lines_over_it() -> None:
     cells = {tags: cell("conmix", settings=f'{{"conmix":{{"tags":{tags}}}}}') for tags in (50, 200)}
     data = metrics(

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
 
 RUN_KEYS = tuple(key for key in CELL_KEYS if key not in ("readout", "scorer"))
-"""What identifies the embedding a figure cell is about; a figure may read several readouts and scorers of it."""
+"""What identifies the features a figure cell is about; a figure may read several scorers of them, and of a readout."""
+
+EMBEDDINGS = "embeddings"
+"""In place of a readout, of what was scored without one."""
 
 PROJECTION_COLUMNS = ("row", "label", "x", "y", "seed", *RUN_KEYS)
 """The columns of merged projections that a figure reads."""
@@ -39,7 +42,9 @@ def collect(plan: FigurePlan, data: pd.DataFrame) -> tuple[pd.DataFrame, list[st
     parts: list[pd.DataFrame] = []
     missing: list[str] = []
     for cell in plan.cells:
-        found = by_run.get(cell_key(cell.cell, RUN_KEYS)) if cell.cell is not None else None
+        found = None
+        if cell.cell is not None:
+            found = _read_out(by_run.get(cell_key(cell.cell, RUN_KEYS)), cell.cell["readout"])
         if found is None:
             place = f"{cell.group}, {cell.label}" if cell.group else cell.label
             missing.append(f"Not drawn: {place} ({cell.missing or 'not computed yet'}).")
@@ -49,6 +54,14 @@ def collect(plan: FigurePlan, data: pd.DataFrame) -> tuple[pd.DataFrame, list[st
         return pd.concat(parts, ignore_index=True), missing
     columns = dict.fromkeys([*METRIC_COLUMNS, *PROJECTION_COLUMNS, "series", "panel"])
     return pd.DataFrame(columns=list(columns)), missing
+
+
+def _read_out(lines: pd.DataFrame | None, readout: str) -> pd.DataFrame | None:
+    """Of the lines of some features those of one readout, and of the features themselves; None if there are none."""
+    if lines is None or "readout" not in lines or readout == EMBEDDINGS:
+        return lines
+    own = lines[lines["readout"].isin([readout, EMBEDDINGS])]
+    return None if own.empty else own
 
 
 def over_seeds(lines: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
