@@ -89,8 +89,8 @@ def read_predictions(path: str | os.PathLike[str], rows: int) -> tuple[np.ndarra
     if (predictions < 0).any():
         raise LongtailError(f"{path} predicts the class {predictions.min()}; classes are numbered from 0.")
     confidences = np.asarray(table["confidence"].to_numpy(), dtype=np.float64)[order]
-    if not ((confidences > 0) & (confidences <= 1)).all():
-        raise LongtailError(f"{path}: 'confidence' must hold a probability, above 0 and at most 1, in each row.")
+    if not ((confidences >= 0) & (confidences <= 1)).all():
+        raise LongtailError(f"{path}: 'confidence' must hold a probability, from 0 to 1, in each row.")
     return predictions, confidences
 
 
