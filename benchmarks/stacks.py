@@ -6,7 +6,6 @@ start, and says how long it took.
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
 from collections import defaultdict
@@ -30,9 +29,10 @@ from longtail.devices.precision import autocast
 from longtail.methods.base import Batch, Objective
 from longtail.training.build import build
 from longtail.training.encode import SplitImages
-from longtail.training.hyperparameters import TrainingSettings, split_settings
+from longtail.training.hyperparameters import TrainingSettings
 from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
+from longtail.training.specification import Specification
 
 AUGMENTATION, FORWARD_BACKWARD, OPTIMIZER, BETWEEN = "augmentation", "forward_backward", "optimizer", "between"
 
@@ -42,14 +42,14 @@ class Work:
     """The updates that all stacks do.
 
     Attributes:
-        spec: a phase as data (ARCHITECTURE.md); the last stretch of its lineage is trained.
+        spec: a phase; the last stretch of its lineage is trained.
         split: ``steps`` full batches of images, on the device.
         steps: updates per epoch.
         dtype: what the project's loop computes in; float32 switches autocast off.
         workers: processes of a DataLoader.
     """
 
-    spec: Mapping[str, Any]
+    spec: Specification
     split: ResidentSplit
     steps: int
     dtype: torch.dtype
@@ -154,17 +154,15 @@ class Ours:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        self.settings = settings = work.spec.last.settings
         objective = work.objective(torch.channels_last)
-        self.run = Training(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
-        self.settings = settings
-        self.augment = Augmentation(settings.augmentations[0], work.spec["data"]["image_size"])
-        self.images = SplitImages(work.split, work.spec["data"], settings.normalization, work.dtype)
+        self.run = Training(objective, Optimizer(objective, settings), work.spec.last.first_epoch)
+        self.augment = Augmentation(settings.augmentations[0], work.spec.data.image_size)
+        self.images = SplitImages(work.split, work.spec.data, settings.normalization, work.dtype)
 
     def epoch(self) -> Timing:
         """One more epoch of the loop, which times itself; its augmentation is timed apart, the other parts are not."""
-        spec = copy.deepcopy(dict(self.work.spec))
-        spec["lineage"][-1]["last_epoch"] = self.run.epoch + 1
+        spec = self.work.spec.with_last(last_epoch=self.run.epoch + 1)
         train(self.run, spec, self.work.split, dtype=self.work.dtype, save=lambda _: None, save_every=float("inf"))
         return Timing(self.run.history[-1]["seconds"], self._augmentation())
 
@@ -193,7 +191,7 @@ class Ceiling:
 
     def __init__(self, work: Work, views: tuple[Tensor, ...]) -> None:
         self.work = work
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        settings = work.spec.last.settings
         self.objective = work.objective(torch.channels_last).train()
         self.step = fused(self.objective, settings)
         rows = torch.arange(settings.batch_size, device=work.device)
@@ -320,10 +318,10 @@ class Usual(Loader):
     """
 
     def __init__(self, work: Work) -> None:
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        settings = work.spec.last.settings
         kit = torchvision.transforms
         normalize = kit.Normalize(settings.normalization["mean"], settings.normalization["std"])
-        random = random_transforms(kit, settings.augmentations[0], work.spec["data"]["image_size"])
+        random = random_transforms(kit, settings.augmentations[0], work.spec.data.image_size)
         pixels = work.split.images.permute(0, 2, 3, 1).cpu().numpy()
         views = Views(pixels, Image.fromarray, kit.Compose([*random, kit.ToTensor(), normalize]), settings.views)
 
@@ -361,9 +359,9 @@ class Tensors(Loader):
     """
 
     def __init__(self, work: Work) -> None:
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        settings = work.spec.last.settings
         normalize = Normalization(settings.normalization["mean"], settings.normalization["std"], work.device)
-        random = random_transforms(v2, settings.augmentations[0], work.spec["data"]["image_size"])
+        random = random_transforms(v2, settings.augmentations[0], work.spec.data.image_size)
         pixels = work.split.images.contiguous().cpu()
         super().__init__(
             work,

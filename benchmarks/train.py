@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +31,7 @@ from benchmarks.stacks import (
 from longtail.data.resident import ResidentSplit
 from longtail.devices.precision import PRECISIONS, computing_type, prepare_device
 from longtail.study.study import load_study
+from longtail.training.specification import Specification, parse
 
 CUT = "cifar10-ir10"
 """Whose settings are taken: the split of the papers' main tables."""
@@ -51,8 +51,8 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for method in arguments.methods:
-            spec = specification(method, arguments)
             split = random_split(Path(folder), arguments.steps * arguments.batch, arguments.image_size, device)
+            spec = specification(method, arguments).with_split(split.labels.tolist(), Path(folder))
             rows += measure(Work(spec, split, arguments.steps, dtype, arguments.workers), arguments)
     report("train", {"stacks": rows}, described=described, settings=vars(arguments), out=arguments.out)
 
@@ -73,7 +73,7 @@ def command_line() -> argparse.ArgumentParser:
     return options
 
 
-def specification(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def specification(method: str, arguments: argparse.Namespace) -> Specification:
     """The phase in which ``method`` ends, as the catalogue describes it, with the sizes asked for.
 
     Raises:
@@ -83,10 +83,10 @@ def specification(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
     (measured,) = study.cell_measurements(method, CUT, 0)
     cut, name = measured.keys["run"].split("/")
     spec = study.phase(cut, name).spec(0)
-    spec["data"] |= {"image_size": arguments.image_size, "rows": arguments.steps * arguments.batch}
+    spec["data"] |= {"image_size": arguments.image_size}
     spec["backbone"] = {"name": arguments.backbone, "stem": arguments.stem}
     spec["lineage"][-1]["settings"] |= {"batch_size": arguments.batch, "learning_rate": LEARNING_RATE}
-    return spec
+    return parse(spec)
 
 
 def random_split(folder: Path, rows: int, size: int, device: torch.device) -> ResidentSplit:
@@ -130,8 +130,7 @@ def row(name: str, work: Work, flops: int, timings: Mapping[str, Sequence[Timing
         timings: of all stacks, one per repeat.
         peaks: floating point operations per second that the device can do, one per repeat.
     """
-    stretch = work.spec["lineage"][-1]
-    batch = stretch["settings"]["batch_size"]
+    batch = work.spec.last.settings.batch_size
     seconds = [timing.seconds for timing in timings[name]]
     shared = (
         "ceiling" if name == "ours" else name
@@ -144,9 +143,9 @@ def row(name: str, work: Work, flops: int, timings: Mapping[str, Sequence[Timing
     waiting = [whole - sum(parts[part][i] for part in apart) for i, whole in enumerate(seconds)]
     each = 1000 / work.steps
     return {
-        "objective": stretch["objective"],
-        "backbone": f"{work.spec['backbone']['name']}/{work.spec['backbone']['stem']}",
-        "image_size": work.spec["data"]["image_size"],
+        "objective": work.spec.last.objective,
+        "backbone": f"{work.spec.backbone.name}/{work.spec.backbone.stem}",
+        "image_size": work.spec.data.image_size,
         "batch": batch,
         "device": str(work.device),
         "stack": name,

@@ -210,9 +210,10 @@ def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:
     from longtail.training.batches import batches_of
 
     for phase in dict.fromkeys(job.phase for job in jobs if job.phase is not None):
-        stretch = phase.lineage[-1]
+        stretch, rows = phase.lineage[-1], study.rows(phase.cut, "train")
+        settings = json.loads(stretch.settings)
         with found.noting():
-            batches_of(stretch.objective, json.loads(stretch.settings), study.rows(phase.cut, "train"))
+            batches_of(stretch.objective, rows, settings["batch_size"], settings["drop_last"], settings)
 
 
 def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, free: int) -> None:

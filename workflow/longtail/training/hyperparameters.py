@@ -78,11 +78,12 @@ class TrainingSettings:
         return self.augmentation if isinstance(self.augmentation, tuple) else (self.augmentation,) * self.views
 
 
-def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
-    """Take the loop's settings out of ``stretch["settings"]``.
+def parse_settings(objective: str, flat: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+    """Take the loop's settings out of those of a stretch.
 
     Args:
-        stretch: an entry of the lineage (ARCHITECTURE.md, "A phase, as data").
+        objective: of the stretch, for the messages.
+        flat: its ``settings`` (ARCHITECTURE.md, "A phase, as data").
 
     Returns:
         The loop's settings, and the others, which are the objective's.
@@ -91,11 +92,9 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         LongtailError: if a setting is missing, of the wrong type, outside its range, or given although the chosen
             optimiser and schedule do not read it.
     """
-    objective = stretch["objective"]
     names = {field.name for field in dataclasses.fields(TrainingSettings)}
-    own = {name: value for name, value in stretch["settings"].items() if name in names}
-    rest = {name: value for name, value in stretch["settings"].items() if name not in names}
-    settings = construct(TrainingSettings, own, objective)
+    own = {name: value for name, value in flat.items() if name not in names}
+    settings = construct(TrainingSettings, {name: flat[name] for name in flat if name in names}, objective)
     if settings.optimizer not in OPTIMIZERS:
         raise unknown(f"optimizer (objective {objective!r})", settings.optimizer, OPTIMIZERS)
     _settings_of_choice(settings, objective, "optimizer", settings.optimizer, OPTIMIZERS)
@@ -136,7 +135,7 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         raise LongtailError(
             f"Objective {objective!r}: setting 'betas' is {settings.betas}, but must be two numbers in [0, 1)."
         )
-    return settings, rest
+    return settings, own
 
 
 def _settings_of_choice(
