@@ -46,7 +46,7 @@ class Case:
     """What is clustered, and how often.
 
     Attributes:
-        clusterer: a name of ``catalog/clusterers.yaml``.
+        clusterer: a name of ``catalog/readouts.yaml``.
         settings: its entry there.
         embeddings: a key of :data:`SPREAD`.
         rows: N.
@@ -111,7 +111,7 @@ def command_line() -> argparse.ArgumentParser:
     options = parser("Time and memory of the clusterers, beside scikit-learn as it comes.")
     known = [name for name, entry in catalog.load().clusterers.items() if entry["algorithm"] != "argmax"]
     default = ["kmeans", "gmm-k", "agglomerative"]
-    options.add_argument("--clusterers", nargs="+", choices=known, default=default, help="of catalog/clusterers.yaml")
+    options.add_argument("--clusterers", nargs="+", choices=known, default=default, help="of catalog/readouts.yaml")
     options.add_argument(
         "--embeddings", nargs="+", choices=SPREAD, default=list(SPREAD), help="how compact classes are"
     )

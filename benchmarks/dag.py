@@ -88,9 +88,9 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def cells_per_seed(target: str) -> int:
-    """Cells (method, dataset, ratio, settings) of a target for each of its seeds."""
+    """Cells (method, settings, backbone, dataset, ratio) of a target for each of its seeds."""
     study = load_study({"targets": [target], "seeds": [0]})
-    keys = ("method", "settings", "dataset", "ratio")
+    keys = ("method", "settings", "backbone", "dataset", "ratio")
     measured = [
         tuple(measurement.keys[key] for key in keys)
         for paper, _, name in study.artefacts(target)

@@ -93,8 +93,9 @@ def write_metrics(folder: Path, config: Mapping[str, object]) -> tuple[int, floa
     }
     write_table(folder / "assignments.parquet", pa.table(assignments))
     scored = folder / "metrics.parquet"
-    options = ["--split", folder / "split.parquet", "--assignments", folder / "assignments.parquet", "--out", scored]
-    if longtail(["score", "--scorer", '{"name": "kmeans"}', *map(str, options)]) != 0:
+    options = ["--split", folder / "split.parquet", "--scored", folder / "assignments.parquet", "--out", scored]
+    scorer = {"name": "clustering", "reads": "assignments"}
+    if longtail(["score", "--scorer", json.dumps(scorer), *map(str, options)]) != 0:
         raise RuntimeError("scoring failed")
     content = scored.read_bytes()
     shutil.rmtree(folder / "results", ignore_errors=True)

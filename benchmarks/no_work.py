@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 FILES = ("--out", "--checkpoint", "--history", "--spec-out")
-STORED = ("--images", "--labels")
+OTHERS = {"store": ("--images", "--labels"), "embed": ("--out", "--weights")}
 
 
 def outputs(command: str, options: dict[str, str]) -> list[Path]:
@@ -14,7 +14,7 @@ def outputs(command: str, options: dict[str, str]) -> list[Path]:
 
         suffixes = layout.TABLE_FORMATS if command == "table" else layout.FIGURE_FORMATS
         return [Path(options["--out-dir"], f"{options[f'--{command}']}.{suffix}") for suffix in suffixes]
-    return [Path(options[name]) for name in (STORED if command == "store" else FILES) if name in options]
+    return [Path(options[name]) for name in OTHERS.get(command, FILES) if name in options]
 
 
 if __name__ == "__main__":

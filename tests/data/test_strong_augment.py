@@ -5,7 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.functional as reference
 from PIL import Image
+from torchvision.transforms import RandomRotation
 
 from longtail.data.augment import Augmentation
 from longtail.data.operations import OPERATIONS, operate
@@ -142,6 +144,38 @@ def test_the_strong_list_is_a_window_then_autoaugment_then_a_hole(channels, monk
     assert len(steps) == 2
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_rotated_list_is_a_window_then_torchvisions_rotation(size, channels):
+    """RandomRotation of the official loader: nearest pixels, about the centre, nothing grows, black from outside."""
+    images = as_tensor(photographs({32: 256, 64: 128}[size], size))[:, :channels]
+    draws = torch.Generator().manual_seed(0)
+    windows = Augmentation({"pad": 4, "flip": 0.5}, size)(images, draws)
+    angles = torch.rand(len(images), 1 + 3, generator=draws)[:, 0] * 30 - 15
+    views = StrongAugmentation({"pad": 4, "flip": 0.5, "rotation": 15}, size, [0.5] * channels)(
+        images, torch.Generator().manual_seed(0)
+    )
+    transform = RandomRotation(15)
+    assert not transform.expand
+    for window, view, angle in zip(windows, views, angles.tolist(), strict=True):
+        image = reference.to_pil_image(window)
+        expected = reference.rotate(image, angle, transform.interpolation, center=transform.center, fill=transform.fill)
+        assert torch.equal(view, reference.to_tensor(expected))
+
+
+def test_a_rotation_is_by_any_angle_within_its_bounds(monkeypatch):
+    seen = []
+    monkeypatch.setattr("longtail.data.strong_augment.operate", lambda x, *step, fill: seen.append(step) or x)
+    images = torch.zeros(20_000, 1, 8, 8, dtype=torch.uint8)
+    StrongAugmentation({"rotation": 15}, 8, [0.5])(images, torch.Generator().manual_seed(0))
+    ((operation, angle, resampling),) = seen
+    assert (operation == NAMES.index("rotate")).all()
+    assert resampling is None
+    assert angle.abs().max() <= 15
+    tenths = torch.histc(angle, 10, -15, 15) / len(angle)
+    torch.testing.assert_close(tenths, torch.full((10,), 0.1), atol=0.01, rtol=0)
+
+
 def test_a_cut_square_is_nothing_once_normalised():
     images = torch.full((40, 3, 8, 8), 255, dtype=torch.uint8)
     views = StrongAugmentation({"cutout": 8}, 8, [0.1, 0.2, 0.3])(images, torch.Generator().manual_seed(0))
@@ -175,7 +209,13 @@ def test_without_operations_it_is_the_plain_augmentation():
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(
-    "spec", [{"operations": 4, "cutout": 16}, {"autoaugment": "cifar10", "hole": 16}, {"randaugment": RANDAUGMENT}]
+    "spec",
+    [
+        {"operations": 4, "cutout": 16},
+        {"autoaugment": "cifar10", "hole": 16},
+        {"randaugment": RANDAUGMENT},
+        {"rotation": 15},
+    ],
 )
 def test_cuda_draws_strong_views_without_waiting(spec):
     images, draws = as_tensor(photographs(64, 32)).cuda(), torch.Generator("cuda").manual_seed(0)
@@ -201,6 +241,10 @@ def test_impossible_lists_are_named(spec):
     [
         ({"operations": 2, "autoaugment": "cifar10"}, "both operations and autoaugment"),
         ({"cutout": 16, "hole": 16}, "both cutout and hole"),
+        ({"operations": 2, "rotation": 15}, "both operations and rotation"),
+        ({"rotation": 0}, r"rotation of an augmentation is 0; it must lie in \(0, 180\] degrees"),
+        ({"rotation": 181}, "rotation of an augmentation is 181"),
+        ({"rotation": "15"}, "rotation of an augmentation is '15'"),
         ({"autoaugment": "svhn"}, "no policy of AutoAugment 'svhn'"),
         ({"randaugment": 2}, "randaugment .* must be a mapping"),
         ({"randaugment": {"operations": 2}}, "RandAugment lacks magnitude, deviation"),

@@ -140,7 +140,7 @@ def test_namesakes_stand_beside_each_other():
     one = about("called BYOL")
     (row,) = [row for row in one.rows if row[0] == "CIFAR-10 at ratio 10" and "Baseline" in row[2]]
     assert row[3:] == ("51.9", "55.2", "56.3", "41.7")
-    assert {n.cell[0] for n in about("called SimCLR").numbers} == {"simclr", "simclr-800"}
+    assert {n.cell.method for n in about("called SimCLR").numbers} == {"simclr", "simclr-800"}
 
 
 def test_everything_involved_is_printed():

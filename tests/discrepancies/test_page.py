@@ -38,6 +38,7 @@ def final(place, protocol):
     return phases.final_phase(
         catalog.method(place.method),
         json.loads(place.settings),
+        study(protocol).backbone(catalog.dataset(place.dataset)),
         catalog.dataset(place.dataset),
         place.ratio,
         study(protocol).config,
@@ -141,9 +142,9 @@ def test_what_the_catalogue_calls_chosen_in_words_is_marked_as_such():
 
 
 def commented_entries():
-    """Names of the entries of datasets, clusterers and augmentations beside whose values a comment says ``chosen``."""
+    """Names of the entries of datasets and of readouts beside whose values a comment says ``chosen``."""
     root = catalogue.CATALOG
-    for path in [*sorted((root / "datasets").glob("*.yaml")), root / "clusterers.yaml"]:
+    for path in [*sorted((root / "datasets").glob("*.yaml")), root / "readouts.yaml"]:
         entry = path.stem
         for line in path.read_text(encoding="utf-8").splitlines():
             if heading := re.match(r"  ([a-z0-9_-]+):\s*(#.*)?$", line):
@@ -182,9 +183,10 @@ def test_what_official_codes_do_otherwise_on_stl10_is_remarked():
 
 
 def test_every_list_of_transforms_of_photographs_is_remarked_as_unrounded():
+    """Crops that are moved and not resized have nothing to round; what follows them in a list rounds."""
     catalog = study().catalog
     (names,) = (r.subjects["augmentations"] for r in catalog.remarks if r.point == "Rounding between transforms")
-    rounded = {name for name, spec in catalog.augmentations.items() if {"operations", "pad"} & spec.keys()}
+    rounded = {name for name, spec in catalog.augmentations.items() if {"operations", "pad"} & set(spec)}
     assert set(names) == set(catalog.augmentations) - rounded - {"unaugmented", "digits", "synonyms"}
 
 

@@ -15,7 +15,10 @@ from longtail.__main__ import main
 from longtail.data.augment import Normalization
 from longtail.data.resident import ResidentSplit
 from longtail.embedding.controls import SIMILARITY_BETWEEN, SIMILARITY_WITHIN
+from longtail.embedding.embed import linear
+from longtail.embedding.embeddings import write_weights
 from longtail.files import read_provenance
+from longtail.models.classifiers import Cosine, Linear, Scaled
 from longtail.training import encode
 from longtail.training.build import build
 from longtail.training.encode import evaluating
@@ -76,6 +79,61 @@ def test_features_with_a_head_have_logits(desk, tools):
     assert table.schema.field("logits").type == pa.list_(pa.float32(), 3)
     expected = torch.cat([logits for _, logits in by_hand(desk, "head")]).numpy()
     np.testing.assert_allclose(matrix(table["logits"]), expected, rtol=1e-4, atol=1e-5)
+
+
+SUPERVISED = {
+    "ce": ("reweighting:CrossEntropy", {"classifier_init": "default"}),
+    "ldam": ("reweighting:LDAM", {"scale": 30.0, "largest_margin": 0.5}),
+}
+
+
+@pytest.mark.parametrize("objective", SUPERVISED)
+def test_the_classifier_behind_the_features_is_written(desk, tools, objective):
+    kind, settings = SUPERVISED[objective]
+    stretch = tools.stretch(objective, last=1, clock=1, noise=None, views=1, **settings)
+    stretch["implementation"] = f"longtail.methods.recognition.{kind}"
+    assert desk.train(tools.spec(stretch)) == 0
+    weights = desk.folder / "weights.parquet"
+    assert embed(desk, *phase(desk), "--weights", weights, features="backbone") == 0
+    table, found = pq.read_table(weights), read(desk)
+    assert table["class"].to_pylist() == [0, 1, 2]
+    h, w = matrix(found["embedding"]).astype(float), matrix(table["weight"]).astype(float)
+    assert w.shape == (3, h.shape[1])
+    if objective == "ce":
+        expected = h @ w.T + table["bias"].to_numpy()
+    else:  # cosines, scaled
+        assert table["bias"].null_count == 3
+        expected = 30 * h @ w.T / np.linalg.norm(h, axis=1)[:, None] / np.linalg.norm(w, axis=1)
+    np.testing.assert_allclose(matrix(found["logits"]), expected, rtol=1e-4, atol=1e-5)
+    facts, of = (read_provenance(desk.folder / f"{name}.parquet") for name in ("weights", "embeddings"))
+    assert {key: facts[key] for key in ("identity", "seed", "features")} == {
+        key: of[key] for key in ("identity", "seed", "features")
+    }
+
+
+def test_features_without_a_classifier_have_no_weights(desk, tools):
+    assert desk.train(tools.spec()) == 0
+    weights = desk.folder / "weights.parquet"
+    assert embed(desk, *phase(desk), "--weights", weights) == 0
+    table = pq.read_table(weights)
+    assert table.schema.names == ["class", "weight", "bias"]
+    assert len(table) == 0
+
+
+def test_a_classifier_is_what_has_a_matrix_of_weights(tmp_path):
+    scaled = Scaled(Linear(4, 3))
+    torch.nn.init.uniform_(scaled.scales, 0.5, 2)
+    h = torch.rand(2, 4)
+    for head in (Linear(4, 3), scaled):
+        weight, bias = linear(head)
+        np.testing.assert_allclose(h.numpy() @ weight.T + bias, head(h).detach(), rtol=1e-5)
+    weight, bias = linear(Cosine(4, 3))
+    assert weight.shape == (3, 4)
+    assert bias is None
+    for head in (None, torch.nn.Identity(), torch.nn.BatchNorm1d(4), torch.nn.Conv2d(1, 2, 3)):
+        assert linear(head) == (None, None)
+    write_weights(tmp_path / "w.parquet", weight, None)
+    assert pq.read_table(tmp_path / "w.parquet")["bias"].to_pylist() == [None] * 3
 
 
 def test_embedding_is_in_float32_whatever_the_training_was(desk, tools):

@@ -30,10 +30,8 @@ def vectors(labels: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def split(tmp_path: Path, labels: np.ndarray) -> Path:
     path = tmp_path / "train.parquet"
-    write_table(
-        path,
-        pa.table({"row": np.arange(len(labels)), "label": labels, "shot": [SHOTS[label] for label in labels]}),
-    )
+    columns = {"row": np.arange(len(labels)), "label": labels, "shot": [SHOTS[label] for label in labels]}
+    write_table(path, pa.table({**columns, "class_size": [SIZES[label] for label in labels]}))
     return path
 
 

@@ -19,7 +19,7 @@ from longtail.evaluation.reading import read_assignments
 from longtail.files import read_provenance
 
 PACKAGE = Path(longtail.__file__).parent
-CATALOG = yaml.safe_load((PACKAGE.parent / "catalog" / "clusterers.yaml").read_text())
+CATALOG = yaml.safe_load((PACKAGE.parent / "catalog" / "readouts.yaml").read_text())
 
 
 def run(embeddings: Path, settings: dict, out: Path, classes: int = 4) -> int:

@@ -12,7 +12,7 @@ from longtail.errors import LongtailError
 from longtail.evaluation.project import umap
 from longtail.files import read_table
 
-CATALOG = Path(longtail.__file__).parent.parent / "catalog" / "clusterers.yaml"
+CATALOG = Path(longtail.__file__).parent.parent / "catalog" / "readouts.yaml"
 
 
 def test_umap_writes_a_point_per_row_twice_the_same(embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ import pyarrow as pa
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.evaluation.reading import call, read_assignments, read_embeddings, read_settings, read_split, unit_rows
+from longtail.evaluation.reading import (
+    call,
+    read_assignments,
+    read_class_sizes,
+    read_embeddings,
+    read_settings,
+    read_split,
+    read_weights,
+    unit_rows,
+)
 from longtail.files import write_table
 
 
@@ -27,6 +36,26 @@ def test_split_knows_the_shot_of_each_class(split: Path, labels: np.ndarray) -> 
     found = read_split(split)
     np.testing.assert_array_equal(found.labels, labels)
     assert found.shots.tolist() == ["many", "medium", "medium", "few"]
+
+
+def test_a_split_knows_the_training_images_of_each_class(tmp_path: Path, split: Path) -> None:
+    assert read_class_sizes(split).tolist() == [40, 25, 12, 6]
+    write_table(tmp_path / "s.parquet", pa.table({"label": [2, 0, 2], "class_size": [7, 9, 7]}))
+    assert read_class_sizes(tmp_path / "s.parquet").tolist() == [9, 0, 7]
+    write_table(tmp_path / "s.parquet", pa.table({"label": [2, 0, 2], "class_size": [7, 9, 8]}))
+    with pytest.raises(LongtailError, match="more than one size"):
+        read_class_sizes(tmp_path / "s.parquet")
+
+
+def test_weights_come_in_the_order_of_the_classes(tmp_path: Path) -> None:
+    table = pa.table({"class": [1, 0], "weight": pa.array([[3.0, 4.0], [1.0, 2.0]], pa.list_(pa.float32()))})
+    write_table(tmp_path / "w.parquet", table)
+    weights = read_weights(tmp_path / "w.parquet")
+    assert weights.dtype == np.float32
+    np.testing.assert_array_equal(weights, [[1, 2], [3, 4]])
+    write_table(tmp_path / "w.parquet", table.slice(0, 0))
+    with pytest.raises(LongtailError, match="holds no classifier"):
+        read_weights(tmp_path / "w.parquet")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

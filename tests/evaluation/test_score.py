@@ -20,7 +20,7 @@ from longtail.files import read_table, write_table
 
 PACKAGE = Path(longtail.__file__).parent
 CATALOG = PACKAGE.parent / "catalog"
-SCORERS = yaml.safe_load((CATALOG / "clusterers.yaml").read_text())["scorers"]
+SCORERS = yaml.safe_load((CATALOG / "readouts.yaml").read_text())["scorers"]
 METRICS = yaml.safe_load((CATALOG / "metrics.yaml").read_text())
 
 
@@ -35,9 +35,9 @@ def assignments(tmp_path: Path, labels: np.ndarray) -> Path:
     return path
 
 
-def score(split: Path, out: Path, scorer: dict, **paths: Path) -> pd.DataFrame:
-    options = [text for name, path in paths.items() for text in (f"--{name}", str(path))]
-    assert main(["score", "--split", str(split), "--scorer", json.dumps(scorer), "--out", str(out), *options]) == 0
+def score(split: Path, out: Path, scorer: dict, scored: Path) -> pd.DataFrame:
+    arguments = ["--split", str(split), "--scorer", json.dumps(scorer), "--scored", str(scored), "--out", str(out)]
+    assert main(["score", *arguments]) == 0
     table = read_table(out)
     assert table.schema.names == ["trial", "metric", "class", "cluster", "parameter", "value", "unit"]
     kinds = [str(kind) for kind in table.schema.types]
@@ -47,20 +47,20 @@ def score(split: Path, out: Path, scorer: dict, **paths: Path) -> pd.DataFrame:
     assert not frame.duplicated(["trial", "metric", "class", "cluster", "parameter"]).any()
     for metric, unit in frame[["metric", "unit"]].drop_duplicates().itertuples(index=False):
         assert METRICS[metric]["unit"] == unit
-        assert METRICS[metric]["scorer"] == ("clusterer" if "assignments" in paths else scorer["name"])
+        assert METRICS[metric]["scorer"] == scorer["name"]
     return frame
 
 
 def small(name: str) -> dict:
     """The catalogue's scorer, cut to what eighty rows can bear."""
-    settings = {"name": name, **(SCORERS[name] or {})}
+    settings = {"name": name, **SCORERS[name]}
     if "clusters" in settings:
         settings["clusters"] = settings["clusters"][:4]
     return settings
 
 
 def test_assignments_are_scored_trial_by_trial(split: Path, assignments: Path, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", {"name": "kmeans"}, assignments=assignments)
+    frame = score(split, tmp_path / "m.parquet", small("clustering"), assignments)
     whole = frame[frame["class"].isna()].pivot_table(index="trial", columns="metric", values="value")
     assert whole.loc[0].to_dict() == pytest.approx({"ACC": 100, "CAA": 100, "NMI": 100, "ARI": 100})
     assert whole.loc[3].to_dict() == pytest.approx({"ACC": 100 * 40 / 83, "CAA": 25, "NMI": 0, "ARI": 0})
@@ -70,7 +70,7 @@ def test_assignments_are_scored_trial_by_trial(split: Path, assignments: Path, t
 
 
 def test_geometry(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings)
     assert set(frame["trial"]) == {0}
     expected = geometry(vectors, labels)
     by_class = frame[frame["class"].notna()].pivot_table(index="class", columns="metric", values="value")
@@ -90,20 +90,20 @@ def test_what_is_not_defined_has_no_line(
     split = tmp_path / "s.parquet"
     write_table(split, pa.table({"row": range(4), "label": labels, "shot": ["many", "many", "many", "few"]}))
     embeddings = write_embeddings(vectors[:4], labels)
-    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", small("geometry"), embeddings)
     assert frame[frame["metric"] == "class_similarity"]["class"].tolist() == [0]
     assert "compactness_many" in set(frame["metric"])
     assert not {"compactness_few", "compactness_medium", "few_many_ratio"} & set(frame["metric"])
 
 
 def test_purity(split: Path, embeddings: Path, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", small("purity"), embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", small("purity"), embeddings)
     assert frame["parameter"].tolist() == ["k=10", "k=20", "k=30", "k=40"]
     assert frame["value"].between(90, 100).all()
 
 
 def test_mini_clusters(split: Path, embeddings: Path, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", small("mini_clusters"), embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", small("mini_clusters"), embeddings)
     table = frame.pivot_table(index="class", columns=["metric", "parameter"], values="value")
     for metric in ("assigned_mini_clusters", "assigned_mini_clusters_matched"):
         assert set(table[metric]) == {
@@ -117,7 +117,7 @@ def test_mini_clusters(split: Path, embeddings: Path, tmp_path: Path) -> None:
 
 
 def test_confusion(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", small("confusion"), embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", small("confusion"), embeddings)
     counts = frame.pivot_table(index="class", columns="cluster", values="value")
     assert counts.shape == (4, 4)
     np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(labels))
@@ -126,7 +126,7 @@ def test_confusion(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: 
 
 def test_loss_gap(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
     scorer = {**small("loss_gap"), "samples": 120}
-    frame = score(split, tmp_path / "m.parquet", scorer, embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", scorer, embeddings)
     found = frame.set_index("metric")["value"]
     expected = loss_gap(vectors, labels, tags=100, samples=120, seed=0)
     assert found["h_cl_gap"] == expected.contrastive
@@ -139,7 +139,7 @@ def test_loss_gap(split: Path, embeddings: Path, vectors: np.ndarray, labels: np
 
 
 def test_domination(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:
-    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 8}, embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 8}, embeddings)
     whole = frame[frame["class"].isna()].set_index("metric")["value"]
     assert whole["bound_violations"] == 0
     assert whole["lowest_bound"] > 0
@@ -154,7 +154,7 @@ def test_balanced_classes_have_no_pairs_to_bound(tmp_path: Path, write_embedding
     split = tmp_path / "s.parquet"
     write_table(split, pa.table({"row": range(4), "label": labels, "shot": ["many", "many", "few", "few"]}))
     embeddings = write_embeddings(np.eye(4), labels)
-    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 2}, embeddings=embeddings)
+    frame = score(split, tmp_path / "m.parquet", {**small("domination"), "mini_clusters": 2}, embeddings)
     whole = frame[frame["class"].isna()]
     assert set(whole["metric"]) == {"minimum_purity", "size_spread", "bound_violations"}
 
@@ -166,14 +166,15 @@ def test_balanced_classes_have_no_pairs_to_bound(tmp_path: Path, write_embedding
         ({"name": "purity", "clusters": [10], "inits": 1}, "lacks the setting 'seed'"),
         ({"name": "purity", "clusters": [84], "inits": 1, "seed": 0}, "84 clusters of 83 rows"),
         ({"name": "mini_clusters", "settings": [{"M": 3}], "inits": 1, "seed": 0}, "mini_clusters and delta"),
+        ({"name": "geometry", "reads": "embedding"}, "Did you mean 'embeddings'"),
     ],
 )
 def test_bad_scorers_are_named(
     scorer: dict, message: str, split: Path, embeddings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "m.parquet"
-    arguments = ["--split", str(split), "--embeddings", str(embeddings), "--out", str(out)]
-    assert main(["score", "--scorer", json.dumps(scorer), *arguments]) == 1
+    arguments = ["--split", str(split), "--scored", str(embeddings), "--out", str(out)]
+    assert main(["score", "--scorer", json.dumps({"reads": "embeddings", **scorer}), *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not out.exists()
 
@@ -184,8 +185,8 @@ def test_an_assignment_of_other_rows_is_refused(
     table = read_table(assignments)
     write_table(assignments, table.slice(0, 80))
     out = tmp_path / "m.parquet"
-    arguments = ["--split", str(split), "--assignments", str(assignments), "--out", str(out)]
-    assert main(["score", "--scorer", '{"name": "kmeans"}', *arguments]) == 1
+    arguments = ["--split", str(split), "--scored", str(assignments), "--out", str(out)]
+    assert main(["score", "--scorer", json.dumps(small("clustering")), *arguments]) == 1
     assert "trial 0 assigns 80 rows" in capsys.readouterr().err
     assert not out.exists()
 
@@ -195,8 +196,8 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 ) -> None:
     program = (
         "import sys; from longtail.__main__ import main\n"
-        f"assert main(['score', '--split', {str(split)!r}, '--assignments', {str(assignments)!r},"
-        f" '--scorer', '{{\"name\": \"kmeans\"}}', '--out', {str(tmp_path / 'm.parquet')!r}]) == 0\n"
+        f"assert main(['score', '--split', {str(split)!r}, '--scored', {str(assignments)!r},"
+        f" '--scorer', {json.dumps(small('clustering'))!r}, '--out', {str(tmp_path / 'm.parquet')!r}]) == 0\n"
         "assert not {'torch', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(PACKAGE.parent)})
@@ -205,6 +206,6 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 def test_the_catalogue_describes_each_metric_alike() -> None:
     for metric in METRICS.values():
         keys = {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
-        assert set(metric) - {"tolerance"} == keys
+        assert set(metric) - {"tolerance", "of_shots"} == keys
         assert metric.get("tolerance", 1) > 0
-        assert metric["scorer"] in {"clusterer", *SCORERS}
+        assert metric["scorer"] in SCORERS

@@ -21,7 +21,7 @@ STAGES = {
     "training": ("train",),
     "embedding": ("embed",),
     "clustering": ("cluster",),
-    "scoring": ("score_assignment", "score_embedding"),
+    "scoring": ("score",),
     "merging": ("merge",),
     "rendering": ("table", "figure"),
 }

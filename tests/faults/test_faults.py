@@ -16,7 +16,7 @@ from tests.faults.study import Job, announcements, digest, finished, in_order
 
 HANDFUL = 2500  # the test below says why this seed
 RULES = ["store", "split", "train", "train", "embed", "cluster"]
-RULES += ["score_assignment", "score_embedding", "merge", "merge", "figure", "table"]
+RULES += ["score", "score", "merge", "merge", "figure", "table"]
 JOBS = [Job(rule, (), (rule,), "", f"python -m longtail {rule} > {rule}.log 2>&1", 1.0) for rule in RULES]
 
 

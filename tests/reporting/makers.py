@@ -10,7 +10,7 @@ import pandas as pd
 
 METRIC_COLUMNS = [
     "trial", "metric", "class", "cluster", "parameter", "value", "unit",
-    "method", "settings", "dataset", "ratio", "split", "features", "scorer", "seed",
+    "method", "settings", "backbone", "dataset", "ratio", "split", "features", "readout", "scorer", "seed",
 ]  # fmt: skip
 
 
@@ -18,11 +18,13 @@ def cell(method: str, dataset: str = "cifar10", ratio: int = 10, **changes: Any)
     return {
         "method": method,
         "settings": "{}",
+        "backbone": "resnet18",
         "dataset": dataset,
         "ratio": ratio,
         "split": "train",
         "features": "projection",
-        "scorer": "kmeans",
+        "readout": "kmeans",
+        "scorer": "clustering",
         **changes,
     }
 
@@ -34,6 +36,7 @@ def entry(row: str, metric: str = "ACC", **changes: Any) -> SimpleNamespace:
         "dataset": "CIFAR-10",
         "ratio": 10,
         "metric": metric,
+        "measured": metric,
         "unit": "percent",
         "decimals": 1,
         "published": None,

@@ -60,7 +60,7 @@ def test_cells_are_told_apart_by_every_key() -> None:
     base = cell("conmix")
     others = {
         "method": "sdclr", "settings": '{"conmix":{"tags":50}}', "dataset": "cifar20", "ratio": 5, "split": "test",
-        "features": "backbone", "scorer": "gmm-k",
+        "features": "backbone", "backbone": "resnet34", "readout": "gmm-k", "scorer": "geometry",
     }  # fmt: skip
     assert set(others) == set(base)
     noise = [lines({**base, key: value}, "ACC", [[99.0]]) for key, value in others.items()]
@@ -286,3 +286,30 @@ def test_nothing_is_tested_with_one_seed_without_spread_or_in_another_column() -
     apart = plan(elsewhere, ours, seeds=(0, 1), significance=two.significance)
     data = metrics(lines(elsewhere.cell, "ACC", [[1.0], [2.0]]), lines(ours.cell, "ACC", [[3.0], [4.0]]))
     assert tidy(apart, data)["p_value"].isna().all()
+
+
+def shots_plan(definition: str) -> SimpleNamespace:
+    """Top-1 and the three shot groups of one classifier, as ``shots: strict`` or ``shots: index`` means them."""
+    of = cell("ce", readout="classifier", scorer="classification", features="backbone", split="test")
+    groups = [entry("CE", group, measured=f"{group} ({definition})", cell=of) for group in ("many", "medium", "few")]
+    return plan(entry("CE", "accuracy", cell=of), *groups)
+
+
+def test_shot_groups_take_the_values_of_their_own_definition() -> None:
+    (of, *_) = (each.cell for each in shots_plan("strict").entries)
+    measured = {
+        "accuracy": 60.0,
+        "many (strict)": 80.0,
+        "medium (strict)": 50.0,
+        "many (index)": 75.0,
+        "medium (index)": 65.0,
+        "few (index)": 40.0,
+        "few": 1.0,  # of no definition
+    }
+    data = metrics(*(lines(of, name, [[value]]) for name, value in measured.items()))
+    strict, index = (tidy(shots_plan(definition), data) for definition in ("strict", "index"))
+    assert index["metric"].tolist() == strict["metric"].tolist() == ["accuracy", "many", "medium", "few"]
+    assert index["computed"].tolist() == [60.0, 75.0, 65.0, 40.0]
+    assert strict["computed"].tolist()[:3] == [60.0, 80.0, 50.0]
+    # A group that no class belongs to has no line, so that its place stays empty
+    assert (strict["status"].tolist()[3], strict["reason"].tolist()[3]) == ("missing", "not among the computed metrics")

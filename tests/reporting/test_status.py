@@ -77,7 +77,7 @@ def test_the_first_missing_stage_of_every_cell() -> None:
     start()
     simclr = [each for each in now().works[-1].trainings if "simclr" in each.name and each.name.endswith("seed0")]
     make(*simclr)
-    moco = job("score_embedding digits-ir10/phases-moco-100", 1)
+    moco = job("score digits-ir10/phases-moco-50", 1)
     make(moco)
     found = now()
     stages = {(line["method"], line["seed"]): (line["status"], line["stage"]) for line in found.lines}
@@ -94,21 +94,21 @@ def test_the_first_missing_stage_of_every_cell() -> None:
     assert missing.count("| moco ") == 1
     # SimCLR's first part comes before the whole
     (line,) = [each for each in found.lines if (each["method"], each["seed"]) == ("simclr", 1)]
-    assert line["job"].startswith("train digits-ir10/simclr-20-")
-    assert line["epochs"] == 20
+    assert line["job"].startswith("train digits-ir10/simclr-10-")
+    assert line["epochs"] == 10
 
 
 def test_a_failure_is_told_with_its_reason_and_its_log() -> None:
     start()
-    byol = job("train digits-ir10/byol-80", 0)
-    log(byol, "Training byol up to epoch 80 on AMD EPYC.\nerror: Training byol has diverged: 'loss' is nan.\n")
+    byol = job("train digits-ir10/byol-40", 0)
+    log(byol, "Training byol up to epoch 40 on AMD EPYC.\nerror: Training byol has diverged: 'loss' is nan.\n")
     found = now()
     text, _ = page(found)
     assert "- Missing jobs that failed: 1, were stopped: 0, have begun: 0." in text
     assert "- Trainings, by what their logs say: 1 on AMD EPYC." in text
     failed = section(text, "Failed")
     assert byol.name in failed
-    assert "to epoch 80, none saved, on AMD EPYC; cells waiting for it: 1; log: " + byol.log in failed
+    assert "to epoch 40, none saved, on AMD EPYC; cells waiting for it: 1; log: " + byol.log in failed
     assert "      error: Training byol has diverged: 'loss' is nan.\n" in failed
     assert row(text, byol.name)[1] == "failed"
     (line,) = [each for each in found.lines if (each["method"], each["seed"]) == ("byol-encoder", 0)]
@@ -118,7 +118,7 @@ def test_a_failure_is_told_with_its_reason_and_its_log() -> None:
 
 def test_an_error_is_forgotten_when_the_file_is_there() -> None:
     start()
-    byol = job("train digits-ir10/byol-80", 0)
+    byol = job("train digits-ir10/byol-40", 0)
     log(byol, "error: Training byol has diverged.\n")
     make(byol)
     text, _ = page(now())
@@ -127,19 +127,19 @@ def test_an_error_is_forgotten_when_the_file_is_there() -> None:
 
 def test_what_was_stopped_or_runs_says_how_far_it_is() -> None:
     start()
-    byol, moco = job("train digits-ir10/byol-80", 0), job("train digits-ir10/moco-100", 1)
-    log(byol, "Training byol up to epoch 80 on NVIDIA H200.\nStopped by SIGTERM: saved in results/state/x.\n")
-    log(moco, "Training moco up to epoch 100 on NVIDIA H200.\nmoco: epoch 7/100, 900 images/s\n")
+    byol, moco = job("train digits-ir10/byol-40", 0), job("train digits-ir10/moco-50", 1)
+    log(byol, "Training byol up to epoch 40 on NVIDIA H200.\nStopped by SIGTERM: saved in results/state/x.\n")
+    log(moco, "Training moco up to epoch 50 on NVIDIA H200.\nmoco: epoch 7/50, 900 images/s\n")
     assert byol.run is not None
     assert byol.phase is not None
     state = Path(byol.run.state) / f"{byol.phase.identity}-seed0-epoch000033-step000001.pt"
     state.parent.mkdir(parents=True)
     state.touch()
     text, _ = page(now())
-    assert "epoch 33 of 80 saved, on NVIDIA H200" in section(text, "Stopped")
-    assert "moco: epoch 7/100, 900 images/s" in section(text, "Begun")
+    assert "epoch 33 of 40 saved, on NVIDIA H200" in section(text, "Stopped")
+    assert "moco: epoch 7/50, 900 images/s" in section(text, "Begun")
     assert "2 on NVIDIA H200" in text
-    assert row(text, byol.name)[1:3] == ["stopped", "epoch 33 of 80 saved, on NVIDIA H200"]
+    assert row(text, byol.name)[1:3] == ["stopped", "epoch 33 of 40 saved, on NVIDIA H200"]
 
 
 def test_a_table_whose_rendering_failed() -> None:

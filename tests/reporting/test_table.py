@@ -268,6 +268,15 @@ def test_a_place_the_table_does_not_have_stays_blank() -> None:
     assert markdown_rows(formats.markdown(table.document))[1] == ["A", "—<sup>1</sup>", ""]
 
 
+def test_a_shot_group_without_classes_prints_a_dash(tmp_path: Path) -> None:
+    groups = ("many", "medium", "few")
+    of = cell("ce", readout="classifier", scorer="classification")
+    entries = [entry("CE", group, measured=f"{group} (strict)", cell=of) for group in groups]
+    data = [lines(of, f"{group} (strict)", [[value]]) for group, value in (("many", 80.0), ("medium", 50.0))]
+    table = render_table(plan(*entries), metrics(*data, lines(of, "few (index)", [[40.0]])))
+    assert markdown_rows(formats.markdown(table.document))[-1] == ["CE", "80.0", "50.0", "—<sup>1</sup>"]
+
+
 def bold(entries: list[SimpleNamespace], values: dict[str, float], **changes: object) -> list[str]:
     data = metrics(*(lines(each.cell, "ACC", [[values[each.row]]]) for each in entries if each.row in values))
     grid = render_table(plan(*entries, **changes), data).document.grid

@@ -180,7 +180,7 @@ def test_checks_train_nothing_that_other_tables_do_not():
 
 def test_a_cell_asked_for_directly():
     (measurement,) = study().cell_measurements("conmix", "cifar10-ir10", 0)
-    assert measurement.path.endswith("projection/train/metrics/kmeans.parquet")
+    assert measurement.path.endswith("projection/train/metrics/kmeans/clustering.parquet")
     planned = dataclasses.replace(study().catalog, planned={"methods": {"futuremix": "Future mix"}, "datasets": {}})
     with pytest.raises(LongtailError, match=r"'futuremix'.*not implemented yet\. Implemented:.*conmix"):
         Study(study().config, planned).cell_measurements("futuremix", "cifar10-ir10", 0)
@@ -190,8 +190,8 @@ def test_a_cell_asked_for_directly():
 
 def test_controls_need_no_phase():
     paths = [m.path for m in study().measurements("digits", "table1")]
-    assert "results/controls/digits-ir10/pixels/seed0/pixels/train/metrics/kmeans.parquet" in paths
-    assert "results/controls/digits-ir10/labels/seed0/labels/train/metrics/argmax.parquet" in paths
+    assert "results/controls/digits-ir10/pixels/seed0/pixels/train/metrics/kmeans/clustering.parquet" in paths
+    assert "results/controls/digits-ir10/labels/seed0/labels/train/metrics/argmax/clustering.parquet" in paths
 
 
 def test_unknown_artefacts_say_what_exists():

@@ -140,9 +140,10 @@ def renamed(document, way, name):
         ("methods/sdclr.yaml", ["methods", "sdclr"]),
         ("methods/sdclr.yaml", ["methods", "sdclr", "features"]),
         ("methods/controls.yaml", ["methods", "pixels", "control"]),
-        ("clusterers.yaml", ["clusterers", "kmeans"]),
-        ("clusterers.yaml", ["scorers", "geometry"]),
-        ("clusterers.yaml", ["projections", "umap"]),
+        ("readouts.yaml", ["clusterers", "kmeans"]),
+        ("readouts.yaml", ["classifiers", "classifier"]),
+        ("readouts.yaml", ["scorers", "geometry"]),
+        ("readouts.yaml", ["projections", "umap"]),
         ("budgets.yaml", ["smoke"]),
         ("papers/digits.yaml", ["paper"]),
         ("papers/digits.yaml", ["tables", "table1"]),
@@ -158,7 +159,7 @@ def test_a_name_in_the_catalogue_that_would_lead_elsewhere(small, file, way, nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("key", ["clusterer", "features", "split", "method", "dataset"])
+@pytest.mark.parametrize("key", ["readout", "backbone", "features", "split", "method", "dataset"])
 def test_a_name_in_a_cell_that_would_lead_elsewhere(small, key, name):
     document = copy.deepcopy(read(small / "papers/digits.yaml"))
     document["tables"]["table1"]["rows"][0][key] = name

@@ -18,10 +18,10 @@ PINNED = {
     ("conmix", "paper"): (128, "658f5c18188973c51b0aa8ace0f8198d7edc61d3c00d2c10cec3abc85556e1a0"),
     ("miniclustering", "official"): (174, "0e92512c45cd296a5af8216cc2064015b61ce898df5bbce668b66403515fa3bf"),
     ("miniclustering", "paper"): (174, "68f0f790f7659e8dc46490407ea188ee2c68d484f65f278cbb8fe09bf6d23c8d"),
-    ("theory", "official"): (16, "ebaa96c9968a9272cdf795913afa5b909cf7648484118f7cabeb3a9393e57292"),
-    ("theory", "paper"): (16, "ebaa96c9968a9272cdf795913afa5b909cf7648484118f7cabeb3a9393e57292"),
-    ("digits", "official"): (18, "6d8b4549b26ade424e8225d749ea0faf9c525a6fcccc85ed9a2ca6f042c32500"),
-    ("digits", "paper"): (18, "078d116562d7e79bf18d94a30bd6efdac568503c3c9b3543a0c671cbe0779008"),
+    ("theory", "official"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
+    ("theory", "paper"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
+    ("digits", "official"): (21, "60b049aade43ecdf1ad34fe17586495d3dd331f28bd69310934717c0cd8ecd3e"),
+    ("digits", "paper"): (21, "d9f776a245c0163d71380ae0ebe3a3a2e60d28fb488a42f637ac839ca8d24553"),
 }
 
 

@@ -106,7 +106,7 @@ def test_a_cell_goes_through_every_stage():
     of = jobs("conmix_table2")
     (measurement,) = of.study.cell_measurements("conmix", "cifar10-ir10", 0)
     order = behind([of.cell(measurement)])
-    assert rules(order) == {"store": 1, "split": 1, "train": 2, "embed": 1, "cluster": 1, "score_assignment": 1}
+    assert rules(order) == {"store": 1, "split": 1, "train": 2, "embed": 1, "cluster": 1, "score": 1}
     assert order[-1].outputs == (measurement.path,)
     warm_up, conmix = [job for job in order if job.rule == "train"]
     assert warm_up in conmix.needs
@@ -120,7 +120,7 @@ def test_a_control_is_embedded_without_training():
     of = jobs("digits")
     (measurement,) = of.study.cell_measurements("pixels", "digits-ir10", 0)
     order = behind([of.cell(measurement)])
-    assert rules(order) == {"store": 1, "split": 1, "embed_control": 1, "cluster": 1, "score_assignment": 1}
+    assert rules(order) == {"store": 1, "split": 1, "embed_control": 1, "cluster": 1, "score": 1}
     assert list(of.lineage(measurement.run)) == []
 
 
@@ -129,7 +129,7 @@ def test_embeddings_are_scored_and_projected_without_clusters():
     assert "cluster" not in rules(behind([of.artefact("digits", "figures", "figure1")]))
     order = behind([of.artefact("digits", "figures", "figure3")])
     assert {"project", "merge", "figure"} <= set(rules(order))
-    assert "score_embedding" not in rules(order)
+    assert "score" not in rules(order)
 
 
 def test_a_test_split_needs_the_labels_of_both_parts():
@@ -157,7 +157,7 @@ def test_the_counts_of_a_table():
     assert len(work.trainings) == len(work.trainings_left) == 3 * 13
     assert len(work.apart) == 3 * 15
     assert set(work.missing) == set(work.left) == set(work.jobs)
-    assert work.by_rule["score_assignment"] == 30
+    assert work.by_rule["score"] == 30
     assert work.by_rule["merge"] == work.by_rule["table"] == 1
 
 
@@ -175,8 +175,10 @@ def test_a_target_named_twice_counts_once():
     assert [work.target for work in works(jobs("digits_table1", "digits_figure1", "digits"), nothing)] == [
         "digits_table1",
         "digits_figure1",
+        "digits_table2",
         "digits_figure2",
         "digits_figure3",
+        "digits_figure4",
         "all",
     ]
 
@@ -200,7 +202,7 @@ def test_a_finished_table_leaves_nothing():
     of = jobs("digits_table1")
     work = single(works(of, lambda path: True), "digits_table1")
     assert work.missing == work.left == ()
-    assert work.coverage == {"whole": 72}
+    assert work.coverage == {"whole": 36}
 
 
 def test_the_values_of_a_figure_rest_on_all_its_scorers():

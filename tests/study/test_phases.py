@@ -120,7 +120,7 @@ def test_all_seeds_may_start_from_one_pre_training():
 def test_only_the_first_transfer_is_from_another_seed():
     of = study(pretraining_seed="0")
     cut = "cifar10-ir10"
-    scan = of.run(Cell("scan", "{}", "cifar10", 10, "train", "cluster_head", "argmax"), 3)
+    scan = of.run(Cell("scan", "{}", "resnet18", "cifar10", 10, "train", "cluster_head", "argmax", "clustering"), 3)
     assert scan.name != final("scan").name
     refined = of.parent_run(scan)
     pretext = of.parent_run(refined)

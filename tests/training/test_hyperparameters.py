@@ -64,6 +64,11 @@ def of_parts(tools, schedule, **more):
 def test_a_schedule_may_be_given_as_its_parts(tools):
     assert parsed(of_parts(tools, PARTS))[0].schedule == PARTS
     assert parsed(of_parts(tools, {"decay": PARTS["decay"]}))[0].schedule == {"decay": PARTS["decay"]}
+    open_ended = {
+        "warmup": {"epochs": 4, "start": 0.2},
+        "decay": {"cosine": {"final": 0.0, "reached": "end", "from_epoch": -1}},
+    }
+    assert parsed(of_parts(tools, open_ended))[0].schedule == open_ended
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,7 @@ def test_a_schedule_may_be_given_as_its_parts(tools):
         ({"decay": {"step": {}}}, ["Did you mean 'steps'"]),
         ({"decay": {"steps": {"milestones": [0.5]}}}, ["lacks", "'factor'"]),
         ({"decay": {"cosine": {"final": 0.0, "reached": "last"}}}, ["Did you mean 'last_epoch'"]),
+        ({"decay": {"cosine": {"final": 0.0, "reached": "end", "from_epoch": 0.5}}}, ["'from_epoch'", "int"]),
         ({**PARTS, "warmup": {"epochs": 0, "start": 1.0, "end": 1.0}}, ["no epochs"]),
         ({**PARTS, "warmup": {"epochs": "4", "start": 1.0, "end": 1.0}}, ["'epochs'", "float"]),
     ],

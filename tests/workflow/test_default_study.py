@@ -86,7 +86,7 @@ def test_the_report_holds_tables_and_figures(finished):
 def test_the_same_seed_gives_the_same_metrics(finished, workflow):
     target = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
     workflow.succeed(target, "--notemp")
-    metrics = sorted((workflow.folder / "results/phases").glob("*/*/seed0/projection/train/metrics/*.parquet"))
+    metrics = sorted((workflow.folder / "results/phases").glob("*/*/seed0/projection/train/metrics/*/*.parquet"))
     assert metrics
     for path in metrics:
         again = pq.read_table(path)

@@ -478,7 +478,7 @@ def test_a_truncated_store(trained, tmp_path):
 
 def test_a_truncated_table_of_metrics(trained, tmp_path):
     workflow = trained.copy(tmp_path)
-    broken = phase(workflow, "conmix") / "projection/train/metrics/kmeans.parquet"
+    broken = phase(workflow, "conmix") / "projection/train/metrics/kmeans/clustering.parquet"
     truncate(broken)
     message = workflow.refusal(CELL)
     for word in (relative(workflow, broken), "Delete it and run the workflow again"):

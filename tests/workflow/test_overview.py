@@ -166,8 +166,8 @@ def test_partial_tables_are_made_of_what_is_there_and_nothing_is_computed(traine
     assert "Nothing to be done" in workflow.succeed("digits_table1", "--dry-run", "--config", "partial=true")
 
     # More is there: the table follows.
-    (first,) = workflow.files(f"phases/{CUT}/conmix-*/seed0/projection/train/metrics/kmeans.parquet")
-    second = workflow.folder / f"results/controls/{CUT}/pixels/seed1/pixels/train/metrics/kmeans.parquet"
+    (first,) = workflow.files(f"phases/{CUT}/conmix-*/seed0/projection/train/metrics/kmeans/clustering.parquet")
+    second = workflow.folder / f"results/controls/{CUT}/pixels/seed1/pixels/train/metrics/kmeans/clustering.parquet"
     second.parent.mkdir(parents=True)
     second.write_bytes(first.read_bytes())
     again = dry_run(workflow.succeed("digits_table1", "--dry-run", "--printshellcmds", "--config", "partial=true"))

@@ -53,7 +53,7 @@ def test_images_that_are_exchanged_are_decoded_again_and_all_is_redone(field):
     # As many images as before, of the same names.
     picture(999).save(raw / "class1/0.png")
     jobs = rules(field.succeed(TRAINED, CELL, "--dry-run"))
-    assert {"store", "split", "train", "embed", "embed_control", "cluster", "score_assignment", "cell"} <= set(jobs)
+    assert {"store", "split", "train", "embed", "embed_control", "cluster", "score", "cell"} <= set(jobs)
     output = field.succeed(TRAINED, CELL)
     assert "The raw data of field (train) are not those that were read" in output
     after = stored(field)
@@ -75,7 +75,7 @@ def test_a_set_that_was_deleted_is_no_longer_watched_which_is_said_with_the_way_
     assert "Nothing to be done" in output
     (way_out,) = re.findall(r"--forcerun (\S+)", output)
     jobs = rules(field.succeed(CELL, "--dry-run", "--forcerun", way_out))
-    assert {"store", "split", "embed_control", "cluster", "score_assignment", "cell"} <= set(jobs)
+    assert {"store", "split", "embed_control", "cluster", "score", "cell"} <= set(jobs)
     field.succeed(CELL, "--forcerun", way_out)
     assert "raw.json" not in field.succeed(CELL)
 

@@ -28,8 +28,8 @@ def field(checkout):
 
 def test_a_test_split_a_list_with_a_validation_split_and_a_pool_of_two_parts(field):
     cell = "results/smoke/cells/pixels/field-all-ir4/seed0.parquet"
-    scores = "results/controls/field-ir4/pixels/seed0/pixels/test/metrics/kmeans.parquet"
-    chosen_by = "results/controls/field-list-ir4/pixels/seed0/pixels/val/metrics/kmeans.parquet"
+    scores = "results/controls/field-ir4/pixels/seed0/pixels/test/metrics/kmeans/clustering.parquet"
+    chosen_by = "results/controls/field-list-ir4/pixels/seed0/pixels/val/metrics/kmeans/clustering.parquet"
     field.succeed(scores, cell, chosen_by)
     field.succeed("plan")  # of a configuration with a name in braces
     test = pq.read_table(field.folder / "results/datasets/field-ir4/test.parquet").to_pandas()

@@ -22,7 +22,7 @@ def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow
     # per dataset: SimCLR, SDCLR and BYOL in two parts each, MoCo, ProPos, CC, IDFD, DMICC, ConMix after SDCLR's first
     # part, CoNR after BYOL's
     assert done["train"] == 3 * (3 * 2 + 7)
-    assert done["embed"] == done["cluster"] == done["score_assignment"] == 3 * 10
+    assert done["embed"] == done["cluster"] == done["score"] == 3 * 10
     assert done["table"] == done["merge"] == done["conmix_table2"] == 1
 
 
@@ -31,7 +31,7 @@ def test_merging_does_not_name_its_files_on_the_command_line(workflow):
     output = workflow.succeed("digits_table1", "--dry-run", "--printshellcmds", "--config", "seeds=[0]")
     (command,) = re.findall(r"(python -m longtail merge .*)$", output, re.M)
     assert "--out results/smoke/metrics/digits/table1.parquet" in command
-    assert "metrics/kmeans.parquet" not in command
+    assert "metrics/kmeans/clustering.parquet" not in command
 
 
 def test_a_table_by_its_file(workflow):

@@ -23,7 +23,7 @@ def test_jobs_are_submitted_late_and_their_end_is_noticed_late(cluster, submit, 
 
     run.wait_until(lambda: bool(workflow.files("logs/embed/digits-ir10/conmix-*.log")))
     cluster.stop("slurmctld")
-    evaluated = phase / "projection/train/metrics/kmeans.parquet"
+    evaluated = phase / "projection/train/metrics/kmeans/clustering.parquet"
     run.wait_until(lambda: cluster.failures("squeue") > 0 and evaluated.exists())
     cluster.start_controller()
     run.succeed()

@@ -26,7 +26,7 @@ def test_a_study_from_a_fresh_checkout(cluster, submit, checkout):
     assert sorted(re.sub(r"-\d+-[0-9a-f]{10}", "", job.comment) for job in jobs) == sorted(
         ["rule_store_wildcards_digits_train"]
         + [f"rule_train_wildcards_{cut}_moco_0" for cut in cuts]
-        + [f"rule_evaluate_{cut}_moco_seed0_cluster_embed_score_assignment" for cut in cuts]
+        + [f"rule_evaluate_{cut}_moco_seed0_cluster_embed_score" for cut in cuts]
     )
     assert {job.state for job in jobs} == {"COMPLETED"}
 

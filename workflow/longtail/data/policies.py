@@ -7,6 +7,8 @@
 * RandAugment (Cubuk et al. 2020), timm's in dvlab-research/ResCom and dvlab-research/Parametric-Contrastive-Learning:
   so many of fifteen operations, each with probability one half, at levels scattered around one magnitude. Moves are
   bilinear or bicubic, as it comes; what comes from outside has ImageNet's mean colour, whatever the images are.
+* Rotation (torchvision's RandomRotation, as in frank-xwang/RIDE-LongTailRecognition): nothing but a turn, by any angle
+  within bounds. What comes from outside is black.
 
 A policy takes uniform numbers and has no generator of its own.
 """
@@ -96,6 +98,21 @@ class Scan:
             low, high = ranges[operation].unbind(1)
             steps.append(Step(operation, low + (high - low) * share))
         return steps
+
+
+class Rotation:
+    """Every image turned by any angle of at most ``degrees``, one way or the other."""
+
+    columns = 1
+    fill = (0, 0, 0)
+
+    def __init__(self, degrees: float) -> None:
+        self.degrees = degrees
+
+    def steps(self, u: Tensor) -> list[Step]:
+        """See :class:`Policy`."""
+        angle = u[:, 0] * (2 * self.degrees) - self.degrees
+        return [Step(torch.full_like(angle, NUMBER["rotate"], dtype=torch.int64), angle)]
 
 
 Choice = tuple[str, float, int]

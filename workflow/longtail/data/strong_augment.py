@@ -21,11 +21,12 @@ from torch import Tensor
 from longtail.data.augment import Augmentation, is_number
 from longtail.data.keys import check_keys, is_count
 from longtail.data.operations import operate
-from longtail.data.policies import HIGHEST, AutoAugment, Policy, RandAugment, Scan
+from longtail.data.policies import HIGHEST, AutoAugment, Policy, RandAugment, Rotation, Scan
 from longtail.errors import LongtailError, unknown
 
-POLICIES = ("operations", "autoaugment", "randaugment")
+POLICIES = ("operations", "autoaugment", "randaugment", "rotation")
 SQUARES = ("cutout", "hole")
+HALF_TURN = 180  # degrees
 
 
 def new_augmentation(spec: Mapping[str, Any], size: int, mean: Sequence[float]) -> Augmentation | StrongAugmentation:
@@ -46,7 +47,8 @@ class StrongAugmentation:
 
     Args:
         spec: ``operations``, how many of SCAN's are drawn per image, or ``autoaugment``, the data set of its policy, or
-            ``randaugment`` (``operations``, how many of its own; ``magnitude`` in 0..10 and its ``deviation``);
+            ``randaugment`` (``operations``, how many of its own; ``magnitude`` in 0..10 and its ``deviation``), or
+            ``rotation``, how many degrees each image is turned at most, either way;
             ``cutout``, the longest side of a square of random size that is cut out, 0 for none, or ``hole``, the side
             of a black one (Cutout, DeVries & Taylor 2017, which is filled before the normalisation); and whatever
             :class:`Augmentation` takes, which comes before both.
@@ -96,6 +98,11 @@ def _policy(spec: Mapping[str, Any]) -> Policy:
         if spec["autoaugment"] != "cifar10":
             raise unknown("policy of AutoAugment", spec["autoaugment"], ["cifar10"])
         return AutoAugment()
+    if "rotation" in spec:
+        degrees = spec["rotation"]
+        if not is_number(degrees) or not 0 < degrees <= HALF_TURN:
+            raise LongtailError(f"rotation of an augmentation is {degrees!r}; it must lie in (0, {HALF_TURN}] degrees.")
+        return Rotation(degrees)
     if "randaugment" not in spec:
         return Scan(spec.get("operations", 0))
     given, keys = spec["randaugment"], ["operations", "magnitude", "deviation"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from longtail.discrepancies import statements
 from longtail.discrepancies.numbers import Contradiction, Number, Row, half_unit, metrics_of, numbers
 from longtail.errors import LongtailError
+from longtail.study.cells import Cell
 
 if TYPE_CHECKING:
     from longtail.study.study import Study
@@ -34,10 +36,10 @@ def derive(study: Study) -> list[Contradiction]:
 
 def printed_twice(every: Sequence[Number]) -> Iterator[Contradiction]:
     """Cells of one training whose numbers differ between two tables."""
-    cells: defaultdict[tuple[Any, ...], list[Number]] = defaultdict(list)
+    cells: defaultdict[Cell, list[Number]] = defaultdict(list)
     for number in every:
         if number.cell is not None and number.seeds == 1:
-            cells[number.cell[:-1]].append(number)
+            cells[number.cell].append(number)
     for involved in cells.values():
         values: defaultdict[str, set[Decimal]] = defaultdict(set)
         for number in involved:
@@ -85,11 +87,11 @@ def _home(involved: Sequence[Number]) -> str:
 
 def beyond_spread(every: Sequence[Number]) -> Iterator[Contradiction]:
     """Single trainings that lie outside of what the five trainings of another table allow."""
-    singles = {number.cell: number for number in every if number.seeds == 1 and number.cell is not None}
+    singles = {_key(number): number for number in every if number.seeds == 1 and number.cell is not None}
     tables = list(dict.fromkeys((number.paper, number.table) for number in every if number.std is not None))
     for paper, table in tables:
         several = [number for number in every if (number.paper, number.table) == (paper, table)]
-        pairs = [(number, singles[number.cell]) for number in several if number.cell in singles]
+        pairs = [(number, singles[_key(number)]) for number in several if _key(number) in singles]
         rows: list[Row] = []
         involved: list[Number] = []
         inside = 0
@@ -193,18 +195,20 @@ def shared(every: Sequence[Number]) -> Iterator[Contradiction]:
 
 def better_under_longer_tail(every: Sequence[Number]) -> Iterator[Contradiction]:
     """Rows that are better on every metric at a longer tail of the same dataset, while most rows are worse."""
-    runs: defaultdict[tuple[Any, ...], dict[int, dict[str, Number]]] = defaultdict(dict)
+    runs: defaultdict[tuple[str, Cell], dict[int, dict[str, Number]]] = defaultdict(dict)
     for number in every:
         if number.cell is None or number.seeds > 1 or number.metric not in {"ACC", "CAA", "NMI", "ARI"}:
             continue
-        method, settings, dataset, ratio, *rest, metric = number.cell
-        runs[number.paper, method, settings, dataset, *rest].setdefault(ratio, {}).setdefault(metric, number)
-    for (paper, *_), by_ratio in runs.items():
+        by_ratio = runs[number.paper, replace(number.cell, ratio=0)]
+        by_ratio.setdefault(number.cell.ratio, {}).setdefault(number.metric, number)
+    for (paper, _), by_ratio in runs.items():
         for shorter, longer in itertools.combinations(sorted(by_ratio), 2):
             one, other = by_ratio[shorter], by_ratio[longer]
             metrics = [metric for metric in one if metric in other]
             cited = any(
-                number.paper != paper and number.cell == one[metrics[0]].cell and number.value == one[metrics[0]].value
+                number.paper != paper
+                and _key(number) == _key(one[metrics[0]])
+                and number.value == one[metrics[0]].value
                 for number in every
             ) and paper != _first_of(every, one[metrics[0]])
             if len(metrics) < 4 or cited or not all(other[m].value > one[m].value for m in metrics):
@@ -225,4 +229,9 @@ def better_under_longer_tail(every: Sequence[Number]) -> Iterator[Contradiction]
 
 def _first_of(every: Iterable[Number], like: Number) -> str:
     """The first paper of the catalogue that prints a cell."""
-    return next(number.paper for number in every if number.cell == like.cell)
+    return next(number.paper for number in every if _key(number) == _key(like))
+
+
+def _key(number: Number) -> tuple[Cell | None, str]:
+    """What makes two printed numbers ones of the same thing."""
+    return number.cell, number.metric

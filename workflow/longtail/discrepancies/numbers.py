@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from longtail.study.cells import Cell
+
 if TYPE_CHECKING:
     from longtail.study.study import Study
 
@@ -32,7 +34,7 @@ class Number:
         value: as printed.
         std: the printed standard deviation.
         seeds: trainings that it is the mean of.
-        cell: what it was measured on here; None if nobody has written that yet.
+        cell: what it is measured on here; None if nobody has written that yet.
     """
 
     paper: str
@@ -47,7 +49,7 @@ class Number:
     value: Decimal
     std: Decimal | None
     seeds: int
-    cell: tuple[Any, ...] | None
+    cell: Cell | None
 
     @property
     def title(self) -> str:
@@ -110,7 +112,7 @@ def numbers(study: Study) -> tuple[Number, ...]:
             for entry in plan.entries:
                 if not entry.published_text:
                     continue
-                cell = None if entry.cell is None else (*entry.cell.values(), entry.metric)
+                cell = None if entry.cell is None else Cell(**entry.cell)
                 std = None if entry.published_std is None else Decimal(str(entry.published_std))
                 found.append(
                     Number(
@@ -132,7 +134,7 @@ def agreement(study: Study) -> tuple[int, int]:
     values: defaultdict[Any, list[Decimal]] = defaultdict(list)
     for number in numbers(study):
         if number.cell is not None and number.seeds == 1:
-            values[number.cell].append(number.value)
+            values[number.cell, number.metric].append(number.value)
     several = [printed for printed in values.values() if len(printed) > 1]
     return sum(len(set(printed)) == 1 for printed in several), len(several)
 

@@ -180,8 +180,9 @@ def namesakes(study: Study, every: Sequence[Number]) -> Iterator[Contradiction]:
                     raise unknown(f"method (namesakes of {paper})", name, study.catalog.methods)
             by_place: defaultdict[tuple[str, int | None], dict[str, dict[str, Number]]] = defaultdict(dict)
             for number in every:
-                if number.cell is not None and number.cell[0] in entry["methods"] and number.cell[4] == "train":
-                    place = by_place[number.dataset, number.ratio].setdefault(number.cell[0], {})
+                cell = number.cell
+                if cell is not None and cell.method in entry["methods"] and cell.split == "train":
+                    place = by_place[number.dataset, number.ratio].setdefault(cell.method, {})
                     place.setdefault(number.metric, number)
             both = {place: by for place, by in by_place.items() if len(by) > 1}
             involved = [number for by in both.values() for row in by.values() for number in row.values()]

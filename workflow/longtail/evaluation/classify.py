@@ -96,11 +96,11 @@ def _logit_adjusted(files: Files, *, tau: float) -> Decided:
 
 
 def _tau_normalized(files: Files, *, tau: float) -> Decided:
-    """H w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
+    """The products h w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
     if files.weights is None:
         raise LongtailError("tau-normalisation needs the weights of the classifier: give them with --weights.")
-    features, _ = read_embeddings(files.embeddings)
     weights = read_weights(files.weights)
+    features = _features(files.embeddings, weights.shape[1], files.weights)
     logits = features @ (weights / np.linalg.norm(weights, axis=1, keepdims=True) ** tau).T
     return logits, logits
 
@@ -113,8 +113,9 @@ def _nearest_class_mean(files: Files) -> Decided:
     if files.training is None:
         raise LongtailError("The nearest class mean needs the features of the training images: give --training.")
     training, labels = read_embeddings(files.training)
+    features = _features(files.embeddings, training.shape[1], files.training)
     centre = training.mean(axis=0, dtype=np.float64)
-    training, features = unit_rows(training - centre), unit_rows(read_embeddings(files.embeddings)[0] - centre)
+    training, features = unit_rows(training - centre), unit_rows(features - centre)
     rows = np.bincount(labels)
     if not rows.all():
         raise LongtailError(f"{files.training} has no row of class {int(np.argmin(rows))}, which so has no mean.")
@@ -123,6 +124,17 @@ def _nearest_class_mean(files: Files) -> Decided:
     means /= rows[:, None]
     nearness = -((features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1))
     return nearness, nearness
+
+
+def _features(path: Path, width: int, other: Path) -> np.ndarray:
+    """Features that are as wide as what another file holds, (N, d) float32."""
+    features, _ = read_embeddings(path)
+    if features.shape[1] != width:
+        raise LongtailError(
+            f"{path} has embeddings of {features.shape[1]} numbers, {other} is for such of {width} numbers. Embed both "
+            "by the same network."
+        )
+    return features
 
 
 ALGORITHMS: dict[str, Callable[..., Decided]] = {

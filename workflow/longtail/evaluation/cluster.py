@@ -24,7 +24,7 @@ from longtail.files import read_provenance, write_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("--embeddings", type=Path, required=True, metavar="PATH", help="embeddings.parquet of a split")
-    parser.add_argument("--clusterer", required=True, metavar="JSON", help="an entry of clusterers.yaml, with its name")
+    parser.add_argument("--clusterer", required=True, metavar="JSON", help="an entry of readouts.yaml, with its name")
     parser.add_argument("--classes", type=int, required=True, metavar="K", help="number of classes, and of clusters")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="assignments.parquet to write")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (default: 1)")
@@ -128,4 +128,4 @@ ALGORITHMS: dict[str, Callable[..., list[np.ndarray]]] = {
     "agglomerative": _agglomerative,
     "argmax": _argmax,
 }
-"""Algorithms by the name that clusterers.yaml gives them, imported when they run."""
+"""Algorithms by the name that readouts.yaml gives them, imported when they run."""

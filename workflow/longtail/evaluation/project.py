@@ -17,7 +17,7 @@ from longtail.files import read_provenance, write_table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("--embeddings", type=Path, required=True, metavar="PATH", help="embeddings.parquet of a split")
-    parser.add_argument("--projection", required=True, metavar="JSON", help="an entry of clusterers.yaml's projections")
+    parser.add_argument("--projection", required=True, metavar="JSON", help="an entry of readouts.yaml's projections")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="projection file to write")
 
 

@@ -78,13 +78,20 @@ def read_predictions(path: str | os.PathLike[str], rows: int) -> tuple[np.ndarra
     """Predicted class of each row, (N,) int64, and its probability, (N,) float64.
 
     Raises:
-        LongtailError: if columns are missing, or not each of the ``rows`` has one.
+        LongtailError: if columns are missing, not each of the ``rows`` has one, a class is negative, or a probability
+            is none.
     """
     table = read_table(path, ["row", "prediction", "confidence"])
     order = _order(table, path)
     if len(order) != rows:
         raise LongtailError(f"{path} predicts {len(order)} rows, the split has {rows}. Classify this split again.")
-    return _integers(table, "prediction", path)[order], table["confidence"].to_numpy()[order]
+    predictions = _integers(table, "prediction", path)[order]
+    if (predictions < 0).any():
+        raise LongtailError(f"{path} predicts the class {predictions.min()}; classes are numbered from 0.")
+    confidences = np.asarray(table["confidence"].to_numpy(), dtype=np.float64)[order]
+    if not ((confidences >= 0) & (confidences <= 1)).all():
+        raise LongtailError(f"{path}: 'confidence' must hold a probability, from 0 to 1, in each row.")
+    return predictions, confidences
 
 
 def read_embeddings(
