@@ -238,8 +238,7 @@ def test_no_checkpoint_is_larger_than_its_bound(jobs: Jobs) -> None:
         if method.recipe and method.reads == "images":
             supervised = method.readout in jobs.study.catalog.classifiers
             job = training(jobs, name, "digits-lt-ir10" if supervised else "digits-ir10")
-            spec = parse(phase(job).spec(0))
-            spec = spec.with_rows(1, [1] + [0] * (spec.data.classes - 1))
+            spec = parse(phase(job).spec(0)).with_rows(10, [1] * 10)
             objective = build(spec, build(spec.before(-1))) if spec.last.start == "transfer" else build(spec)
             trained = sum(weights.numel() for weights in objective.parameters() if weights.requires_grad)
             state = sum(value.nbytes for value in objective.state_dict().values())

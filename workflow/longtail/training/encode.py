@@ -36,7 +36,7 @@ class SplitInputs:
         self.rows = len(split)
         self.dtype = dtype
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """The augmentation that an entry of the catalogue describes."""
         raise NotImplementedError
 
@@ -93,14 +93,14 @@ class SplitImages(SplitInputs):
         self.mean = normalization["mean"]
         self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S).
 
         An empty list leaves the dataset's test transform, by which images are embedded.
         """
-        if not spec:
+        if not listed:
             return lambda images, generator: unaugmented(images, self.transform, self.size)
-        return new_augmentation(spec, self.size, self.mean)
+        return new_augmentation(listed, self.size, self.mean)
 
     def normalize(self, views: Tensor) -> Tensor:
         """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
@@ -123,9 +123,9 @@ class SplitTexts(SplitInputs):
         super().__init__(split, dtype)
         self.split = split
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """Synonyms in place of words, (B, W) to (B, W) int32."""
-        return self.split.replacement(spec)
+        return self.split.replacement(listed)
 
     def normalize(self, views: Tensor) -> Tensor:
         """Tokens of the words, (B, L) int64."""
