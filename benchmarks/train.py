@@ -31,10 +31,8 @@ from benchmarks.stacks import (
 from longtail.data.resident import ResidentSplit
 from longtail.devices.precision import PRECISIONS, computing_type, prepare_device
 from longtail.study.study import load_study
+from longtail.training.compiled import WORTH_IT, pays
 from longtail.training.specification import Specification, parse
-
-CUT = "cifar10-ir10"
-"""Whose settings are taken: the split of the papers' main tables."""
 
 LEARNING_RATE = 1e-4
 """Instead of the schedule's peak: networks that start untrained after the warm-up would diverge. It costs the same."""
@@ -53,7 +51,11 @@ def main() -> None:
         for method in arguments.methods:
             split = random_split(Path(folder), arguments.steps * arguments.batch, arguments.image_size, device)
             spec = specification(method, arguments).with_split(split.labels.tolist(), Path(folder))
-            rows += measure(Work(spec, split, arguments.steps, dtype, arguments.workers), arguments)
+            as_long = spec.with_rows(
+                WORTH_IT, [WORTH_IT] + [0] * (spec.data.classes - 1)
+            )  # as a training of a paper is
+            work = Work(spec, split, arguments.steps, dtype, arguments.workers, compiled=pays(as_long, device))
+            rows += measure(work, arguments)
     report("train", {"stacks": rows}, described=described, settings=vars(arguments), out=arguments.out)
 
 
@@ -61,7 +63,8 @@ def command_line() -> argparse.ArgumentParser:
     """The options."""
     options = parser("Images per second of the training loop, beside its ceiling and two stacks of DataLoader workers.")
     options.add_argument("--methods", nargs="+", default=["simclr", "conmix"], help="their last objective is trained")
-    options.add_argument("--backbone", default="resnet18", help="resnet18, resnet50 or resnet_small")
+    options.add_argument("--cut", default="cifar10-ir10", help="whose settings of the methods are taken")
+    options.add_argument("--backbone", help="resnet18, resnet50 or resnet_small; the cut's if not given")
     options.add_argument("--stem", default="cifar", help="cifar or imagenet")
     options.add_argument("--image-size", type=positive, default=32, help="pixels of an axis")
     options.add_argument("--batch", type=positive, default=512, help="images per update")
@@ -80,11 +83,12 @@ def specification(method: str, arguments: argparse.Namespace) -> Specification:
         LongtailError: if there is no such method.
     """
     study = load_study({"targets": ["digits"]})
-    (measured,) = study.cell_measurements(method, CUT, 0)
+    (measured,) = study.cell_measurements(method, arguments.cut, 0)
     cut, name = measured.keys["run"].split("/")
     spec = study.phase(cut, name).spec(0)
     spec["data"] |= {"image_size": arguments.image_size}
-    spec["backbone"] = {"name": arguments.backbone, "stem": arguments.stem}
+    if arguments.backbone:
+        spec["backbone"] = {"name": arguments.backbone, "stem": arguments.stem}
     spec["lineage"][-1]["settings"] |= {"batch_size": arguments.batch, "learning_rate": LEARNING_RATE}
     return parse(spec)
 
@@ -150,6 +154,7 @@ def row(name: str, work: Work, flops: int, timings: Mapping[str, Sequence[Timing
         "device": str(work.device),
         "stack": name,
         "precision": "float32" if name == "usual" else str(work.dtype).removeprefix("torch."),
+        "network": "compiled" if work.compiled and name != "usual" else "eager",
         "images_per_second": batch * work.steps / median(seconds),
         "slowest": batch * work.steps / max(seconds),
         "fastest": batch * work.steps / min(seconds),

@@ -35,6 +35,7 @@ from longtail.processes import end_with
 from longtail.training import checkpoint
 from longtail.training.arguments import GPUS_HELP, stores, thread_count
 from longtail.training.build import build
+from longtail.training.compiled import compile_networks, pays
 from longtail.training.encode import resident
 from longtail.training.loop import Interrupted, Training, train
 from longtail.training.optimizer import Optimizer
@@ -117,6 +118,8 @@ def run_one(arguments: argparse.Namespace) -> None:
             group.spread(training.objective)
         if arguments.recompute_activations:
             recompute_activations(training.objective)
+        elif pays(spec, device):  # blocks that are computed again are beyond the compiler
+            compile_networks(training.objective, spec.last.settings.batch_size, say)
         if state is not None:
             say(f"Going on from epoch {training.epoch}, step {training.step}.")
         name = device_name(device) if group.size == 1 else f"{group.size} × {device_name(device)}"
