@@ -6,11 +6,10 @@ start, and says how long it took.
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -24,15 +23,17 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import InterpolationMode, v2
 
-from longtail.data.augment import Augmentation, Normalization
+from longtail.data.augment import Normalization
 from longtail.data.resident import ResidentSplit, generator
 from longtail.devices.precision import autocast
 from longtail.methods.base import Batch, Objective
 from longtail.training.build import build
+from longtail.training.compiled import compile_networks
 from longtail.training.encode import SplitImages
-from longtail.training.hyperparameters import TrainingSettings, split_settings
+from longtail.training.hyperparameters import TrainingSettings
 from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
+from longtail.training.specification import Specification
 
 AUGMENTATION, FORWARD_BACKWARD, OPTIMIZER, BETWEEN = "augmentation", "forward_backward", "optimizer", "between"
 
@@ -42,18 +43,20 @@ class Work:
     """The updates that all stacks do.
 
     Attributes:
-        spec: a phase as data (ARCHITECTURE.md); the last stretch of its lineage is trained.
+        spec: a phase; the last stretch of its lineage is trained.
         split: ``steps`` full batches of images, on the device.
         steps: updates per epoch.
         dtype: what the project's loop computes in; float32 switches autocast off.
         workers: processes of a DataLoader.
+        compiled: whether the project compiles the networks.
     """
 
-    spec: Mapping[str, Any]
+    spec: Specification
     split: ResidentSplit
     steps: int
     dtype: torch.dtype
     workers: int
+    compiled: bool
 
     @property
     def device(self) -> torch.device:
@@ -61,8 +64,20 @@ class Work:
         return self.split.device
 
     def objective(self, memory_format: torch.memory_format) -> Objective:
-        """The objective with its networks on the device."""
+        """The objective with its networks on the device, not compiled."""
         return build(self.spec).to(self.device).to(memory_format=memory_format)
+
+    def own_objective(self) -> Objective:
+        """The objective as the project trains it."""
+        objective = self.objective(torch.channels_last)
+        if self.compiled:
+            compile_networks(objective, self.spec.last.settings.batch_size, print)
+        return objective
+
+    def batch(self, objective: Objective, views: Sequence[Tensor], rows: Tensor, draws: torch.Generator) -> Batch:
+        """Views of ``rows`` as ``objective`` takes them, with labels where it is supervised."""
+        labels = (self.split.labels[rows],) * len(views) if objective.supervised else ()
+        return Batch(tuple(views), (rows,) * len(views), draws, labels, progress=0.5)
 
 
 @dataclass(frozen=True)
@@ -154,17 +169,15 @@ class Ours:
 
     def __init__(self, work: Work) -> None:
         self.work = work
-        settings, _ = split_settings(work.spec["lineage"][-1])
-        objective = work.objective(torch.channels_last)
-        self.run = Training(objective, Optimizer(objective, settings), work.spec["lineage"][-1]["first_epoch"])
-        self.settings = settings
-        self.augment = Augmentation(settings.augmentations[0], work.spec["data"]["image_size"])
-        self.images = SplitImages(work.split, work.spec["data"], settings.normalization, work.dtype)
+        self.settings = settings = work.spec.last.settings
+        objective = work.own_objective()
+        self.run = Training(objective, Optimizer(objective, settings), work.spec.last.first_epoch)
+        self.images = SplitImages(work.split, work.spec.data, settings.normalization, work.dtype)
+        self.augment = self.images.augmentation(settings.augmentations[0])
 
     def epoch(self) -> Timing:
         """One more epoch of the loop, which times itself; its augmentation is timed apart, the other parts are not."""
-        spec = copy.deepcopy(dict(self.work.spec))
-        spec["lineage"][-1]["last_epoch"] = self.run.epoch + 1
+        spec = self.work.spec.with_last(last_epoch=self.run.epoch + 1)
         train(self.run, spec, self.work.split, dtype=self.work.dtype, save=lambda _: None, save_every=float("inf"))
         return Timing(self.run.history[-1]["seconds"], self._augmentation())
 
@@ -193,11 +206,11 @@ class Ceiling:
 
     def __init__(self, work: Work, views: tuple[Tensor, ...]) -> None:
         self.work = work
-        settings, _ = split_settings(work.spec["lineage"][-1])
-        self.objective = work.objective(torch.channels_last).train()
+        settings = work.spec.last.settings
+        self.objective = work.own_objective().train()
         self.step = fused(self.objective, settings)
         rows = torch.arange(settings.batch_size, device=work.device)
-        self.batch = Batch(views, (rows,) * 2, generator(work.device, 0, "loss"))
+        self.batch = work.batch(self.objective, views, rows, generator(work.device, 0, "loss"))
 
     def epoch(self) -> Timing:
         """Some updates on the same views."""
@@ -208,8 +221,9 @@ class Ceiling:
 
     def flops(self) -> int:
         """Floating point operations of one forward and backward: matrix products and convolutions, a+b*c being two."""
+        objective = self.work.objective(torch.channels_last).train()  # the counter does not see into compiled networks
         with FlopCounterMode(display=False) as counter, autocast(self.work.dtype, self.work.device):
-            self.objective.loss(self.batch)["loss"].backward()
+            objective.loss(self.batch)["loss"].backward()
         return counter.get_total_flops()
 
 
@@ -250,6 +264,7 @@ class Loader:
         work: what to do.
         views: the images.
         dtype: what autocast computes in; float32 switches it off.
+        objective: with its networks.
         memory_format: of networks and images.
         step: of an objective.
         finish: from a batch of views as the workers leave them to one as the network takes it, on the device.
@@ -262,13 +277,14 @@ class Loader:
         views: Views,
         *,
         dtype: torch.dtype,
+        objective: Objective,
         memory_format: torch.memory_format,
         step: Callable[[Objective], Step],
         finish: Callable[[Tensor], Tensor],
         pinned: bool,
     ) -> None:
         self.work, self.views, self.dtype, self.finish = work, views, dtype, finish
-        self.objective = work.objective(memory_format).train()
+        self.objective = objective.train()
         self.step = step(self.objective)
         self.memory_format = memory_format
         self.draws = generator(work.device, 0, "loss")
@@ -287,8 +303,8 @@ class Loader:
         clock = Clock(self.work.device)
         for views, rows in self.loader:
             on_device = self.finish(views.to(self.work.device, non_blocking=True).transpose(0, 1).flatten(0, 1))
-            halves = on_device.contiguous(memory_format=self.memory_format).chunk(self.views.views)
-            batch = Batch(tuple(halves), rows.to(self.work.device, non_blocking=True), self.draws)
+            each = on_device.contiguous(memory_format=self.memory_format).chunk(self.views.views)
+            batch = self.work.batch(self.objective, each, rows.to(self.work.device, non_blocking=True), self.draws)
             update(self.objective, self.step, batch, self.dtype, clock)
         timing = clock.stop()
         return Timing(timing.seconds, {**timing.parts, AUGMENTATION: self._augmentation()})
@@ -312,18 +328,18 @@ def _threads(number: int) -> Iterator[None]:
 
 
 class Usual(Loader):
-    """What the official codes do (LZX-001/ConMix, VITA-Group/SDCLR): torchvision's transforms of Pillow images.
+    """What the official codes do: torchvision's transforms of Pillow images.
 
-    float32 in contiguous memory, SGD or Adam as torch makes it by default, torch's own default for TF32 in
-    convolutions. They synchronise batch normalisation over GPUs and (ConMix, SDCLR) take a third forward pass; neither
-    is charged here.
+    Those of LZX-001/ConMix, VITA-Group/SDCLR and kaidic/LDAM-DRW, that is: float32 in contiguous memory, SGD or Adam as
+    torch makes it by default, torch's own default for TF32 in convolutions. Some synchronise batch normalisation over
+    GPUs, and ConMix and SDCLR take a third forward pass; neither is charged here.
     """
 
     def __init__(self, work: Work) -> None:
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        settings = work.spec.last.settings
         kit = torchvision.transforms
         normalize = kit.Normalize(settings.normalization["mean"], settings.normalization["std"])
-        random = random_transforms(kit, settings.augmentations[0], work.spec["data"]["image_size"])
+        random = random_transforms(kit, settings.augmentations[0], work.spec.data.image_size)
         pixels = work.split.images.permute(0, 2, 3, 1).cpu().numpy()
         views = Views(pixels, Image.fromarray, kit.Compose([*random, kit.ToTensor(), normalize]), settings.views)
 
@@ -338,6 +354,7 @@ class Usual(Loader):
             work,
             views,
             dtype=torch.float32,
+            objective=work.objective(torch.contiguous_format),
             memory_format=torch.contiguous_format,
             step=plain,
             finish=unchanged,
@@ -361,14 +378,15 @@ class Tensors(Loader):
     """
 
     def __init__(self, work: Work) -> None:
-        settings, _ = split_settings(work.spec["lineage"][-1])
+        settings = work.spec.last.settings
         normalize = Normalization(settings.normalization["mean"], settings.normalization["std"], work.device)
-        random = random_transforms(v2, settings.augmentations[0], work.spec["data"]["image_size"])
+        random = random_transforms(v2, settings.augmentations[0], work.spec.data.image_size)
         pixels = work.split.images.contiguous().cpu()
         super().__init__(
             work,
             Views(pixels, unchanged, v2.Compose(random), settings.views),
             dtype=work.dtype,
+            objective=work.own_objective(),
             memory_format=torch.channels_last,
             step=lambda objective: fused(objective, settings),
             finish=lambda x: normalize(x.float().div_(255)),
@@ -384,17 +402,20 @@ def random_transforms(kit: ModuleType, spec: Mapping[str, Any], size: int) -> li
         spec: as :class:`longtail.data.augment.Augmentation` takes it.
         size: height and width of the views.
     """
-    filters = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
-    filtering = filters[spec.get("interpolation") or "bilinear"]
-    scale, shape = spec.get("crop_scale") or (1.0, 1.0), spec.get("crop_ratio") or (3 / 4, 4 / 3)
-    made = [
-        kit.RandomResizedCrop(size, scale=tuple(scale), ratio=tuple(shape), interpolation=filtering),
-        kit.RandomHorizontalFlip(spec.get("flip") or 0.0),
-    ]
+    made: list[Callable[[Any], Any]] = []
+    if "pad" in spec:
+        made.append(kit.RandomCrop(size, padding=spec["pad"]))
+    else:
+        filters = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
+        filtering = filters[spec.get("interpolation") or "bilinear"]
+        scale, shape = spec.get("crop_scale") or (1.0, 1.0), spec.get("crop_ratio") or (3 / 4, 4 / 3)
+        made.append(kit.RandomResizedCrop(size, scale=tuple(scale), ratio=tuple(shape), interpolation=filtering))
+    made.append(kit.RandomHorizontalFlip(spec.get("flip") or 0.0))
     if jitter := spec.get("jitter"):
         strengths = {name: value for name, value in jitter.items() if name != "probability"}
         made.append(kit.RandomApply([kit.ColorJitter(**strengths)], p=jitter["probability"]))
-    made.append(kit.RandomGrayscale(spec.get("grayscale") or 0.0))
+    if grayscale := spec.get("grayscale"):
+        made.append(kit.RandomGrayscale(grayscale))
     if blur := spec.get("blur"):
         made.append(kit.RandomApply([kit.GaussianBlur(blur["kernel"], tuple(blur["sigma"]))], p=blur["probability"]))
     return made

@@ -8,7 +8,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +31,8 @@ from benchmarks.stacks import (
 from longtail.data.resident import ResidentSplit
 from longtail.devices.precision import PRECISIONS, computing_type, prepare_device
 from longtail.study.study import load_study
-
-CUT = "cifar10-ir10"
-"""Whose settings are taken: the split of the papers' main tables."""
+from longtail.training.compiled import WORTH_IT, pays
+from longtail.training.specification import Specification, parse
 
 LEARNING_RATE = 1e-4
 """Instead of the schedule's peak: networks that start untrained after the warm-up would diverge. It costs the same."""
@@ -51,9 +49,13 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for method in arguments.methods:
-            spec = specification(method, arguments)
             split = random_split(Path(folder), arguments.steps * arguments.batch, arguments.image_size, device)
-            rows += measure(Work(spec, split, arguments.steps, dtype, arguments.workers), arguments)
+            spec = specification(method, arguments).with_split(split.labels.tolist(), Path(folder))
+            as_long = spec.with_rows(
+                WORTH_IT, [WORTH_IT] + [0] * (spec.data.classes - 1)
+            )  # as a training of a paper is
+            work = Work(spec, split, arguments.steps, dtype, arguments.workers, compiled=pays(as_long, device))
+            rows += measure(work, arguments)
     report("train", {"stacks": rows}, described=described, settings=vars(arguments), out=arguments.out)
 
 
@@ -61,7 +63,8 @@ def command_line() -> argparse.ArgumentParser:
     """The options."""
     options = parser("Images per second of the training loop, beside its ceiling and two stacks of DataLoader workers.")
     options.add_argument("--methods", nargs="+", default=["simclr", "conmix"], help="their last objective is trained")
-    options.add_argument("--backbone", default="resnet18", help="resnet18, resnet50 or resnet_small")
+    options.add_argument("--cut", default="cifar10-ir10", help="whose settings of the methods are taken")
+    options.add_argument("--backbone", help="resnet18, resnet50 or resnet_small; the cut's if not given")
     options.add_argument("--stem", default="cifar", help="cifar or imagenet")
     options.add_argument("--image-size", type=positive, default=32, help="pixels of an axis")
     options.add_argument("--batch", type=positive, default=512, help="images per update")
@@ -73,20 +76,21 @@ def command_line() -> argparse.ArgumentParser:
     return options
 
 
-def specification(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def specification(method: str, arguments: argparse.Namespace) -> Specification:
     """The phase in which ``method`` ends, as the catalogue describes it, with the sizes asked for.
 
     Raises:
         LongtailError: if there is no such method.
     """
     study = load_study({"targets": ["digits"]})
-    (measured,) = study.cell_measurements(method, CUT, 0)
+    (measured,) = study.cell_measurements(method, arguments.cut, 0)
     cut, name = measured.keys["run"].split("/")
     spec = study.phase(cut, name).spec(0)
-    spec["data"] |= {"image_size": arguments.image_size, "rows": arguments.steps * arguments.batch}
-    spec["backbone"] = {"name": arguments.backbone, "stem": arguments.stem}
+    spec["data"] |= {"image_size": arguments.image_size}
+    if arguments.backbone:
+        spec["backbone"] = {"name": arguments.backbone, "stem": arguments.stem}
     spec["lineage"][-1]["settings"] |= {"batch_size": arguments.batch, "learning_rate": LEARNING_RATE}
-    return spec
+    return parse(spec)
 
 
 def random_split(folder: Path, rows: int, size: int, device: torch.device) -> ResidentSplit:
@@ -130,8 +134,7 @@ def row(name: str, work: Work, flops: int, timings: Mapping[str, Sequence[Timing
         timings: of all stacks, one per repeat.
         peaks: floating point operations per second that the device can do, one per repeat.
     """
-    stretch = work.spec["lineage"][-1]
-    batch = stretch["settings"]["batch_size"]
+    batch = work.spec.last.settings.batch_size
     seconds = [timing.seconds for timing in timings[name]]
     shared = (
         "ceiling" if name == "ours" else name
@@ -144,13 +147,14 @@ def row(name: str, work: Work, flops: int, timings: Mapping[str, Sequence[Timing
     waiting = [whole - sum(parts[part][i] for part in apart) for i, whole in enumerate(seconds)]
     each = 1000 / work.steps
     return {
-        "objective": stretch["objective"],
-        "backbone": f"{work.spec['backbone']['name']}/{work.spec['backbone']['stem']}",
-        "image_size": work.spec["data"]["image_size"],
+        "objective": work.spec.last.objective,
+        "backbone": f"{work.spec.backbone.name}/{work.spec.backbone.stem}",
+        "image_size": work.spec.data.image_size,
         "batch": batch,
         "device": str(work.device),
         "stack": name,
         "precision": "float32" if name == "usual" else str(work.dtype).removeprefix("torch."),
+        "network": "compiled" if work.compiled and name != "usual" else "eager",
         "images_per_second": batch * work.steps / median(seconds),
         "slowest": batch * work.steps / max(seconds),
         "fastest": batch * work.steps / min(seconds),

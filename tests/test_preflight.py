@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
+import json
 import os
 import socket
 import threading
@@ -113,6 +115,30 @@ def test_a_split_that_cannot_be_cut_into_batches_is_told(tmp_path):
     assert len(found.errors) == 1
     assert "20 images do not fill one of 64" in found.errors[0]
     assert "drop_last" in found.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sampler": {"pwer": 0}}, ("'ce'", "Did you mean 'power'")),
+        ({"schedule": {"decay": {"stpes": {}}}}, ("'ce'", "stpes")),
+        ({"learning_rate": "1e-3"}, ("'ce'", "1.0e-3")),
+        ({"betas": [0.9, 0.999]}, ("'ce'", "'betas'")),
+    ],
+)
+def test_settings_that_a_training_would_not_understand_are_told(tmp_path, settings, words):
+    of = study(budget="paper")
+    jobs = []
+    for job in jobs_of(of, ("ce", "digits-lt-ir10")):
+        if job.phase is not None:
+            last = job.phase.lineage[-1]
+            wrong = dataclasses.replace(last, settings=json.dumps({**json.loads(last.settings), **settings}))
+            job = dataclasses.replace(job, phase=dataclasses.replace(job.phase, lineage=(wrong,)))
+        jobs.append(job)
+    found = looked(of, jobs, tmp_path)
+    assert found.errors
+    for word in words:
+        assert word in found.errors[0]
 
 
 def test_room_on_the_disk_is_compared_with_what_is_known(tmp_path):

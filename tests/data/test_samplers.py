@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.data.resident import generator
-from longtail.data.samplers import require_sampler, row_weights, sampled
+from longtail.data.samplers import row_weights, sampled
 from longtail.errors import LongtailError
+from longtail.training.hyperparameters import require_sampler
 
 LABELS = torch.arange(4).repeat_interleave(torch.tensor([100, 30, 10, 2]))
 labels_of = st.lists(st.integers(0, 12), min_size=1, max_size=4).map(

@@ -22,6 +22,7 @@ from longtail.models.classifiers import Cosine, Linear, Scaled
 from longtail.training import encode
 from longtail.training.build import build
 from longtail.training.encode import evaluating
+from longtail.training.specification import Data, parse
 
 DATA = {"classes": 3}
 
@@ -46,7 +47,7 @@ def matrix(column):
 def by_hand(desk, features):
     """What the network gives, image by image, from the raw pixels."""
     found = desk.checkpoint()
-    objective = build(found["spec"])
+    objective = build(parse(found["spec"]))
     objective.load_state_dict(found["objective"])
     encoder = objective.encoder(features).eval()
     rows = []
@@ -171,6 +172,8 @@ def test_mistakes(desk, tools, capsys):
     assert "--control" in capsys.readouterr().err
     assert embed(desk, "--control", "pixels", *phase(desk)) == 1
     assert "neither --spec nor --checkpoint" in capsys.readouterr().err
+    assert embed(desk, "--control", "labels", "--data", "{}") == 1
+    assert "lacks data.classes" in capsys.readouterr().err
     assert not (desk.folder / "embeddings.parquet").exists()
 
 
@@ -190,7 +193,7 @@ def control(desk, name, *options, seed=0, out="embeddings.parquet"):
 def test_rows_may_pass_in_another_order_and_come_back_in_theirs(desk, monkeypatch):
     monkeypatch.setattr(encode, "ROWS", 16)
     split = ResidentSplit(desk.split, {"train": desk.store}, torch.device("cpu"))
-    data = {"image_size": 6, "test_transform": {"resize": None, "crop": None}}
+    data = Data("toys", 3, "images", image_size=6, test_transform={"resize": None, "crop": None})
     images = encode.SplitImages(split, data, {"mean": [0.5], "std": [0.25]}, torch.float32)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     flat = torch.nn.Flatten()
@@ -284,7 +287,7 @@ def test_normalization_is_that_of_the_last_stretch(desk, tools):
     assert desk.train(spec, parent="first") == 0
     assert embed(desk, *phase(desk)) == 0
     found = desk.checkpoint()
-    objective = build(found["spec"])
+    objective = build(parse(found["spec"]))
     objective.load_state_dict(found["objective"])
     pixels = torch.from_numpy(desk.images[desk.source_rows].astype(np.float32)).permute(0, 3, 1, 2) / 255
     with torch.no_grad():

@@ -9,7 +9,7 @@ import pytest
 from longtail.study import catalog as catalogue
 from longtail.study.settings import resolve, resolved, selectors
 from longtail.training.build import implementation
-from longtail.training.hyperparameters import construct, split_settings
+from longtail.training.hyperparameters import construct, parse_settings
 
 CATALOG = catalogue.load()
 OBJECTIVES = ["moco", "byol", "byol-p", "miniclustering", "maxiclustering"]
@@ -39,18 +39,16 @@ def test_the_settings_of_every_step_fit_the_loop_and_the_objective(method, proto
         for position, step in enumerate(CATALOG.method(method).recipe):
             objective = CATALOG.objectives[step["objective"]]
             values = step_settings(method, position, dataset, 10, protocol)
-            stretch = {"objective": objective.name, "implementation": objective.implementation, "settings": values}
-            _, own = split_settings(stretch)
-            settings = construct(implementation(stretch).Settings, own, objective.name)
+            _, own = parse_settings(objective.name, values)
+            settings = construct(implementation(objective.name, objective.implementation).Settings, own, objective.name)
             assert dataclasses.asdict(settings) == own
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_embedded_exists(method):
     entry = CATALOG.method(method)
-    classes = [
-        implementation({"objective": "", **vars(CATALOG.objectives[step["objective"]])}) for step in entry.recipe
-    ]
+    objectives = [CATALOG.objectives[step["objective"]] for step in entry.recipe]
+    classes = [implementation(objective.name, objective.implementation) for objective in objectives]
     assert entry.features in classes[-1].features
     for position in range(1, len(classes)):
         if entry.recipe[position].get("start") != "transfer":

@@ -12,6 +12,7 @@ from longtail.reporting.attempts import Attempt, device, last_attempt, saved_epo
 from longtail.study.jobs import Job, Jobs
 from longtail.study.study import load_study
 from longtail.training.checkpoint import StateFolder
+from longtail.training.specification import parse
 
 FAILURE = "Training sdclr has diverged: 'loss' is nan in epoch 3 of 1000."
 TRACEBACK = """Training conmix up to epoch 5 on a device.
@@ -42,7 +43,7 @@ def save(job: Job, epoch: int, step: int, **changes: object) -> None:
     assert job.run is not None
     spec = {**job.phase.spec(job.run.seed), **changes}
     state = {"identity": spec["identity"], "epoch": epoch, "step": step, "weights": torch.zeros(1)}
-    StateFolder(Path(job.run.state), spec).save(state)
+    StateFolder(Path(job.run.state), parse(spec)).save(state)
 
 
 def test_without_a_log_nothing_has_begun(training: Job) -> None:

@@ -22,6 +22,7 @@ from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.jobs import Job, Jobs, behind
 from longtail.study.study import load_study
 from longtail.training.build import build
+from longtail.training.specification import parse
 
 
 @pytest.fixture
@@ -237,12 +238,9 @@ def test_no_checkpoint_is_larger_than_its_bound(jobs: Jobs) -> None:
         if method.recipe and method.reads == "images":
             supervised = method.readout in jobs.study.catalog.classifiers
             job = training(jobs, name, "digits-lt-ir10" if supervised else "digits-ir10")
-            spec = phase(job).spec(0)
-            spec["data"] |= {"rows": 10, "class_sizes": [1] * 10}
-            parent = {**spec, "lineage": spec["lineage"][:-1]}
-            transfer = spec["lineage"][-1]["start"] == "transfer"
-            objective = build(spec, build(parent)) if transfer else build(spec)
+            spec = parse(phase(job).spec(0)).with_rows(10, [1] * 10)
+            objective = build(spec, build(spec.before(-1))) if spec.last.start == "transfer" else build(spec)
             trained = sum(weights.numel() for weights in objective.parameters() if weights.requires_grad)
             state = sum(value.nbytes for value in objective.state_dict().values())
-            moments = 2 if "adam" in spec["lineage"][-1]["settings"]["optimizer"] else 1
+            moments = 2 if "adam" in spec.last.settings.optimizer else 1
             assert state + moments * 4 * trained <= estimate.size(job), name

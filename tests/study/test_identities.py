@@ -20,8 +20,8 @@ PINNED = {
     ("miniclustering", "paper"): (174, "68f0f790f7659e8dc46490407ea188ee2c68d484f65f278cbb8fe09bf6d23c8d"),
     ("theory", "official"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
     ("theory", "paper"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
-    ("digits", "official"): (21, "dba9f1c7198ef642ff99f2dff4b94473a3672534af8b004b6883a682934fc259"),
-    ("digits", "paper"): (21, "656ef148546fb6bd20ac5ea2a203d153d66364f37ad8a1ae87bfa0448dc7e1ac"),
+    ("digits", "official"): (21, "60b049aade43ecdf1ad34fe17586495d3dd331f28bd69310934717c0cd8ecd3e"),
+    ("digits", "paper"): (21, "d9f776a245c0163d71380ae0ebe3a3a2e60d28fb488a42f637ac839ca8d24553"),
 }
 
 

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from longtail.training.specification import parse
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # so that "toys:Toy" is an implementation
 
@@ -120,6 +122,10 @@ class Desk:
             text=True,
         )
 
+    def read(self, spec):
+        """The specification as a job has it once it has read the split."""
+        return parse(spec).with_split(self.labels.tolist(), self.split)
+
     def checkpoint(self, name="run"):
         return torch.load(self.folder / name / "checkpoint.pt", weights_only=True)
 
@@ -163,5 +169,5 @@ def tools():
 
     found = Tools()
     found.stretch, found.spec, found.same, found.assert_same_training = stretch, make_spec, same, assert_same_training
-    found.settings = SETTINGS
+    found.settings, found.parse = SETTINGS, parse
     return found

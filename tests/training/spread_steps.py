@@ -16,6 +16,7 @@ from longtail.devices import distributed
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch
 from longtail.training.build import build
+from longtail.training.specification import parse
 
 CONTRASTIVE = {"temperature": 0.2, "projection_width": 8}
 BYOL = {
@@ -91,6 +92,7 @@ class Pictures:
 def new_objective(name):
     implementation, settings = OBJECTIVES[name]
     stretch = {"objective": name, "implementation": f"longtail.methods.clustering.{implementation}", "start": "fresh"}
+    stretch |= {"first_epoch": 0, "last_epoch": 1, "clock": 1}
     training = {
         "optimizer": "sgd",
         "learning_rate": 0.1,
@@ -106,8 +108,10 @@ def new_objective(name):
     if name == "miniclustering":
         byol = {**stretch, "objective": "byol", "implementation": "longtail.methods.clustering.byol:BYOL"}
         lineage = [{**byol, "settings": {**training, **BYOL}}, {**lineage[0], "start": "transfer"}]
-    data = {"rows": 40, "classes": 3, "channels": 1}
-    return build({"seed": 0, "backbone": {"name": "resnet_small", "stem": "cifar"}, "data": data, "lineage": lineage})
+    data = {"dataset": "noise", "classes": 3, "image_size": 8, "channels": 1, "test_transform": {}}
+    backbone = {"name": "resnet_small", "stem": "cifar"}
+    spec = {"identity": name, "data": data, "backbone": backbone, "precision": "float32", "lineage": lineage, "seed": 0}
+    return build(parse(spec).with_rows(40, [20, 15, 5]))
 
 
 def steps(name, objective, group, images, dtype=torch.float64):

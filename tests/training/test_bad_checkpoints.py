@@ -83,7 +83,7 @@ def test_a_state_that_is_almost_right_is_passed_over_or_named(desk, tools, half,
     changed = data.draw(mutated(state))
     folder = desk.folder / "run-state"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{checkpoint.StateFolder(folder, spec).prefix}-epoch000000-step000001.pt"
+    path = folder / f"{checkpoint.StateFolder(folder, tools.parse(spec)).prefix}-epoch000000-step000001.pt"
     try:
         torch.save(changed, path)
     except (UnicodeEncodeError, OverflowError):

@@ -26,9 +26,9 @@ MEMORY = {"idfd": "memory.vectors", "dmicc": "memory.vectors", "scan": "neighbou
 def lineage(method: str, protocol: str) -> tuple[dict, ...]:
     """The method's recipe on digits, two epochs a step, in batches that the desk's forty images fill."""
     study = load_study({"targets": ["digits"], "protocol": protocol})
-    final = phases.final_phase(
-        study.catalog.method(method), {}, study.catalog.dataset("digits"), 10, study.config, study.catalog
-    )
+    catalog = study.catalog
+    chosen, dataset = catalog.method(method), catalog.dataset("digits")
+    final = phases.final_phase(chosen, {}, "resnet_small", dataset, 10, study.config, catalog)
     found = []
     for stretch in final.lineage:
         entry = stretch.as_dict() | {"first_epoch": 0, "last_epoch": 2, "clock": 2}

@@ -18,13 +18,15 @@ from longtail.data.resident import ResidentSplit, epoch_order
 from longtail.errors import LongtailError
 from longtail.study.study import load_study
 from longtail.training.batches import Batches, batches_of
-from longtail.training.build import build, opening_position
+from longtail.training.build import build
 from longtail.training.encode import ROWS, SplitImages
-from longtail.training.hyperparameters import split_settings
 from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
+from longtail.training.specification import Data, parse
 
-SETTINGS = {"batch_size": 64, "drop_last": False}
+
+def cut(rows, batch_size=64, drop_last=False, **own):
+    return batches_of("simclr", rows, batch_size, drop_last, own)
 
 
 # --- The rule ---------------------------------------------------------------------------------------------------------
@@ -80,7 +82,7 @@ def test_there_is_no_other_batch(step):
 )
 def test_what_no_epoch_can_be_made_of(rows, changes, words):
     with pytest.raises(LongtailError) as refusal:
-        batches_of("simclr", {**SETTINGS, **changes}, rows)
+        cut(rows, **changes)
     for word in words:
         assert word in str(refusal.value)
 
@@ -97,7 +99,7 @@ def test_what_no_epoch_can_be_made_of(rows, changes, words):
     ],
 )
 def test_what_can_be_trained_on(rows, changes):
-    assert batches_of("simclr", {**SETTINGS, **changes}, rows).rows == rows
+    assert cut(rows, **changes).rows == rows
 
 
 # --- Every objective of the catalogue ---------------------------------------------------------------------------------
@@ -153,8 +155,9 @@ def test_every_objective_takes_whatever_is_left_over(digits, name, batch_size):
     if "batchnorm_splits" in settings and batch_size % settings["batchnorm_splits"]:
         settings["batchnorm_splits"] = 1  # what is said otherwise, is tried above
     lineage[-1] = {**lineage[-1], "settings": settings}
-    opening = opening_position(lineage)
-    parent = build({**spec, "lineage": lineage[:opening]}) if lineage[opening]["start"] == "transfer" else None
+    spec = parse(spec)
+    stretch, read = spec.last, spec.last.settings
+    parent = build(spec.before(spec.opening)) if spec.lineage[spec.opening].start == "transfer" else None
     objective = build(spec, parent)
     shown, loss = [], objective.loss
 
@@ -163,8 +166,7 @@ def test_every_objective_takes_whatever_is_left_over(digits, name, batch_size):
         return loss(batch)
 
     objective.loss = recorded
-    read, _ = split_settings(lineage[-1])
-    training = Training(objective, Optimizer(objective, read), lineage[-1]["first_epoch"])
+    training = Training(objective, Optimizer(objective, read), stretch.first_epoch)
     train(training, spec, digits, dtype=torch.float32, save=lambda _: None, save_every=math.inf)
     (epoch,) = training.history
     assert math.isfinite(epoch["loss"])
@@ -174,7 +176,7 @@ def test_every_objective_takes_whatever_is_left_over(digits, name, batch_size):
     ]
     if objective.sampling_weights() is None and not read.samplers:
         visited = len(torch.cat(shown))
-        expected = epoch_order(0, lineage[-1]["first_epoch"], DIGITS)[:visited]
+        expected = epoch_order(0, stretch.first_epoch, DIGITS)[:visited]
         assert torch.equal(torch.cat(shown), expected)
 
 
@@ -182,7 +184,7 @@ def test_an_embedding_by_batch_statistics_takes_whatever_is_left_over(digits, mo
     """LFSS embeds the split with the statistics of the batch."""
     from longtail.methods.clustering.lfss import BatchStatistics
 
-    data = {"image_size": 8, "test_transform": {"resize": None, "crop": None}}
+    data = Data("digits", 10, "images", image_size=8, test_transform={"resize": None, "crop": None})
     images = SplitImages(digits, data, {"mean": [0.5], "std": [0.25]}, torch.float32)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.BatchNorm1d(4))
     for rows in (48, 47, 24, 5, ROWS):

@@ -6,10 +6,11 @@ import torch
 from longtail.errors import LongtailError
 from longtail.study.study import load_study
 from longtail.training.build import build, implementation, require_start
+from longtail.training.specification import parse
 
 
 def ready(spec):
-    return {**spec, "data": {**spec["data"], "rows": 40}}
+    return parse(spec).with_rows(40, [20, 15, 5])
 
 
 def state(tools, *lineage, **options):
@@ -84,8 +85,7 @@ def test_an_unknown_setting_names_objective_and_key(tools):
 def implementations():
     objectives = load_study({"targets": ["digits"]}).catalog.objectives.values()
     return {
-        objective.implementation: implementation({**vars(objective), "objective": objective.name})
-        for objective in objectives
+        objective.implementation: implementation(objective.name, objective.implementation) for objective in objectives
     }
 
 
@@ -93,10 +93,10 @@ def implementations():
 @pytest.mark.parametrize("kind", implementations().values(), ids=lambda kind: kind.__name__)
 def test_an_objective_opens_a_clock_as_it_says(kind, start):
     if kind.starts in (start, "either"):
-        require_start(kind, {"start": start}, "one")
+        require_start(kind, start, "one")
     else:
         with pytest.raises(LongtailError, match=r"'one' starts from .*`start: transfer`"):
-            require_start(kind, {"start": start}, "one")
+            require_start(kind, start, "one")
 
 
 def test_where_a_clock_may_open_is_asked_before_anything_is_built(tools):

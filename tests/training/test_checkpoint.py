@@ -10,6 +10,7 @@ import torch
 
 from longtail.errors import LongtailError
 from longtail.training import checkpoint
+from longtail.training.specification import parse
 
 
 @pytest.fixture
@@ -97,10 +98,10 @@ def test_foreign_files(tmp_path, half):
 
 def test_another_phase_or_seed(half, tools):
     found, spec = checkpoint.read(half), tools.spec(tools.stretch(last=2))
-    checkpoint.require_phase(found, spec, half)
+    checkpoint.require_phase(found, parse(spec), half)
     for other in ({**spec, "identity": "other"}, {**spec, "seed": 3}):
         with pytest.raises(LongtailError, match=r"It holds toy to 2, identity toy2, seed 0"):
-            checkpoint.require_phase(found, other, half)
+            checkpoint.require_phase(found, parse(other), half)
 
 
 def test_networks_that_do_not_fit(half):
@@ -112,15 +113,19 @@ def test_networks_that_do_not_fit(half):
 def test_where_the_code_lies_does_not_matter(half, tools):
     found = checkpoint.read(half)
     spec = {**copy.deepcopy(found["spec"]), "lineage": [{**tools.stretch(last=3), "implementation": "moved:Toy"}]}
-    assert checkpoint.require_ancestor(found, spec, half)
+    assert checkpoint.require_ancestor(found, parse(spec), half)
+
+
+def state_folder(folder, spec, digest=None):
+    return checkpoint.StateFolder(folder, parse(spec), digest)
 
 
 def write_states(folder, spec, steps):
-    states = checkpoint.StateFolder(folder, spec)
+    states = state_folder(folder, spec)
     module = torch.nn.Linear(2, 2)
     for step in steps:
         progress = {"sums": {}, "seconds": 0.0, "history": []}
-        states.save({**checkpoint.contents(spec, module, {}, 0, step), "progress": progress})
+        states.save({**checkpoint.contents(states.spec, module, {}, 0, step), "progress": progress})
     return states
 
 
@@ -138,7 +143,7 @@ def test_a_damaged_newest_state_falls_back_and_says_so(tmp_path, tools, capsys):
 def test_states_of_others_are_left_alone(tmp_path, tools, capsys):
     write_states(tmp_path / "state", tools.spec(seed=1), [9])
     write_states(tmp_path / "state", tools.spec(identity="zzz"), [9])
-    states = checkpoint.StateFolder(tmp_path / "state", tools.spec())
+    states = state_folder(tmp_path / "state", tools.spec())
     assert states.newest() is None
     assert capsys.readouterr().err.count("another phase or seed") == 2
     states = write_states(tmp_path / "state", tools.spec(), [1, 2, 3])
@@ -150,7 +155,7 @@ def test_states_of_others_are_left_alone(tmp_path, tools, capsys):
 def test_a_renamed_state_of_another_phase_is_passed_over(tmp_path, tools, capsys):
     write_states(tmp_path / "state", tools.spec(identity="zzz"), [9])
     (found,) = (tmp_path / "state").iterdir()
-    states = checkpoint.StateFolder(tmp_path / "state", tools.spec())
+    states = state_folder(tmp_path / "state", tools.spec())
     found.rename(found.with_name(f"{states.prefix}-epoch000000-step000009.pt"))
     assert states.newest() is None
     assert "zzz" in capsys.readouterr().err
@@ -190,11 +195,11 @@ def test_a_state_that_was_trained_on_other_data_is_passed_over(tmp_path, tools, 
     state = {**trained, "progress": {"sums": {}, "seconds": 0.0, "history": []}}
 
     def newest(digest):
-        return checkpoint.StateFolder(tmp_path / "state", spec, digest).newest()
+        return state_folder(tmp_path / "state", spec, digest).newest()
 
-    checkpoint.StateFolder(tmp_path / "state", spec).save(state)  # as an earlier version did
+    state_folder(tmp_path / "state", spec).save(state)  # as an earlier version did
     assert newest("after") is not None
-    checkpoint.StateFolder(tmp_path / "state", spec, "before").save(state)
+    state_folder(tmp_path / "state", spec, "before").save(state)
     assert newest("before") is not None
     assert newest(None) is not None
     assert newest("after") is None

@@ -5,11 +5,15 @@ from dataclasses import dataclass, fields
 import pytest
 
 from longtail.errors import LongtailError
-from longtail.training.hyperparameters import TrainingSettings, construct, split_settings
+from longtail.training.hyperparameters import TrainingSettings, construct, parse_settings
+
+
+def parsed(stretch):
+    return parse_settings(stretch["objective"], stretch["settings"])
 
 
 def test_settings_are_taken_apart(tools):
-    settings, rest = split_settings(tools.stretch())
+    settings, rest = parsed(tools.stretch())
     assert settings.batch_size == 16
     assert settings.views == 2
     assert settings.augmentation == tools.settings["augmentation"]
@@ -17,9 +21,9 @@ def test_settings_are_taken_apart(tools):
 
 
 def test_adam(tools):
-    settings, _ = split_settings(tools.stretch(optimizer="adam", momentum=None, betas=[0.5, 0.9]))
+    settings, _ = parsed(tools.stretch(optimizer="adam", momentum=None, betas=[0.5, 0.9]))
     assert settings.betas == (0.5, 0.9)
-    assert split_settings(tools.stretch(optimizer="adam", momentum=None))[0].betas is None
+    assert parsed(tools.stretch(optimizer="adam", momentum=None))[0].betas is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_adam(tools):
 )
 def test_mistakes_name_objective_and_setting(tools, change, words):
     with pytest.raises(LongtailError) as error:
-        split_settings(tools.stretch(**change))
+        parsed(tools.stretch(**change))
     for word in ["'toy'", *words]:
         assert word in str(error.value)
 
@@ -58,8 +62,13 @@ def of_parts(tools, schedule, **more):
 
 
 def test_a_schedule_may_be_given_as_its_parts(tools):
-    assert split_settings(of_parts(tools, PARTS))[0].schedule == PARTS
-    assert split_settings(of_parts(tools, {"decay": PARTS["decay"]}))[0].schedule == {"decay": PARTS["decay"]}
+    assert parsed(of_parts(tools, PARTS))[0].schedule == PARTS
+    assert parsed(of_parts(tools, {"decay": PARTS["decay"]}))[0].schedule == {"decay": PARTS["decay"]}
+    open_ended = {
+        "warmup": {"epochs": 4, "start": 0.2},
+        "decay": {"cosine": {"final": 0.0, "reached": "end", "from_epoch": -1}},
+    }
+    assert parsed(of_parts(tools, open_ended))[0].schedule == open_ended
 
 
 @pytest.mark.parametrize(
@@ -72,20 +81,21 @@ def test_a_schedule_may_be_given_as_its_parts(tools):
         ({"decay": {"step": {}}}, ["Did you mean 'steps'"]),
         ({"decay": {"steps": {"milestones": [0.5]}}}, ["lacks", "'factor'"]),
         ({"decay": {"cosine": {"final": 0.0, "reached": "last"}}}, ["Did you mean 'last_epoch'"]),
+        ({"decay": {"cosine": {"final": 0.0, "reached": "end", "from_epoch": 0.5}}}, ["'from_epoch'", "int"]),
         ({**PARTS, "warmup": {"epochs": 0, "start": 1.0, "end": 1.0}}, ["no epochs"]),
         ({**PARTS, "warmup": {"epochs": "4", "start": 1.0, "end": 1.0}}, ["'epochs'", "float"]),
     ],
 )
 def test_mistakes_in_parts_are_named(tools, schedule, words):
     with pytest.raises(LongtailError) as error:
-        split_settings(of_parts(tools, schedule))
+        parsed(of_parts(tools, schedule))
     for word in ["'toy'", *words]:
         assert word in str(error.value)
 
 
 def test_a_schedule_of_parts_reads_no_setting_of_its_own(tools):
     with pytest.raises(LongtailError, match="does not read"):
-        split_settings(of_parts(tools, PARTS, warmup_epochs=10))
+        parsed(of_parts(tools, PARTS, warmup_epochs=10))
 
 
 @dataclass(frozen=True)

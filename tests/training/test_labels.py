@@ -8,7 +8,6 @@ import torch
 from longtail.data.resident import ResidentSplit
 from longtail.errors import LongtailError
 from longtail.training import train
-from longtail.training.inputs import with_rows
 from longtail.training.loop import train as loop
 
 
@@ -19,7 +18,7 @@ def watched(desk, tools):
     def run(kind, **settings):
         split = ResidentSplit(desk.split, {"train": desk.store}, "cpu")
         spec = tools.spec(tools.stretch("watched", kind, last=1, clock=1, **settings))
-        spec = with_rows(spec, split.labels.tolist(), desk.split)
+        spec = desk.read(spec)
         training = train.start(spec, None, torch.device("cpu"))
         loop(training, spec, split, dtype=torch.float32, save=lambda run: None, save_every=1e9)
         return training.objective, split.labels

@@ -10,7 +10,7 @@ from torch import nn
 
 import longtail
 from longtail.errors import LongtailError
-from longtail.training.hyperparameters import split_settings
+from longtail.training.hyperparameters import parse_settings
 from longtail.training.optimizer import Optimizer
 
 PACKAGE = Path(longtail.__file__).parent
@@ -39,7 +39,7 @@ def backward(module):
 
 
 def settings_of(tools, change):
-    return split_settings(tools.stretch(**change))[0]
+    return parse_settings("toy", tools.stretch(**change)["settings"])[0]
 
 
 @pytest.mark.parametrize(

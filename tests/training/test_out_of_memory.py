@@ -72,7 +72,7 @@ def test_a_gpu_out_of_memory_is_measured_and_told(gpu, tools, monkeypatch):
 
     monkeypatch.setattr(out_of_memory, "peak_on_gpu", peak)
     error = torch.OutOfMemoryError("CUDA out of memory.")
-    spec = tools.spec(tools.stretch(batch_size=512))
+    spec = tools.parse(tools.spec(tools.stretch(batch_size=512)))
     said = str(out_of_memory.out_of_memory(error, training, spec, Split(), torch.float32, "Model A"))
     for words in (
         "Model A is out of memory training toy with batch size 512",
@@ -94,7 +94,7 @@ def test_a_batch_that_cannot_be_tried_has_no_peak(gpu, tools, monkeypatch, raise
             raise raised
 
     monkeypatch.setattr(out_of_memory, "one_update", one_update)
-    found = out_of_memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
+    found = out_of_memory.peak_on_gpu(run_with_blocks(), tools.parse(tools.spec()), Split(), torch.float32, 4)
     assert found == expected
 
 
@@ -104,17 +104,17 @@ def test_a_fault_of_another_kind_is_not_hidden(gpu, tools, monkeypatch):
 
     monkeypatch.setattr(out_of_memory, "one_update", one_update)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        out_of_memory.peak_on_gpu(run_with_blocks(), tools.spec(), Split(), torch.float32, 4)
+        out_of_memory.peak_on_gpu(run_with_blocks(), tools.parse(tools.spec()), Split(), torch.float32, 4)
 
 
 @pytest.mark.parametrize("size", [2, 8, 13, 19, 20])
 def test_one_update_is_made_with_the_size_that_is_tried(desk, tools, size):
+
     from longtail.data.resident import ResidentSplit
-    from longtail.training.inputs import with_rows
     from longtail.training.train import start
 
     split = ResidentSplit(desk.split, {"train": desk.store}, "cpu")
-    spec = with_rows(tools.spec(), split.labels.tolist(), desk.split)
+    spec = desk.read(tools.spec())
     training = start(spec, None, torch.device("cpu"))
     sizes, loss = [], training.objective.loss
     training.objective.loss = lambda batch: sizes.append(len(batch.rows[0])) or loss(batch)

@@ -26,7 +26,7 @@ from longtail.study import phases
 from longtail.study.study import load_study
 from longtail.training import train
 from longtail.training.encode import SplitImages
-from longtail.training.inputs import with_rows
+from longtail.training.specification import Data, Specification, parse
 
 from ..photographs import as_tensor, photographs
 
@@ -92,9 +92,8 @@ class Studio:
         losses = history.drop_columns(["learning_rate", "images_per_second", "seconds"]).to_pandas().to_numpy()
         assert len(losses) == UPDATES
         assert np.isfinite(losses).all()
-        before = train.start(
-            with_rows(spec, (np.arange(ROWS) * CLASSES // ROWS).tolist(), self.split), parent, torch.device("cpu")
-        )
+        read = parse(spec).with_split((np.arange(ROWS) * CLASSES // ROWS).tolist(), self.split)
+        before = train.start(read, parent, torch.device("cpu"))
         after = torch.load(out / "checkpoint.pt", weights_only=True)["objective"]
         learned = {name: weights for group in before.optimizer.groups for name, weights in group.parameters.items()}
         assert learned
@@ -107,9 +106,9 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """An objective that is not supervised trains on a split without true classes."""
     loop = train.train
 
-    def trained(run: Any, spec: dict[str, Any], split: ResidentSplit, **options: Any) -> None:
+    def trained(run: Any, spec: Specification, split: ResidentSplit, **options: Any) -> None:
         if not run.objective.supervised:
-            del split.labels
+            split.labels = split.labels.to("meta")  # of which only the number is left
         loop(run, spec, split, **options)
 
     monkeypatch.setattr(train, "train", trained)
@@ -146,7 +145,7 @@ def test_a_view_without_augmentation_is_the_image_as_it_is_embedded(tmp_path: Pa
     transform, size, lists = description["test_transform"], description["image_size"], STUDY.catalog.augmentations
     images = SplitImages(
         ResidentSplit(store.split, {"train": store.store}, device),
-        {"image_size": size, "test_transform": transform},
+        Data(dataset, description["classes"], "images", image_size=size, test_transform=transform),
         {"mean": [0.5] * 3, "std": [1.0] * 3},
         torch.float32,
     )

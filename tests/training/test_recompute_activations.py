@@ -48,7 +48,7 @@ def test_the_training_is_the_same(desk, tools, monkeypatch, name, precision):
         assert desk.train(tools.spec(*lineage[:-1], precision=precision), "parent") == 0
     spec = tools.spec(*lineage, precision=precision)
     parent = "parent" if parents else None
-    blocks = [m for m in build({**spec, "data": {**spec["data"], "rows": 40}}).modules() if hasattr(m, "downsample")]
+    blocks = [m for m in build(desk.read(spec)).modules() if hasattr(m, "downsample")]
     assert len(blocks) >= 3
     assert desk.train(spec, "kept", parent) == 0
     assert desk.train(spec, "again", parent, recompute_activations=1) == 0

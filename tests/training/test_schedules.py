@@ -163,6 +163,19 @@ GOLDEN = {
     ("cosine", 10): (
         range(10), (1, 0.975528, 0.904508, 0.793893, 0.654508, 0.5, 0.345492, 0.206107, 0.095492, 0.024472),
     ),
+    ("supcon-cosine", 1000): (
+        (0, 1, 9, 10, 99, 499, 500, 998, 999),
+        (0.999997535, 0.99999014, 0.999753527, 0.999701773, 0.97555273, 0.5005, 0.498930777, 0.001002465, 0.001),
+    ),
+    ("supcon-cosine", 40): ((0, 1, 19, 38, 39), (0.998460208, 0.993850326, 0.5005, 0.002539792, 0.001)),
+    ("supcon-cosine-warm", 1000): ((10, 99, 998, 999), (0.999701773, 0.97555273, 0.001002465, 0.001)),
+}  # fmt: skip
+
+
+# What the functions of HobbitLong/SupContrast give by update, counted from 1: warmed up to 120, epoch 11 from 121 on.
+SUPCON = {
+    1: 0.01, 2: 0.014082306, 12: 0.05490537, 13: 0.058987676, 61: 0.254938382, 119: 0.491712151, 120: 0.495794457,
+    121: 0.499850886, 132: 0.499850886, 133: 0.499822546, 6001: 0.249465389, 11988: 0.000501232, 12000: 0.0005,
 }  # fmt: skip
 
 
@@ -171,6 +184,56 @@ def test_parts_give_the_factors_of_the_official_codes_in_the_whole_epoch(name, c
     for epoch, expected in zip(*GOLDEN[name, clock], strict=True):
         for update in (1, 50, 97):
             assert factor(name, epoch, clock, update) == pytest.approx(expected, rel=2e-5, abs=5e-7), epoch
+
+
+def slow_supcon(peak, epochs, per_epoch, warm=10, least=0.01):
+    """The rate of every update of HobbitLong/SupContrast with a large batch, epochs counted from 1 as there."""
+    final = peak * 0.1**3
+
+    def cosine(epoch):
+        return final + (peak - final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    rates = []
+    for epoch in range(1, epochs + 1):
+        for batch in range(per_epoch):
+            share = ((epoch - 1) * per_epoch + batch) / (warm * per_epoch)
+            rates.append(cosine(epoch) if epoch > warm else least + share * (cosine(warm) - least))
+    return rates
+
+
+def test_supcon_warms_up_by_update_to_where_its_cosine_has_come():
+    """Its own functions with the README's learning rate, 12 updates per epoch and 1000 epochs."""
+    found = [schedule_of(PARTS["supcon-cosine-warm"])(s, 12, 1000, SimpleNamespace(learning_rate=0.5)) for s in SUPCON]
+    assert found == pytest.approx(list(SUPCON.values()), abs=6e-10)
+    assert [slow_supcon(0.5, 1000, 12)[s - 1] for s in SUPCON] == pytest.approx(list(SUPCON.values()), abs=6e-10)
+
+
+@given(epochs=st.integers(11, 60), per_epoch=st.integers(1, 20))
+def test_supcon_has_the_rates_of_its_code_on_every_clock(epochs, per_epoch):
+    expected, schedule = slow_supcon(0.5, epochs, per_epoch), schedule_of(PARTS["supcon-cosine-warm"])
+    peak = SimpleNamespace(learning_rate=0.5)
+    found = [schedule(update, per_epoch, epochs, peak) for update in range(1, epochs * per_epoch + 1)]
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_linear_stage_of_supcon_steps_where_its_code_does():
+    """main_linear.py multiplies by 0.2 for each of 60, 75 and 90 that an epoch, counted from 1, is above."""
+    for epoch in range(1, 101):
+        for update in (7 * epoch - 6, 7 * epoch):
+            found = rate("steps", update, 7, 100, peak=5.0, milestones=[0.6, 0.75, 0.9], decay=0.2)
+            assert found == pytest.approx(5.0 * 0.2 ** sum(epoch > mark for mark in (60, 75, 90)))
+
+
+@pytest.mark.parametrize("epochs", [0.05, 0.5, 1.5])
+def test_a_warmup_cut_short_meets_the_decay_in_its_last_epoch(epochs):
+    parts = {"warmup": {"epochs": epochs, "start": 0.5}, "decay": PARTS["supcon-cosine"]["decay"]}
+    peak = SimpleNamespace(learning_rate=1.0)
+    cosine, whole = schedule_of(PARTS["supcon-cosine"]), schedule_of(parts)
+    warm = math.ceil(20 * epochs)
+    met = cosine(warm, 20, 5, peak)
+    rates = [whole(update, 20, 5, peak) for update in range(1, 101)]
+    assert rates[:warm] == pytest.approx([0.5 + (met - 0.5) * i / (20 * epochs) for i in range(warm)])
+    assert rates[warm:] == [cosine(update, 20, 5, peak) for update in range(warm + 1, 101)]
 
 
 def test_every_schedule_of_the_catalogue_is_held_against_its_code():

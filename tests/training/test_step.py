@@ -7,7 +7,6 @@ import torch
 import toys
 
 from longtail.training import train
-from longtail.training.inputs import with_rows
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_a_group_may_have_a_learning_rate_of_its_own(desk, tools, monkeypatch):
 
     monkeypatch.setattr(toys.Toy, "parameter_groups", parameter_groups)
     spec = tools.spec(tools.stretch(schedule="constant", warmup_epochs=None, final_learning_rate=None))
-    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), None, torch.device("cpu"))
+    run = train.start(desk.read(spec), None, torch.device("cpu"))
     assert [group.rate(0.1) for group in run.optimizer.groups] == [0.0, 0.5]
     before = {name: parameter.clone() for name, parameter in run.objective.named_parameters()}
     assert desk.train(spec) == 0
@@ -103,7 +102,7 @@ def test_a_step_that_is_skipped_leaves_weights_and_moments_alone(desk, tools, mo
     monkeypatch.setattr(toys.Toy, "loss", loss)
     assert desk.train(spec, "skipped") == 0
     first, skipped = desk.checkpoint("first"), desk.checkpoint("skipped")
-    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), None, torch.device("cpu"))
+    run = train.start(desk.read(spec), None, torch.device("cpu"))
     for name, parameter in run.objective.named_parameters():
         if parameter.requires_grad:
             assert torch.equal(skipped["objective"][name], first["objective"][name])

@@ -18,8 +18,8 @@ from longtail.data.texts import tokens_of
 from longtail.errors import LongtailError
 from longtail.files import read_table, write_table
 from longtail.models.sentence import SentenceEncoder
-from longtail.training.inputs import read_spec
 from longtail.training.out_of_memory import out_of_memory
+from longtail.training.specification import parse, read_spec
 
 TEXTS = ["the big dog runs", "a small cat", "big dogs", "little hound", "cats", "the large dog", "a cat", "dog"]
 THESAURUS = {"dog": ["hound"], "big": ["large"], "small": ["little"], "large": ["big"]}
@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_described_in_tokens(desk):
     class OnTheCpu:
         device = torch.device("cpu")
 
-    error = out_of_memory(RuntimeError(), None, make_spec(), OnTheCpu(), torch.float32, "This machine")
+    error = out_of_memory(RuntimeError(), None, parse(make_spec()), OnTheCpu(), torch.float32, "This machine")
     assert "with batch size 4 on texts of 8 tokens" in str(error)
 
 

@@ -12,8 +12,8 @@ import toys
 from longtail.__main__ import main
 from longtail.files import read_provenance
 from longtail.training import loop, train
+from longtail.training.arguments import thread_count
 from longtail.training.build import build
-from longtail.training.inputs import thread_count, with_rows
 from longtail.training.optimizer import Optimizer
 
 PACE = ["images_per_second", "seconds"]
@@ -162,9 +162,7 @@ def test_a_continuation_keeps_networks_optimiser_and_clock(desk, tools):
         tools.stretch(last=2), tools.stretch("next", "Successor", start="continue", first=2, head_scale=3.0)
     )
     before = desk.checkpoint("first")
-    run = train.start(
-        with_rows(spec, desk.labels.tolist(), desk.split), desk.folder / "first" / "checkpoint.pt", torch.device("cpu")
-    )
+    run = train.start(desk.read(spec), desk.folder / "first" / "checkpoint.pt", torch.device("cpu"))
     assert run.epoch == 2
     for name in ("body.0.weight", "body.1.running_mean", "head.weight", "drifting.weight", "centre"):
         assert torch.equal(run.objective.state_dict()[name], before["objective"][name])
@@ -183,7 +181,7 @@ def test_a_continuation_keeps_networks_optimiser_and_clock(desk, tools):
 def test_buffers_are_continued_by_name_whatever_their_shape(desk, tools, kind, kept):
     assert desk.train(tools.spec(tools.stretch(last=2)), "first") == 0
     spec = tools.spec(tools.stretch(last=2), tools.stretch("next", kind, start="continue", first=2))
-    spec = with_rows(spec, desk.labels.tolist(), desk.split)
+    spec = desk.read(spec)
     before = desk.checkpoint("first")["objective"]
     new = build(spec).state_dict()
     found = train.start(spec, desk.folder / "first" / "checkpoint.pt", torch.device("cpu")).objective.state_dict()
@@ -208,7 +206,7 @@ def test_a_transfer_takes_the_trained_encoder_and_starts_anew(desk, tools):
     lineage = (tools.stretch(last=2, clock=2), tools.stretch("moved", start="transfer", last=4))
     spec = tools.spec(*lineage)
     parent = desk.folder / "first" / "checkpoint.pt"
-    run = train.start(with_rows(spec, desk.labels.tolist(), desk.split), parent, torch.device("cpu"))
+    run = train.start(desk.read(spec), parent, torch.device("cpu"))
     before = desk.checkpoint("first")["objective"]
     assert run.epoch == 0
     assert torch.equal(run.objective.body[0].weight, before["body.0.weight"])

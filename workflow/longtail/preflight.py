@@ -7,7 +7,6 @@ The Snakefile asks :func:`raw_data` of every set that a target rests on, before 
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -142,7 +141,7 @@ def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None
                 f"Texts)."
             )
     _check_cuts(found, study, chosen)
-    _check_batches(found, study, chosen)
+    _check_trainings(found, study, chosen)
     place = Path(results).absolute()
     _check_disk(found, study, chosen, place, shutil.disk_usage(_existing(place)).free if free is None else free)
     return found
@@ -205,14 +204,17 @@ def _check_cuts(found: Findings, study: Study, jobs: list[Job]) -> None:
                 shot_groups(class_sizes(*tail), spec["shots"])
 
 
-def _check_batches(found: Findings, study: Study, jobs: list[Job]) -> None:
-    """Check that the rows of each split can be cut into batches as each training wants them."""
+def _check_trainings(found: Findings, study: Study, jobs: list[Job]) -> None:
+    """Check that each training understands its settings, and that the rows of its split can be cut into its batches."""
     from longtail.training.batches import batches_of
+    from longtail.training.specification import parse
 
     for phase in dict.fromkeys(job.phase for job in jobs if job.phase is not None):
-        stretch = phase.lineage[-1]
+        rows = study.rows(phase.cut, "train")
         with found.noting():
-            batches_of(stretch.objective, json.loads(stretch.settings), study.rows(phase.cut, "train"))
+            stretch = parse(phase.spec(seed=0)).last
+            chosen = stretch.settings
+            batches_of(stretch.objective, rows, chosen.batch_size, chosen.drop_last, stretch.own)
 
 
 def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, free: int) -> None:

@@ -41,6 +41,7 @@ SCALING = {
 }  # fmt: skip
 CROP = {"crop_scale": [0.2, 1.0], "crop_ratio": [3 / 4, 4 / 3], "interpolation": "bilinear", "flip": 0.5}
 JITTER = {"probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+SUPCON_COSINE = {"cosine": {"final": 1e-3, "reached": "last_epoch", "from_epoch": -1}}
 ON_CIFAR: dict[str, dict[str, Any]] = {
     "ce": CE,
     "ce-reweighted": {**CE, "beta": 0.9999},
@@ -63,8 +64,8 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
     # HobbitLong/SupContrast, README and defaults of main_supcon.py and main_linear.py
     "supcon": {
         "temperature": 0.1, "base_temperature": 0.07, "projection_width": 128, "optimizer": "sgd",
-        "learning_rate": 0.5, "momentum": 0.9, "weight_decay": 1e-4, "schedule": "warmup_cosine", "warmup_epochs": 10,
-        "final_learning_rate": 5e-4, "batch_size": 1024, "drop_last": False,
+        "learning_rate": 0.5, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 1024, "drop_last": False,
+        "schedule": {"warmup": {"epochs": 10, "start": 0.02}, "decay": SUPCON_COSINE},
         "augmentation": {**CROP, "jitter": JITTER, "grayscale": 0.2}, "normalization": CIFAR10,
     },
     "supcon-linear": {
@@ -98,6 +99,12 @@ def test_on_digits_only_another_batch_changes_the_pace(objective: str) -> None:
     cifar, digits = settings_of(objective, "cifar10-lt"), settings_of(objective, "digits-lt")
     rates, batches = (digits[key] / cifar[key] for key in ("learning_rate", "batch_size"))
     assert batches <= rates <= 1
+
+
+def test_only_the_large_batches_of_supcon_are_warmed_up() -> None:
+    digits = settings_of("supcon", "digits-lt")
+    assert digits["batch_size"] <= 256
+    assert digits["schedule"] == {"decay": SUPCON_COSINE}
 
 
 CE_FIRST = ("ce", 200, 40)

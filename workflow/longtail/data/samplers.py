@@ -18,40 +18,13 @@ out come first in the next; there, too, the loader loses those that it had fetch
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from longtail.errors import LongtailError, unknown
-
 Sampler = str | Mapping[str, Any]
-KINDS = ("power", "effective_number", "class_aware")
-
-
-def require_sampler(sampler: Any, place: str) -> None:
-    """Check that ``sampler`` is one; ``place`` says in messages whose it is.
-
-    Raises:
-        LongtailError: if it is not.
-    """
-    if sampler == "uniform":
-        return
-    if not isinstance(sampler, Mapping) or len(sampler) != 1:
-        raise LongtailError(
-            f"{place} has the sampler {sampler!r}. It must be uniform, or a mapping with one of {', '.join(KINDS)}."
-        )
-    ((kind, value),) = sampler.items()
-    if kind not in KINDS:
-        raise unknown(f"sampler ({place})", kind, (*KINDS, "uniform"))
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if kind == "class_aware" and not (isinstance(value, int) and number and value >= 1):
-        raise LongtailError(f"{place} has the sampler class_aware: {value!r}, but images per turn are a whole number.")
-    if not number or (kind == "effective_number" and not 0 <= value < 1):
-        expected = "a number in [0, 1)" if kind == "effective_number" else "a number"
-        raise LongtailError(f"{place} has the sampler {kind}: {value!r}, but {expected} is meant.")
 
 
 def sampled(sampler: Sampler, labels: Tensor, draws: torch.Generator) -> Tensor:

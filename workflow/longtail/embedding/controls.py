@@ -23,7 +23,7 @@ SIMILARITY_WITHIN, SIMILARITY_BETWEEN = 0.5, 0.1
 
 def embed_control(
     control: str,
-    data: Mapping[str, Any],
+    classes: int,
     seed: int,
     split: Path,
     stores: Mapping[str, Path],
@@ -42,7 +42,7 @@ def embed_control(
     if control not in CONTROLS:
         raise unknown("control", control, CONTROLS)
     table = read_table(split, ["part", "source_row", "label"])
-    labels, classes = table["label"].to_numpy(), data["classes"]
+    labels = table["label"].to_numpy()
     logits: np.ndarray | None = None
     if control == "pixels":
         embedding = pixels(table["part"].to_numpy(zero_copy_only=False), table["source_row"].to_numpy(), stores)

@@ -17,7 +17,8 @@ from longtail.embedding.controls import CONTROLS, embed_control
 from longtail.embedding.embeddings import write_embeddings, write_weights
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_provenance
-from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count
+from longtail.training.arguments import GPUS_HELP, stores, thread_count
+from longtail.training.shape import COUNT, require
 
 PRETRAINED = "pretrained"
 """The control of texts: their encoder before any training (the baseline of MiniClustering Table 10)."""
@@ -54,9 +55,11 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.control == PRETRAINED:
             embed_pretrained(arguments)
             return
+        data = read_json(arguments.data, "The data part")
+        require(data, {"classes": COUNT}, "data")
         embed_control(
             arguments.control,
-            read_json(arguments.data, "The data part"),
+            data["classes"],
             arguments.seed,
             arguments.split,
             stores(arguments.images),
@@ -77,38 +80,33 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     from longtail.devices.precision import prepare_device
     from longtail.training import checkpoint
     from longtail.training.build import build
-    from longtail.training.encode import ROWS, inputs, resident
-    from longtail.training.hyperparameters import split_settings
+    from longtail.training.encode import ROWS, resident, split_inputs
+    from longtail.training.specification import read_spec
 
-    asked = read_spec(f"@{arguments.spec}")
+    spec = read_spec(f"@{arguments.spec}")
     trained = checkpoint.read(arguments.checkpoint)
-    checkpoint.require_phase(trained, asked, arguments.checkpoint)
+    checkpoint.require_phase(trained, spec, arguments.checkpoint)
     # What is built is what was asked for: the checkpoint's own specification is data, and names no code to be run.
-    known = {key: trained["spec"]["data"].get(key) for key in ("rows", "class_sizes")}
-    if type(known["rows"]) is not int or known["rows"] < 1 or not isinstance(known["class_sizes"], list):
-        raise LongtailError(f"{arguments.checkpoint} does not say how many rows it was trained on. Train it again.")
-    spec = {**asked, "data": {**asked["data"], **known}}
+    rows, class_sizes = checkpoint.trained_rows(trained, arguments.checkpoint)
+    spec = spec.with_rows(rows, class_sizes)
     objective = build(spec, encoder=arguments.encoder)
     checkpoint.load_same(objective, trained, arguments.checkpoint)
     if arguments.features not in objective.features:
-        raise unknown(
-            f"kind of features of {spec['lineage'][-1]['objective']!r}", arguments.features, objective.features
-        )
+        raise unknown(f"kind of features of {spec.last.objective!r}", arguments.features, objective.features)
     device = prepare_device(thread_count(arguments.threads), arguments.gpus)
-    split = resident(spec["data"], arguments.split, stores(arguments.images), device)
+    split = resident(spec.data, arguments.split, stores(arguments.images), device)
     stored, head = objective.stored(arguments.features), None
     if stored is not None:
-        require_training_split(arguments.split, len(split), spec["data"]["rows"], arguments.features)
+        require_training_split(arguments.split, len(split), rows, arguments.features)
         outputs: tuple[torch.Tensor, ...] = (stored,)
     else:
         encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
         head = getattr(encoder, "head", None)
-        settings, _ = split_settings(spec["lineage"][-1])
-        images = inputs(split, spec["data"], settings.normalization, torch.float32)
+        inputs = split_inputs(split, spec.data, spec.last.settings.normalization, torch.float32)
         with room_for(f"the activations of {ROWS} images", str(device)):
-            outputs = images.encode_all(encoder)
+            outputs = inputs.encode_all(encoder)
     embedding, *heads = (output.cpu().numpy() for output in outputs)
-    facts = {"identity": spec["identity"], "seed": spec["seed"], "features": arguments.features}
+    facts = {"identity": spec.identity, "seed": spec.seed, "features": arguments.features}
     if arguments.weights is not None:
         weight, bias = linear(head)
         write_weights(arguments.weights, weight, bias, **facts)

@@ -96,7 +96,7 @@ def _logit_adjusted(files: Files, *, tau: float) -> Decided:
 
 
 def _tau_normalized(files: Files, *, tau: float) -> Decided:
-    """H w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
+    """The products h w_k / |w_k|^tau, without the bias (facebookresearch/classifier-balancing)."""
     if files.weights is None:
         raise LongtailError("tau-normalisation needs the weights of the classifier: give them with --weights.")
     weights = read_weights(files.weights)

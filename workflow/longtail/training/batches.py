@@ -56,20 +56,20 @@ class Batches:
         return {batch.stop - batch.start for batch in ends}
 
 
-def batches_of(objective: str, settings: Mapping[str, Any], rows: int) -> Batches:
+def batches_of(objective: str, rows: int, size: int, drop_last: bool, own: Mapping[str, Any]) -> Batches:
     """The batches of an epoch of ``objective``.
 
     Args:
         objective: for the messages.
-        settings: of the stretch: ``batch_size`` and ``drop_last``; of those that only some objectives have,
-            ``batchnorm_splits``, ``queue_size`` and ``mini_clusters``.
-        rows: images in the split.
+        rows: images or texts in the split.
+        size: of a complete batch.
+        drop_last: whether an incomplete last batch is left out.
+        own: the objective's settings, of which ``batchnorm_splits``, ``queue_size`` and ``mini_clusters`` are read.
 
     Raises:
         LongtailError: if there is no batch, a batch would have one image, cannot be normalised in groups of one size or
             does not fit the queue of keys, or the split has fewer images than are to be clusters.
     """
-    size, drop_last = settings["batch_size"], settings["drop_last"]
     place = f"{objective} cannot be trained on {rows} {'image' if rows == 1 else 'images'} (rows of the split)"
     if min(rows, size) < 2:
         raise LongtailError(
@@ -83,7 +83,7 @@ def batches_of(objective: str, settings: Mapping[str, Any], rows: int) -> Batche
             f"train on. Set batch_size to at most {rows}, or drop_last to false."
         )
     batches = Batches(rows, size, drop_last)
-    splits, queue = settings.get("batchnorm_splits", 1), settings.get("queue_size")
+    splits, queue = own.get("batchnorm_splits", 1), own.get("queue_size")
     uneven = sorted(length for length in batches.lengths if length % splits)
     if uneven:
         raise LongtailError(
@@ -96,9 +96,8 @@ def batches_of(objective: str, settings: Mapping[str, Any], rows: int) -> Batche
             f"{place} with batch_size {size}: a batch of {max(batches.lengths)} keys does not fit a queue of {queue}. "
             f"Raise queue_size, or lower batch_size."
         )
-    if rows < settings.get("mini_clusters", 0):
+    if rows < own.get("mini_clusters", 0):
         raise LongtailError(
-            f"{place} in {settings['mini_clusters']} mini-clusters, which are more. Lower mini_clusters to at most "
-            f"{rows}."
+            f"{place} in {own['mini_clusters']} mini-clusters, which are more. Lower mini_clusters to at most {rows}."
         )
     return batches

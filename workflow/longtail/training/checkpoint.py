@@ -21,6 +21,7 @@ from torch import nn
 from longtail.errors import LongtailError
 from longtail.files import replacing
 from longtail.methods.base import Objective
+from longtail.training.specification import Specification
 
 FORMAT = 2
 KEYS = {
@@ -60,12 +61,12 @@ _INSIDE: Mapping[str, Callable[[Any], bool]] = {
 
 
 def contents(
-    spec: Mapping[str, Any], objective: nn.Module, moments: Mapping[str, Any], epoch: int, step: int
+    spec: Specification, objective: nn.Module, moments: Mapping[str, Any], epoch: int, step: int
 ) -> dict[str, Any]:
     """The dictionary that a checkpoint holds.
 
     Args:
-        spec: the phase as data; kept whole, so that a later phase can see that this one is really its ancestor.
+        spec: the phase; its document is kept whole, so that a later phase can see that this one is really its ancestor.
         objective: the networks.
         moments: of their optimiser, by parameter name.
         epoch: epochs of the clock that are complete.
@@ -73,11 +74,11 @@ def contents(
     """
     return {
         "format": FORMAT,
-        "identity": spec["identity"],
-        "seed": spec["seed"],
+        "identity": spec.identity,
+        "seed": spec.seed,
         "epoch": epoch,
         "step": step,
-        "spec": dict(spec),
+        "spec": dict(spec.document),
         "objective": dict(objective.state_dict()),
         "moments": dict(moments),
     }
@@ -140,20 +141,20 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def require_phase(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], path: Path) -> None:
+def require_phase(checkpoint: Mapping[str, Any], spec: Specification, path: Path) -> None:
     """Check that a finished checkpoint is the one of ``spec``.
 
     Raises:
         LongtailError: if it is of another phase or seed.
     """
-    for key in ("identity", "seed"):
-        if checkpoint[key] != spec[key]:
+    for key, asked in (("identity", spec.identity), ("seed", spec.seed)):
+        if checkpoint[key] != asked:
             raise LongtailError(
-                f"{path} has {key} {checkpoint[key]}, but {spec[key]} is asked for. {_described(checkpoint)}"
+                f"{path} has {key} {checkpoint[key]}, but {asked} is asked for. {_described(checkpoint)}"
             )
 
 
-def require_ancestor(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], path: Path) -> bool:
+def require_ancestor(checkpoint: Mapping[str, Any], spec: Specification, path: Path) -> bool:
     """Check that a checkpoint is one that the last stretch of ``spec`` starts from.
 
     It is if data, backbone, precision and seed agree, and if its lineage is that of ``spec`` up to the last stretch,
@@ -166,10 +167,11 @@ def require_ancestor(checkpoint: Mapping[str, Any], spec: Mapping[str, Any], pat
     Raises:
         LongtailError: if it is anything else.
     """
-    theirs = checkpoint["spec"]
-    before, last = [_hashed(s) for s in spec["lineage"][:-1]], _hashed(spec["lineage"][-1])
+    theirs, ours = checkpoint["spec"], dict(spec.document)
+    *before, last = (_hashed(stretch) for stretch in ours["lineage"])
     found = [_hashed(stretch) for stretch in theirs["lineage"]]
-    ours = {**spec, "seed": last.get("parent_seed", spec["seed"])} if found == before else spec
+    if found == before:
+        ours["seed"] = last.get("parent_seed", spec.seed)
     for key in ("data", "backbone", "precision", "seed"):
         if theirs.get(key) != ours[key]:
             raise LongtailError(
@@ -249,6 +251,19 @@ def load_continued(objective: Objective, checkpoint: Mapping[str, Any], path: Pa
         ) from error
 
 
+def trained_rows(checkpoint: Mapping[str, Any], path: Path) -> tuple[int, list[int]]:
+    """How many rows a checkpoint was trained on, and how many of each class.
+
+    Raises:
+        LongtailError: if it does not say so.
+    """
+    data = checkpoint["spec"]["data"]
+    rows, sizes = data.get("rows"), data.get("class_sizes")
+    if type(rows) is not int or rows < 1 or not isinstance(sizes, list):
+        raise LongtailError(f"{path} does not say how many rows it was trained on. Train it again.")
+    return rows, sizes
+
+
 def _first_mismatch(error: RuntimeError) -> str:
     lines = str(error).splitlines()
     return (lines[1] if len(lines) > 1 else lines[0]).strip()
@@ -268,12 +283,12 @@ def _is_progress(progress: Any) -> bool:
 class StateFolder:
     """The resumable states of one job, the two newest of them. Not an output: the job removes it when it is done."""
 
-    def __init__(self, folder: Path, spec: Mapping[str, Any], split: str | None = None) -> None:
+    def __init__(self, folder: Path, spec: Specification, split: str | None = None) -> None:
         """States of a phase in ``folder``; ``split`` is the digest of the rows it is trained on, None for any."""
         self.folder = folder
         self.spec = spec
         self.split = split
-        self.prefix = f"{spec['identity']}-seed{spec['seed']}"
+        self.prefix = f"{spec.identity}-seed{spec.seed}"
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state and drop all but the newest two."""
@@ -296,7 +311,7 @@ class StateFolder:
                 require_phase(state, self.spec, path)
                 if not _is_progress(state.get("progress")):
                     raise LongtailError(f"{path} does not say how far a job is; it may be a finished checkpoint.")
-                if not 0 <= state["epoch"] <= self.spec["lineage"][-1]["last_epoch"] or state["step"] < 0:
+                if not 0 <= state["epoch"] <= self.spec.last.last_epoch or state["step"] < 0:
                     raise LongtailError(
                         f"{path} is at epoch {state['epoch']}, step {state['step']}, which there is not."
                     )

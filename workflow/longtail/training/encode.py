@@ -15,6 +15,7 @@ from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
 from longtail.data.strong_augment import new_augmentation
 from longtail.devices.precision import autocast
+from longtail.training.specification import Data
 
 ROWS = 512
 
@@ -35,7 +36,7 @@ class SplitInputs:
         self.rows = len(split)
         self.dtype = dtype
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """The augmentation that an entry of the catalogue describes."""
         raise NotImplementedError
 
@@ -80,28 +81,26 @@ class SplitImages(SplitInputs):
 
     Args:
         split: the images, on the device of the networks.
-        data: the specification's ``data``: ``image_size`` and ``test_transform``.
+        data: how large the networks see them, and how they are embedded.
         normalization: ``mean`` and ``std`` of the stretch.
         dtype: what autocast computes in; float32 switches it off.
     """
 
-    def __init__(
-        self, split: ResidentSplit, data: Mapping[str, Any], normalization: Mapping[str, Any], dtype: torch.dtype
-    ) -> None:
+    def __init__(self, split: ResidentSplit, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype) -> None:
         super().__init__(split, dtype)
         self.split = split
-        self.size, self.transform = data["image_size"], data["test_transform"]
+        self.size, self.transform = data.image_size, data.test_transform
         self.mean = normalization["mean"]
         self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S).
 
         An empty list leaves the dataset's test transform, by which images are embedded.
         """
-        if not spec:
+        if not listed:
             return lambda images, generator: unaugmented(images, self.transform, self.size)
-        return new_augmentation(spec, self.size, self.mean)
+        return new_augmentation(listed, self.size, self.mean)
 
     def normalize(self, views: Tensor) -> Tensor:
         """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
@@ -124,9 +123,9 @@ class SplitTexts(SplitInputs):
         super().__init__(split, dtype)
         self.split = split
 
-    def augmentation(self, spec: Mapping[str, Any]) -> Augment:
+    def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """Synonyms in place of words, (B, W) to (B, W) int32."""
-        return self.split.replacement(spec)
+        return self.split.replacement(listed)
 
     def normalize(self, views: Tensor) -> Tensor:
         """Tokens of the words, (B, L) int64."""
@@ -137,30 +136,22 @@ class SplitTexts(SplitInputs):
         return self.normalize(self.split.batch(rows))
 
 
-def of_texts(data: Mapping[str, Any]) -> bool:
-    """Whether a specification's ``data`` describes texts; else they are images."""
-    return "max_tokens" in data
-
-
 def resident(
-    data: Mapping[str, Any], split: Path, stores: Mapping[str, Path], device: torch.device
+    data: Data, split: Path, stores: Mapping[str, Path], device: torch.device
 ) -> ResidentSplit | ResidentTexts:
     """The rows of a split on the device that needs them.
 
     Args:
-        data: the specification's ``data``.
+        data: what they are.
         split: the table of the rows.
         stores: for each part, the file with its images or texts.
         device: where to hold them.
     """
-    return (ResidentTexts if of_texts(data) else ResidentSplit)(split, stores, device)
+    return (ResidentSplit if data.holds == "images" else ResidentTexts)(split, stores, device)
 
 
-def inputs(
-    split: ResidentSplit | ResidentTexts,
-    data: Mapping[str, Any],
-    normalization: Mapping[str, Any],
-    dtype: torch.dtype,
+def split_inputs(
+    split: ResidentSplit | ResidentTexts, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype
 ) -> SplitInputs:
     """What networks are given of a split; ``normalization`` is that of the stretch, and texts have none."""
     if isinstance(split, ResidentTexts):

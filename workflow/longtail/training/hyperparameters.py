@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.data.samplers import require_sampler
 from longtail.errors import LongtailError, unknown
 from longtail.training.schedules import DECAYS, SCHEDULES, Cosine, Warmup
 
 OPTIMIZERS = {"sgd": ("momentum", "nesterov"), "adam": ("betas",)}
 """The optimisers, and the settings that only they read."""
+
+SAMPLERS = ("power", "effective_number", "class_aware")
+"""What a sampler that is not ``uniform`` is by, see :mod:`longtail.data.samplers`."""
 
 OPTIONAL = ("betas", "nesterov")
 """Settings that may be left out by who could read them."""
@@ -78,11 +80,12 @@ class TrainingSettings:
         return self.augmentation if isinstance(self.augmentation, tuple) else (self.augmentation,) * self.views
 
 
-def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
-    """Take the loop's settings out of ``stretch["settings"]``.
+def parse_settings(objective: str, flat: Mapping[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:
+    """Take the loop's settings out of those of a stretch.
 
     Args:
-        stretch: an entry of the lineage (ARCHITECTURE.md, "A phase, as data").
+        objective: of the stretch, for the messages.
+        flat: its ``settings`` (ARCHITECTURE.md, "A phase, as data").
 
     Returns:
         The loop's settings, and the others, which are the objective's.
@@ -91,11 +94,9 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         LongtailError: if a setting is missing, of the wrong type, outside its range, or given although the chosen
             optimiser and schedule do not read it.
     """
-    objective = stretch["objective"]
     names = {field.name for field in dataclasses.fields(TrainingSettings)}
-    own = {name: value for name, value in stretch["settings"].items() if name in names}
-    rest = {name: value for name, value in stretch["settings"].items() if name not in names}
-    settings = construct(TrainingSettings, own, objective)
+    own = {name: value for name, value in flat.items() if name not in names}
+    settings = construct(TrainingSettings, {name: flat[name] for name in flat if name in names}, objective)
     if settings.optimizer not in OPTIMIZERS:
         raise unknown(f"optimizer (objective {objective!r})", settings.optimizer, OPTIMIZERS)
     _settings_of_choice(settings, objective, "optimizer", settings.optimizer, OPTIMIZERS)
@@ -136,7 +137,7 @@ def split_settings(stretch: Mapping[str, Any]) -> tuple[TrainingSettings, dict[s
         raise LongtailError(
             f"Objective {objective!r}: setting 'betas' is {settings.betas}, but must be two numbers in [0, 1)."
         )
-    return settings, rest
+    return settings, own
 
 
 def _settings_of_choice(
@@ -229,3 +230,26 @@ def _typed(value: Any, hint: Any, name: str, objective: str) -> Any:
         f"Objective {objective!r}: setting {name!r} is {value!r} ({type(value).__name__}), but should be {expected}."
         + (" YAML reads 1e-3 as text: write 1.0e-3." if isinstance(value, str) and expected.startswith("float") else "")
     )
+
+
+def require_sampler(sampler: Any, place: str) -> None:
+    """Check that ``sampler`` is one; ``place`` says in messages whose it is.
+
+    Raises:
+        LongtailError: if it is not.
+    """
+    if sampler == "uniform":
+        return
+    if not isinstance(sampler, Mapping) or len(sampler) != 1:
+        raise LongtailError(
+            f"{place} has the sampler {sampler!r}. It must be uniform, or a mapping with one of {', '.join(SAMPLERS)}."
+        )
+    ((kind, value),) = sampler.items()
+    if kind not in SAMPLERS:
+        raise unknown(f"sampler ({place})", kind, (*SAMPLERS, "uniform"))
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == "class_aware" and not (isinstance(value, int) and number and value >= 1):
+        raise LongtailError(f"{place} has the sampler class_aware: {value!r}, but images per turn are a whole number.")
+    if not number or (kind == "effective_number" and not 0 <= value < 1):
+        expected = "a number in [0, 1)" if kind == "effective_number" else "a number"
+        raise LongtailError(f"{place} has the sampler {kind}: {value!r}, but {expected} is meant.")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +18,12 @@ from longtail.devices.precision import autocast
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
 from longtail.training.batches import batches_of
-from longtail.training.encode import Augment, SplitInputs, inputs
-from longtail.training.hyperparameters import TrainingSettings, split_settings
+from longtail.training.encode import Augment, SplitInputs, split_inputs
+from longtail.training.hyperparameters import TrainingSettings
 from longtail.training.optimizer import Optimizer
 from longtail.training.progress import Progress
 from longtail.training.schedules import schedule_of
+from longtail.training.specification import Specification, Stretch
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Interrupted(Exception):
     """The training was asked to stop, and has stopped after a complete and saved update."""
 
 
-def view_augmentations(settings: TrainingSettings, images: SplitInputs) -> list[Augment]:
+def view_augmentations(settings: TrainingSettings, inputs: SplitInputs) -> list[Augment]:
     """What makes each view of a step."""
-    return [images.augmentation(listed) for listed in settings.augmentations]
+    return [inputs.augmentation(listed) for listed in settings.augmentations]
 
 
 def epoch_orders(
@@ -74,7 +74,7 @@ def epoch_orders(
 
 def train(
     run: Training,
-    spec: Mapping[str, Any],
+    spec: Specification,
     split: ResidentSplit | ResidentTexts,
     *,
     dtype: torch.dtype,
@@ -90,7 +90,7 @@ def train(
 
     Args:
         run: changed in place.
-        spec: the phase as data; the last stretch of its lineage is trained.
+        spec: the phase; the last stretch of its lineage is trained.
         split: the training images or texts, on the objective's device.
         dtype: what autocast computes in; float32 switches it off.
         save: called with ``run`` between two updates, when it can be resumed; on every process.
@@ -103,16 +103,15 @@ def train(
         LongtailError: if the split cannot be cut into batches, or a part of the loss is no longer finite.
     """
     objective, optimizer, device = run.objective, run.optimizer, split.device
-    seed, stretch = spec["seed"], spec["lineage"][-1]
-    settings, _ = split_settings(stretch)
-    batches = batches_of(stretch["objective"], stretch["settings"], len(split))
+    seed, stretch, settings = spec.seed, spec.last, spec.last.settings
+    batches = batches_of(stretch.objective, len(split), settings.batch_size, settings.drop_last, stretch.own)
     steps = len(batches)
-    first, last, clock = stretch["first_epoch"], stretch["last_epoch"], stretch["clock"]
+    first, last, clock = stretch.first_epoch, stretch.last_epoch, stretch.clock
     schedule = schedule_of(settings.schedule)
-    images = inputs(split, spec["data"], settings.normalization, dtype)
-    augmentations = view_augmentations(settings, images)
+    inputs = split_inputs(split, spec.data, settings.normalization, dtype)
+    augmentations = view_augmentations(settings, inputs)
     progress = Progress(
-        stretch["objective"],
+        stretch.objective,
         epochs=last,
         steps=steps,
         remaining=(last - run.epoch) * steps - run.step,
@@ -125,8 +124,8 @@ def train(
         if run.step == 0:
             torch.manual_seed(derived_seed(seed, "start", run.epoch))
             if run.epoch == first:
-                objective.prepare(images)
-            objective.start_epoch(run.epoch, images)
+                objective.prepare(inputs)
+            objective.start_epoch(run.epoch, inputs)
             group.replicate(objective)
         objective.train()
         orders = epoch_orders(objective, settings, split, seed, run.epoch)
@@ -139,7 +138,7 @@ def train(
             else:
                 shown = objective.shown(rows, settings.views, draws)
             views = tuple(
-                images.normalize(augment(raw if these is rows else split.batch(these), draws))
+                inputs.normalize(augment(raw if these is rows else split.batch(these), draws))
                 for these, augment in zip(shown, augmentations, strict=True)
             )
             update = run.epoch * steps + step + 1
@@ -164,14 +163,14 @@ def train(
             progress.advance(run.epoch, run.step, len(rows), run.history[-1]["loss"] if run.history else None)
 
             if run.step == steps:
-                means = _means(run, stretch, settings)  # waits for the device
+                means = _means(run, stretch)  # waits for the device
                 seconds = time.perf_counter() - began
                 pace = {"images_per_second": batches.visited / seconds, "seconds": seconds}
                 run.history.append({"epoch": run.epoch + 1, **means, "learning_rate": learning_rate, **pace})
                 run.epoch, run.step, run.seconds, run.sums = run.epoch + 1, 0, 0.0, {}
             stopping, saving = group.agree(stop_requested(), time.monotonic() - saved > save_every)
             if run.epoch < last and (stopping or saving):
-                _means(run, stretch, settings)  # what has diverged is not worth saving
+                _means(run, stretch)  # what has diverged is not worth saving
                 save(run)
                 saved = time.monotonic()
                 if stopping:
@@ -179,14 +178,15 @@ def train(
     progress.close()
 
 
-def _means(run: Training, stretch: Mapping[str, Any], settings: TrainingSettings) -> dict[str, float]:
+def _means(run: Training, stretch: Stretch) -> dict[str, float]:
     """Means over the updates of the epoch so far; raises LongtailError if one is not finite."""
+    settings = stretch.settings
     means = {name: float(total) / run.step for name, total in run.sums.items()}
     for name, value in means.items():
         if not math.isfinite(value):
             raise LongtailError(
-                f"Training {stretch['objective']} has diverged: {name!r} is {value} in epoch {run.epoch + 1} of "
-                f"{stretch['clock']} (learning rate {settings.learning_rate}, batch size {settings.batch_size}). Try a "
+                f"Training {stretch.objective} has diverged: {name!r} is {value} in epoch {run.epoch + 1} of "
+                f"{stretch.clock} (learning rate {settings.learning_rate}, batch size {settings.batch_size}). Try a "
                 f"lower learning_rate, more warmup_epochs, or precision: float32."
             )
     return means

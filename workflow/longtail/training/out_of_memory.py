@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import traceback
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -20,8 +18,8 @@ from longtail.devices.distributed import ALONE, Group
 from longtail.devices.memory import MORE, Footprint, gigabytes, is_out_of_memory, measure
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
-from longtail.training.encode import of_texts
 from longtail.training.loop import Interrupted, Training, train
+from longtail.training.specification import Data, Specification
 
 HEADROOM = 0.95
 """Share of the memory to plan with: torch's allocator leaves gaps, and convolutions want workspace."""
@@ -30,7 +28,7 @@ HEADROOM = 0.95
 def out_of_memory(
     error: RuntimeError,
     training: Training,
-    spec: Mapping[str, Any],
+    spec: Specification,
     split: ResidentSplit | ResidentTexts,
     dtype: torch.dtype,
     device: str,
@@ -41,15 +39,14 @@ def out_of_memory(
     Args:
         error: says that memory is short.
         training: in which it was raised.
-        spec: the phase as data.
+        spec: the phase.
         split: the training images.
         dtype: what autocast computes in.
         device: its name.
         group: the processes that train together.
     """
-    stretch = spec["lineage"][-1]
-    batch = stretch["settings"]["batch_size"]
-    text = f"{device} is out of memory training {stretch['objective']} with batch size {batch} on {_described(spec)}."
+    objective, batch = spec.last.objective, spec.last.settings.batch_size
+    text = f"{device} is out of memory training {objective} with batch size {batch} on {_described(spec.data)}."
     if split.device.type != "cuda" or group.size > 1:  # one process cannot try smaller batches without the others
         return LongtailError(f"{text} {advice(batch, None, None, None)}")
     traceback.clear_frames(error.__traceback__)  # they hold the activations of the step that failed
@@ -99,7 +96,7 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
 
 
 def peak_on_gpu(
-    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Specification, split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> int | None:
     """Most bytes that torch holds in an update with ``size`` images; None if that does not fit, or is no batch."""
     _empty(training)
@@ -117,17 +114,15 @@ def peak_on_gpu(
 
 
 def one_update(
-    training: Training, spec: Mapping[str, Any], split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
+    training: Training, spec: Specification, split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
 ) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
-    stretch = spec["lineage"][-1]
-    smaller = {**stretch, "settings": {**stretch["settings"], "batch_size": size, "drop_last": True}}
-    epoch = min(training.epoch, stretch["last_epoch"] - 1)
+    epoch = min(training.epoch, spec.last.last_epoch - 1)
     probe = Training(training.objective, training.optimizer, epoch, step=1)
     with contextlib.suppress(Interrupted):
         train(
             probe,
-            {**spec, "lineage": [*spec["lineage"][:-1], smaller]},
+            spec.with_last({"batch_size": size, "drop_last": True}),
             split,
             dtype=dtype,
             save=lambda _: None,
@@ -142,6 +137,5 @@ def _empty(training: Training) -> None:
     torch.cuda.empty_cache()
 
 
-def _described(spec: Mapping[str, Any]) -> str:
-    data = spec["data"]
-    return f"texts of {data['max_tokens']} tokens" if of_texts(data) else f"images of {data['image_size']} pixels"
+def _described(data: Data) -> str:
+    return f"images of {data.image_size} pixels" if data.holds == "images" else f"texts of {data.max_tokens} tokens"

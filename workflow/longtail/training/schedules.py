@@ -156,11 +156,24 @@ SCHEDULES: dict[str, tuple[Schedule, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Warmup:
-    """The factor ``start + (end - start) e / epochs`` in the epochs e from 0 that begin within ``epochs``."""
+    """The factor ``start + (end - start) e / epochs`` in the epochs e from 0 that begin within ``epochs``.
+
+    Without ``end``, it rises with every update, towards the factor that the decay has in the last of the epochs:
+    e is i / n_b, with i updates done.
+    """
 
     epochs: float
     start: float
-    end: float
+    end: float | None = None
+
+    def __call__(self, update: int, updates_per_epoch: int, clock: int, decay: Decay) -> float:
+        """The factor of an update among the epochs, that of the decay included."""
+        done, updates = update - 1, self.epochs * updates_per_epoch
+        if self.end is None:
+            met = decay(math.ceil(updates), updates_per_epoch, clock, self.epochs)
+            return self.start + (met - self.start) * done / updates
+        factor = self.start + (self.end - self.start) * (done // updates_per_epoch) / self.epochs
+        return factor * decay(update, updates_per_epoch, clock, self.epochs)
 
 
 @dataclass(frozen=True)
@@ -181,25 +194,29 @@ class Steps:
 
 @dataclass(frozen=True)
 class Cosine:
-    """The factor ``final + (1 - final) (1 + cos(pi (e - E_w) / (L - E_w))) / 2`` in the epochs e from E_w.
+    """The factor ``final + (1 - final) (1 + cos(pi (e - F) / (L - F))) / 2`` in the epochs e from F.
 
-    L is E - 1 if ``final`` is ``reached`` in the ``last_epoch``, E if at the ``end`` of the clock. E_w are the
-    epochs of warm-up.
+    L is E - 1 if ``final`` is ``reached`` in the ``last_epoch``, E if at the ``end`` of the clock. F is
+    ``from_epoch``, -1 where a code counts from 1; without it, the epochs of warm-up.
     """
 
     final: float
     reached: str
+    from_epoch: int | None = None
 
     ENDS: ClassVar[tuple[str, ...]] = ("last_epoch", "end")
 
     def __call__(self, update: int, updates_per_epoch: int, clock: int, warmup: float) -> float:
         """The factor of an update."""
         last = clock - 1 if self.reached == "last_epoch" else clock
-        past = max((update - 1) // updates_per_epoch - warmup, 0.0)
-        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * past / max(last - warmup, 1)))
+        first = warmup if self.from_epoch is None else self.from_epoch
+        past = max((update - 1) // updates_per_epoch - first, 0.0)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * past / max(last - first, 1)))
 
 
-DECAYS: dict[str, type[Steps] | type[Cosine]] = {"steps": Steps, "cosine": Cosine}
+Decay = Steps | Cosine
+
+DECAYS: dict[str, type[Decay]] = {"steps": Steps, "cosine": Cosine}
 """By name: what a warm-up may be followed by."""
 
 
@@ -217,10 +234,10 @@ def schedule_of(given: str | Mapping[str, Any]) -> Schedule:
     decay = DECAYS[kind](**values)
 
     def schedule(update: int, updates_per_epoch: int, clock: int, settings: ScheduleSettings) -> float:
-        done = update - 1
-        factor = 1.0
-        if done < warmup.epochs * updates_per_epoch:
-            factor = warmup.start + (warmup.end - warmup.start) * (done // updates_per_epoch) / warmup.epochs
-        return settings.learning_rate * factor * decay(update, updates_per_epoch, clock, warmup.epochs)
+        if update - 1 < warmup.epochs * updates_per_epoch:
+            factor = warmup(update, updates_per_epoch, clock, decay)
+        else:
+            factor = decay(update, updates_per_epoch, clock, warmup.epochs)
+        return settings.learning_rate * factor
 
     return schedule

@@ -33,13 +33,14 @@ from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
 from longtail.training import checkpoint
+from longtail.training.arguments import GPUS_HELP, stores, thread_count
 from longtail.training.build import build
+from longtail.training.compiled import compile_networks, pays
 from longtail.training.encode import resident
-from longtail.training.hyperparameters import split_settings
-from longtail.training.inputs import GPUS_HELP, read_spec, stores, thread_count, with_rows
 from longtail.training.loop import Interrupted, Training, train
 from longtail.training.optimizer import Optimizer
 from longtail.training.out_of_memory import out_of_memory
+from longtail.training.specification import Specification, read_spec
 
 STOPPED = 75
 """Exit status of a job that saved and stopped on request (EX_TEMPFAIL: try again)."""
@@ -100,12 +101,12 @@ def run_one(arguments: argparse.Namespace) -> None:
     if threads is not None:
         threads = max(1, threads // distributed.processes())
     device = prepare_device(threads, None if arguments.gpus is None else min(arguments.gpus, 1))
-    dtype = computing_type(spec["precision"], device)
+    dtype = computing_type(spec.precision, device)
     with StopSignals() as signals:
         group = distributed.join(device)
         say = tell if group.leads else lambda text: None
-        split = resident(spec["data"], arguments.split, stores(arguments.images), device)
-        spec = with_rows(spec, split.labels.tolist(), arguments.split)
+        split = resident(spec.data, arguments.split, stores(arguments.images), device)
+        spec = spec.with_split(split.labels.tolist(), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec, split.digest)
         with group.leader_first():  # it clears away what cannot be read
             state = folder.newest()
@@ -117,11 +118,12 @@ def run_one(arguments: argparse.Namespace) -> None:
             group.spread(training.objective)
         if arguments.recompute_activations:
             recompute_activations(training.objective)
+        elif pays(spec, device):  # blocks that are computed again are beyond the compiler
+            compile_networks(training.objective, spec.last.settings.batch_size, say)
         if state is not None:
             say(f"Going on from epoch {training.epoch}, step {training.step}.")
-        stretch = spec["lineage"][-1]
         name = device_name(device) if group.size == 1 else f"{group.size} × {device_name(device)}"
-        say(f"Training {stretch['objective']} up to epoch {stretch['last_epoch']} on {name}.")
+        say(f"Training {spec.last.objective} up to epoch {spec.last.last_epoch} on {name}.")
 
         def save(now: Training) -> None:
             if group.leads:
@@ -157,8 +159,8 @@ def run_one(arguments: argparse.Namespace) -> None:
         write_table(
             arguments.history,
             history_table(training.history),
-            identity=spec["identity"],
-            seed=spec["seed"],
+            identity=spec.identity,
+            seed=spec.seed,
             device=name,
             precision=str(dtype).removeprefix("torch."),
             threads=torch.get_num_threads(),
@@ -167,49 +169,49 @@ def run_one(arguments: argparse.Namespace) -> None:
             peak_memory_bytes=peak_memory(device),
         )
         with replacing(arguments.spec_out) as temporary:
-            temporary.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(spec.document, indent=2) + "\n", encoding="utf-8")
         finished = checkpoint.contents(spec, training.objective, training.optimizer.moments, training.epoch, 0)
         checkpoint.write(arguments.checkpoint, finished)
         folder.remove()
 
 
-def start(spec: Mapping[str, Any], parent: Path | None, device: torch.device, encoder: Path | None = None) -> Training:
+def start(spec: Specification, parent: Path | None, device: torch.device, encoder: Path | None = None) -> Training:
     """A training at the beginning of this job: from nothing, or from the parent's checkpoint.
 
     Raises:
         LongtailError: if a parent is needed and missing, or not one this phase can start from.
     """
-    stretch = spec["lineage"][-1]
+    stretch = spec.last
     if parent is None:
-        if stretch["start"] != "fresh":
+        if stretch.start != "fresh":
             raise LongtailError(
-                f"{stretch['objective']} has start {stretch['start']!r}, so it needs the checkpoint of the training "
+                f"{stretch.objective} has start {stretch.start!r}, so it needs the checkpoint of the training "
                 f"before it. Give it with --parent."
             )
-        return _run(spec, build(spec, encoder=encoder), device, stretch["first_epoch"])
+        return _run(spec, build(spec, encoder=encoder), device, stretch.first_epoch)
     trained = checkpoint.read(parent)
     if checkpoint.require_ancestor(trained, spec, parent):
         objective = build(spec, encoder=encoder)
         checkpoint.load_same(objective, trained, parent)
         return _run(spec, objective, device, trained["epoch"], trained["moments"])
-    if stretch["start"] == "transfer":
+    if stretch.start == "transfer":
         # The classes that are built are those of our own lineage: the file's are data, and name no code to be run.
-        source = build({**trained["spec"], "lineage": spec["lineage"][:-1]}, encoder=encoder)
+        source = build(spec.before(-1), encoder=encoder)
         checkpoint.load_same(source, trained, parent)
-        return _run(spec, build(spec, source, encoder), device, stretch["first_epoch"])
-    before = trained["spec"]["lineage"][-1]["settings"]["optimizer"]
-    if before != stretch["settings"]["optimizer"]:
+        return _run(spec, build(spec, source, encoder), device, stretch.first_epoch)
+    before, now = spec.lineage[-2].settings.optimizer, stretch.settings.optimizer
+    if before != now:
         raise LongtailError(
-            f"{stretch['objective']} uses {stretch['settings']['optimizer']}, but continues a training with {before}, "
-            f"whose moments mean something else. Use the same optimizer, or 'start: transfer'."
+            f"{stretch.objective} uses {now}, but continues a training with {before}, whose moments mean something "
+            f"else. Use the same optimizer, or 'start: transfer'."
         )
     objective = build(spec, encoder=encoder)
     checkpoint.load_continued(objective, trained, parent)
-    return _run(spec, objective, device, stretch["first_epoch"], trained["moments"])
+    return _run(spec, objective, device, stretch.first_epoch, trained["moments"])
 
 
 def resume(
-    spec: Mapping[str, Any], state: Mapping[str, Any], device: torch.device, encoder: Path | None = None
+    spec: Specification, state: Mapping[str, Any], device: torch.device, encoder: Path | None = None
 ) -> Training:
     """A training where a saved state of this job left it."""
     objective = build(spec, encoder=encoder)
@@ -223,17 +225,16 @@ def resume(
 
 
 def _run(
-    spec: Mapping[str, Any], objective: Any, device: torch.device, epoch: int, moments: dict[str, Any] | None = None
+    spec: Specification, objective: Any, device: torch.device, epoch: int, moments: dict[str, Any] | None = None
 ) -> Training:
-    settings, _ = split_settings(spec["lineage"][-1])
     objective = objective.to(device).to(memory_format=torch.channels_last)
-    optimizer = Optimizer(objective, settings)
+    optimizer = Optimizer(objective, spec.last.settings)
     if moments is not None:
         optimizer.load_moments(moments)
     return Training(objective, optimizer, epoch)
 
 
-def saved_state(spec: Mapping[str, Any], now: Training) -> dict[str, Any]:
+def saved_state(spec: Specification, now: Training) -> dict[str, Any]:
     """What the state folder keeps of a training: a checkpoint, and how far its epoch is."""
     return {
         **checkpoint.contents(spec, now.objective, now.optimizer.moments, now.epoch, now.step),
@@ -266,12 +267,12 @@ class StopSignals:
         self.received = signal.Signals(number).name
 
 
-def require_finite(training: Training, spec: Mapping[str, Any]) -> None:
+def require_finite(training: Training, spec: Specification) -> None:
     """Check that the last update left no infinite weight, which no later loss would show."""
     for name, weights in training.objective.named_parameters():
         if not bool(weights.isfinite().all()):
             raise LongtailError(
-                f"Training {spec['lineage'][-1]['objective']} has diverged: {name} is not finite after epoch "
+                f"Training {spec.last.objective} has diverged: {name} is not finite after epoch "
                 f"{training.epoch}. Try a lower learning_rate, more warmup_epochs, or precision: float32."
             )
 
