@@ -11,17 +11,17 @@ from longtail.study.jobs import Jobs
 from longtail.study.study import load_study
 
 
-def table(workflow) -> pd.DataFrame:
-    return pd.read_parquet(workflow.folder / "results/smoke/tables/digits/table1.parquet")
+def table(workflow, name: str = "table1") -> pd.DataFrame:
+    return pd.read_parquet(workflow.folder / f"results/smoke/tables/digits/{name}.parquet")
 
 
 def test_every_format_of_every_artefact_is_there(finished):
     folder = finished.folder / "results/smoke"
     assert {path.name for path in (folder / "tables/digits").iterdir()} == {
-        f"table1.{form}" for form in ("parquet", "csv", "md", "tex", "html")
+        f"table{n}.{form}" for n in (1, 2) for form in ("parquet", "csv", "md", "tex", "html")
     }
     figures = {path.name for path in (folder / "figures/digits").iterdir()}
-    assert figures == {f"figure{n}.{form}" for n in (1, 2, 3) for form in ("parquet", "pdf", "png")}
+    assert figures == {f"figure{n}.{form}" for n in (1, 2, 3, 4) for form in ("parquet", "pdf", "png")}
 
 
 def test_the_table_is_complete_and_says_that_it_is_toy_length(finished):
@@ -32,6 +32,16 @@ def test_the_table_is_complete_and_says_that_it_is_toy_length(finished):
     for form in ("csv", "md", "tex", "html"):
         text = (finished.folder / f"results/smoke/tables/digits/table1.{form}").read_text()
         assert "budget smoke" in text, form
+
+
+def test_the_table_of_recognition_is_complete_and_shows_shot_groups(finished):
+    rows = table(finished, "table2")
+    assert set(rows["status"]) == {"computed"}
+    assert set(rows["seeds"]) == {2}
+    assert rows["computed"].between(0, 100).all()
+    wide = rows.pivot(index=["row", "ratio"], columns="metric", values="computed")
+    groups = (3 * wide["many"] + 4 * wide["medium"] + 3 * wide["few"]) / 10  # fifty test images of each class
+    assert (wide["accuracy"] - groups).abs().max() < 1e-9
 
 
 def test_controls_hit_their_bounds(finished):
