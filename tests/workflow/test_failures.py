@@ -86,9 +86,9 @@ def test_an_imbalance_ratio_below_one_in_a_target(workflow, cut):
 def test_an_imbalance_ratio_below_one_in_the_catalogue(own_checkout, ratio):
     path = own_checkout.checkout / "workflow/catalog/papers/digits.yaml"
     paper = yaml.safe_load(path.read_text())
-    paper["tables"]["table1"]["columns"][1]["ratio"] = ratio
+    paper["tables"]["table1"]["columns"][0]["ratio"] = ratio
     path.write_text(yaml.safe_dump(paper))
-    assert_refused_at_once(own_checkout, [], ["digits.yaml", "tables.table1.columns[1].ratio", str(ratio)])
+    assert_refused_at_once(own_checkout, [], ["digits.yaml", "tables.table1.columns[0].ratio", str(ratio)])
 
 
 # --- Images -----------------------------------------------------------------------------------------------------------

@@ -333,6 +333,12 @@ def what_is_scored(wildcards):
     return made(features, split, wildcards.readout)
 
 
+def scoring(amount, of_embeddings):
+    """Memory or minutes of a scorer: one that reads embeddings clusters them itself, the others count."""
+    asked = lambda wildcards: of_embeddings if wildcards.readout == "embeddings" else amount
+    return lambda wildcards, attempt: rising(asked(wildcards))(wildcards, attempt)
+
+
 DEFINITIONS = {"assignments": ["metrics"], "predictions": ["recognition"], "embeddings": ["analyses", "theory"]}
 
 

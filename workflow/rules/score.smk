@@ -18,8 +18,8 @@ rule score:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=rising(4000),
-        runtime=rising(30),
+        mem_mb=scoring(2000, of_embeddings=4000),
+        runtime=scoring(10, of_embeddings=30),
     params:
         scorer=scorer_spec,
     shell:

@@ -107,10 +107,10 @@ def embed_phase(arguments: argparse.Namespace) -> None:
             outputs = inputs.encode_all(encoder)
     embedding, *heads = (output.cpu().numpy() for output in outputs)
     facts = {"identity": spec.identity, "seed": spec.seed, "features": arguments.features}
+    write_embeddings(arguments.out, split.labels.cpu().numpy(), embedding, heads[0] if heads else None, **facts)
     if arguments.weights is not None:
         weight, bias = linear(head)
         write_weights(arguments.weights, weight, bias, **facts)
-    write_embeddings(arguments.out, split.labels.cpu().numpy(), embedding, heads[0] if heads else None, **facts)
 
 
 def linear(head: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
