@@ -71,7 +71,7 @@ def test_all_lies_below_the_prefix_and_is_found_there(tmp_path):
 
     output = parent.succeed("lt_plan", "lt_status", "lt_digits_table1")
     assert "# Plan: digits_table1" in output
-    assert "of which 2 are there and 0 are missing" in output
+    assert "of which 1 are there and 0 are missing" in output
     assert (tmp_path / "lt/results/smoke/status.md").exists()
 
     parent.succeed(f"lt/{TABLE.replace('smoke', 'smoke-partial')}", "--config", "partial=true")

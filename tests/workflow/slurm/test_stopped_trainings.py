@@ -115,7 +115,7 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
     assert went_on() > terminated
     assert [job.state for job in attempts()] == ["CANCELLED", "PREEMPTED", "FAILED", "COMPLETED"]
     assert [job.memory for job in attempts()] == ["2000M", "2000M", "4000M", "6000M"]
-    assert [job.minutes for job in attempts()] == [31, 31, 62, 93]
+    assert [job.minutes for job in attempts()] == [30, 30, 60, 90]
     assert output.count("Stopped by SIGTERM: saved in results/state/") == 2
     kept = untrained.files("logs/slurm/rule_train/digits-ir10_conmix-*/*.log")
     assert [path.stem for path in kept] == [job.id for job in attempts()[:3]]
