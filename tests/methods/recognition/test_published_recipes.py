@@ -90,7 +90,8 @@ def test_every_objective_of_recognition_is_checked() -> None:
 @pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])
 @pytest.mark.parametrize("objective", ON_CIFAR)
 def test_settings_on_cifar(objective: str, dataset: str, protocol: str) -> None:
-    assert settings_of(objective, dataset, protocol) == ON_CIFAR[objective]
+    on_cifar100 = ON_CIFAR100.get(objective, {}) if dataset == "cifar100-lt" else {}
+    assert settings_of(objective, dataset, protocol) == {**ON_CIFAR[objective], **on_cifar100}
 
 
 @pytest.mark.parametrize("objective", ON_CIFAR)
@@ -122,6 +123,9 @@ RECIPES = {
     "ride": [("ride", 160, 32), ("ride-reweighted", 40, 8)],
     "supcon": [("supcon", 1000, 40), ("supcon-linear", 100, 40)],
 }
+# HobbitLong/SupContrast, main_supcon.py and main_linear.py
+CIFAR100 = {"mean": [0.5071, 0.4867, 0.4408], "std": [0.2675, 0.2565, 0.2761]}
+ON_CIFAR100 = {objective: {"normalization": CIFAR100} for objective in ("supcon", "supcon-linear")}
 
 
 @pytest.mark.parametrize("method", RECIPES)
