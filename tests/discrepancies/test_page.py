@@ -190,6 +190,15 @@ def test_every_list_of_transforms_of_photographs_is_remarked_as_unrounded():
     assert set(names) == set(catalog.augmentations) - rounded - {"unaugmented", "digits", "synonyms"}
 
 
+def test_the_page_says_what_schedules_stand_for():
+    markdown, html = texts()["md"], texts()["html"]
+    for name, entry in study().catalog.schedules.items():
+        (line,) = (line for line in markdown.splitlines() if line.startswith(f"| `{name}` |"))
+        assert set(entry) <= set(re.findall(r"[a-z]+", line))
+        assert f"<td><code>{name}</code></td>" in html
+    assert "milestones" in markdown
+
+
 def test_remarks_on_tables_are_on_tables_that_exist():
     """Of a paper that is not in the catalogue anything may be said when it is loaded."""
     specs = study().catalog.papers

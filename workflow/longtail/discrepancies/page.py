@@ -111,6 +111,7 @@ class Page:
         others: data, augmentation, clustering, figures.
         own: chosen values of this project's own studies, by family.
         augmentations: the lists of transforms by name.
+        schedules: warm-up and decay of the learning rate by name.
         counts: points by kind, and contradictions.
         papers: short name, title, venue, address and repository of each printed paper.
         agreement: of how many numbers that several tables print, how many agree.
@@ -122,6 +123,7 @@ class Page:
     others: tuple[Section, ...]
     own: tuple[tuple[str, tuple[Point, ...]], ...]
     augmentations: tuple[tuple[str, str], ...]
+    schedules: tuple[tuple[str, str], ...]
     counts: Counter[str]
     papers: tuple[tuple[str, str, str, str, str], ...]
     agreement: tuple[int, int]
@@ -271,6 +273,7 @@ def page_of(study: Study) -> Page:
         augmentations=tuple(
             (name, shown(entry) or "the image as it is") for name, entry in catalog.augmentations.items()
         ),
+        schedules=tuple((name, shown(entry)) for name, entry in catalog.schedules.items()),
         counts=counts,
         papers=tuple(
             (short(study, paper), spec["title"], spec.get("venue", ""), spec.get("url", ""), spec.get("repository", ""))
