@@ -134,6 +134,15 @@ def test_tau_normalization(tmp_path: Path, tau: float) -> None:
             assert found[i, k] == pytest.approx(sum(h * w) / length**tau, rel=1e-5)
 
 
+def test_a_class_without_a_direction_is_told(tmp_path: Path) -> None:
+    weights = WEIGHTS.copy()
+    weights[1] = 0
+    files = write(tmp_path, FEATURES, np.array([0, 1]), SIZES, weights=weights)
+    with pytest.raises(longtail.errors.LongtailError, match="class 1"):
+        decision(files, "tau_normalized", tau=1.0)
+    assert np.isfinite(decision(files, "tau_normalized", tau=0.0)).all()
+
+
 def test_tau_zero_is_the_classifier_without_its_bias_and_tau_one_tells_directions(tmp_path: Path) -> None:
     files = write(tmp_path, FEATURES, np.array([0, 2]), SIZES, weights=WEIGHTS)
     np.testing.assert_allclose(decision(files, "tau_normalized", tau=0.0), FEATURES @ WEIGHTS.T, rtol=1e-5)

@@ -101,7 +101,13 @@ def _tau_normalized(files: Files, *, tau: float) -> Decided:
         raise LongtailError("tau-normalisation needs the weights of the classifier: give them with --weights.")
     weights = read_weights(files.weights)
     features = _features(files.embeddings, weights.shape[1], files.weights)
-    logits = features @ (weights / np.linalg.norm(weights, axis=1, keepdims=True) ** tau).T
+    lengths = np.linalg.norm(weights, axis=1, keepdims=True)
+    if tau > 0 and not lengths.all():
+        raise LongtailError(
+            f"The weights of class {int(np.argmin(lengths))} in {files.weights} are all zero, and have no direction "
+            "that tau-normalisation could keep: the classifier was not trained, or its weight decay is too large."
+        )
+    logits = features @ (weights / lengths**tau).T
     return logits, logits
 
 
