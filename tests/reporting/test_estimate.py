@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from longtail.data.longtail import class_sizes
+from longtail.errors import LongtailError
 from longtail.files import write_table
-from longtail.models.backbones import BACKBONES as NETWORKS
-from longtail.models.backbones import new_backbone
+from longtail.models.backbones import BACKBONES, STEMS, new_backbone
 from longtail.reporting import recorded
-from longtail.reporting.estimate import BACKBONES, CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
+from longtail.reporting.estimate import CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
 from longtail.reporting.forecast import epochs_left
 from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.jobs import Job, Jobs, behind
@@ -207,9 +208,9 @@ def test_without_any_a_bound_comes_from_the_backbone(jobs: Jobs) -> None:
     assert estimate.size(jobs.embed(pixels.run, "pixels", "train")) == 4 * (64 + 10) * class_sizes(174, 10, 10).sum()
 
 
-def test_an_unknown_backbone_has_no_bound(jobs: Jobs) -> None:
-    of = Jobs(load_study({"targets": ["digits"], "budget": {"backbone": "own"}}))
-    job = training(of, "simclr")
+def test_a_sentence_encoder_has_no_bound(jobs: Jobs) -> None:
+    of = Jobs(load_study({"targets": ["digits"]}))
+    job = training(of, "text-conmix", "agnews-ir10")
     assert job.run is not None
     estimate = Estimate(of.study, Recorded())
     assert estimate.size(job) is None
@@ -223,12 +224,19 @@ def test_what_is_small_is_not_counted(jobs: Jobs) -> None:
     assert {rule for rule, size in sizes.items() if size == 0} == small
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_backbones_are_as_large_as_stated(name: str) -> None:
-    parameters, width = BACKBONES[name]
+def test_the_catalogue_has_every_backbone(jobs: Jobs) -> None:
+    assert set(jobs.study.catalog.backbones) == set(BACKBONES)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_backbones_are_as_stated(name: str, jobs: Jobs) -> None:
+    stated = jobs.study.catalog.backbones[name]
     network = new_backbone(name, "cifar", 3)
-    assert sum(weights.numel() for weights in network.parameters()) == pytest.approx(parameters, rel=0.05)
-    assert network.width == width
+    assert sum(weights.numel() for weights in network.parameters()) == pytest.approx(stated["parameters"], rel=0.05)
+    assert network.width == stated["width"]
+    for stem in STEMS:
+        with nullcontext() if stem in stated["stems"] else pytest.raises(LongtailError, match="no stem"):
+            new_backbone(name, stem, 3)
 
 
 def test_no_checkpoint_is_larger_than_its_bound(jobs: Jobs) -> None:

@@ -105,9 +105,9 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert "an estimated" not in text.split("Sharing")[1].split("\n")[0]
     text, _ = plan("digits_figure2", seeds=[0])
     assert row(text, "digits_figure2")[7:9] == ["0.0", "?"]
-    text, (alone, _) = plan("digits_figure2", seeds=[0], budget={"backbone": "own"})
-    assert alone["files_missing_of_unknown_size"] == 4 + 3
-    assert row(text, "digits_figure2")[9].endswith("+")
+    text, (alone, _) = plan("miniclustering_table10", seeds=[0])
+    assert alone["files_missing_of_unknown_size"] > 0  # sentence encoders are as large as whoever made them wants
+    assert row(text, "miniclustering_table10")[9].endswith("+")
 
 
 def test_finished_work_and_saved_states_are_subtracted(folder: Path) -> None:

@@ -418,3 +418,18 @@ def test_a_dataset_may_be_trained_on_otherwise_than_its_image_set_says():
     assert json.loads(phase.backbone) == {"name": "resnet32", "stem": "cifar"}
     assert json.loads(phase.data)["construction"] == "shuffled-longtail"
     assert of.rows("cifar10-lt-ir100", "train") == 12406
+
+
+@pytest.mark.parametrize(
+    ("backbone", "dataset", "words"),
+    [
+        ("resnet81", "cifar10", ["backbone", "resnet81", "Did you mean 'resnet18'"]),
+        ("resnet32", "imagenet_lt", ["imagenet_lt", "'imagenet'", "resnet32", "cifar"]),
+    ],
+)
+def test_a_network_that_cannot_be_is_told_before_anything_runs(backbone, dataset, words):
+    of = study()
+    with pytest.raises(LongtailError) as raised:
+        final_phase(of.catalog.method("ce"), {}, backbone, of.catalog.dataset(dataset), 256, of.config, of.catalog)
+    for word in words:
+        assert word in str(raised.value)

@@ -13,16 +13,6 @@ from longtail.study.layout import Run
 from longtail.study.phases import Phase
 from longtail.study.study import Study
 
-BACKBONES = {
-    "resnet18": (11_200_000, 512),
-    "resnet32": (464_000, 64),
-    "resnet50": (23_500_000, 2048),
-    "resnet152": (58_100_000, 2048),
-    "resnext50": (23_000_000, 2048),
-    "resnet_small": (80_000, 64),
-}
-"""Parameters, and width of the features. Rounded: they bound sizes of files that nobody has seen yet."""
-
 SENTENCE_WIDTH = 768
 """Width of the features of the sentence encoders that are in the catalogue."""
 
@@ -111,8 +101,8 @@ class Estimate:
     def _checkpoint(self, phase: Phase) -> float | None:
         backbone = json.loads(phase.backbone)["name"]
         known = self.recorded.checkpoint_bytes.get((phase.lineage[-1].objective, backbone))
-        if known is None and backbone in BACKBONES:
-            return CHECKPOINT_WEIGHTS * 4 * BACKBONES[backbone][0]
+        if known is None and backbone in self.study.catalog.backbones:
+            return CHECKPOINT_WEIGHTS * 4 * self.study.catalog.backbones[backbone]["parameters"]
         return known
 
     def _embeddings(self, run: Run, features: str, split: str) -> float | None:
@@ -122,6 +112,6 @@ class Estimate:
             return 4 * (width + images["classes"]) * rows
         backbone = json.loads(self.study.phase(run.cut, run.name).backbone)["name"]
         known = self.recorded.row_bytes.get((backbone, features))
-        if known is None and backbone in BACKBONES:
-            known = 4 * (BACKBONES[backbone][1] + images["classes"])
+        if known is None and backbone in self.study.catalog.backbones:
+            known = 4 * (self.study.catalog.backbones[backbone]["width"] + images["classes"])
         return None if known is None else known * rows

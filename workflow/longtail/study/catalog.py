@@ -135,6 +135,7 @@ class Catalog:
     metrics: Mapping[str, Mapping[str, Any]]
     augmentations: Mapping[str, Mapping[str, Any]]
     schedules: Mapping[str, Mapping[str, Any]]
+    backbones: Mapping[str, Mapping[str, Any]]
     budgets: Mapping[str, Mapping[str, Any]]
     remarks: tuple[Remark, ...]
     inconsistencies: Mapping[str, Mapping[str, Any]]
@@ -218,11 +219,6 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         raise LongtailError(f"{path}: {name} is cut as a long tail and needs head_class_rows.")
     shots = entry.get("shots")
     own = {key: entry[key] for key in OVERRIDABLE if key in entry}
-    foreign = [key for key in ("backbone", "normalization") if key in own and "max_tokens" in images]
-    if foreign:
-        raise LongtailError(
-            f"{path}: {name} is cut from texts, for which one sentence encoder stands: no {foreign[0]}."
-        )
     dataset = Dataset(
         name=name,
         title=entry.get("title", images["title"]),
@@ -235,6 +231,11 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         val=tuple(val) if val else None,
         held_out=entry.get("held_out"),
     )
+    foreign = [key for key in ("backbone", "normalization") if key in own]
+    if foreign and dataset.holds == "texts":
+        raise LongtailError(
+            f"{path}: {name} is cut from texts, for which one sentence encoder stands: no {foreign[0]}."
+        )
     require_apart(f"{path}: {name}", dataset)
     return dataset
 
@@ -358,6 +359,7 @@ def load(root: Path = CATALOG) -> Catalog:
         metrics=_single(root, "metrics"),
         augmentations=_single(root, "augmentations"),
         schedules=_single(root, "schedules"),
+        backbones=_single(root, "backbones"),
         budgets=_single(root, "budgets"),
         remarks=tuple(remarked),
         inconsistencies=inconsistencies,

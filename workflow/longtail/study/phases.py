@@ -201,6 +201,21 @@ def _test_transform(images: Mapping[str, Any], stored: int) -> dict[str, Any]:
     return transform
 
 
+def _backbone(name: str, dataset: Dataset, catalog: Catalog) -> dict[str, Any]:
+    """The ``backbone`` part of a phase's specification: a network that there is, with a stem that it can have."""
+    if dataset.holds == "texts":
+        return {"name": name}
+    if name not in catalog.backbones:
+        raise unknown("backbone", name, catalog.backbones)
+    stem, stems = dataset.images["backbone"]["stem"], catalog.backbones[name]["stems"]
+    if stem not in stems:
+        raise LongtailError(
+            f"The dataset {dataset.name!r} asks for the stem {stem!r}, and the backbone {name} has no other than "
+            f"{', '.join(stems)}."
+        )
+    return {"name": name, "stem": stem}
+
+
 def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:
     """Epoch boundaries under a budget: each stretch keeps at least one epoch.
 
@@ -320,11 +335,10 @@ def final_phase(
     if ratio < 1:
         raise LongtailError(f"An imbalance ratio is the largest class over the smallest, so at least 1, not {ratio}.")
     require_fit(method, dataset)
-    stem = {} if dataset.holds == "texts" else {"stem": dataset.images["backbone"]["stem"]}
     return Phase(
         cut=cut_name(dataset, ratio, config.budget),
         data=canonical(data_spec(dataset, ratio, config)),
-        backbone=canonical({"name": backbone, **stem}),
+        backbone=canonical(_backbone(backbone, dataset, catalog)),
         precision=config.precision or dataset.images["precision"],
         lineage=tuple(_stretches(method, overrides, dataset, ratio, config, catalog)),
     )
