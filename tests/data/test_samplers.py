@@ -69,20 +69,23 @@ def in_cycles(seen, members):
     return all(whole) and len(set(rest)) == len(rest) and set(rest) <= set(members)
 
 
-def is_class_aware(order, labels, images):
-    """Whether rows are in turns, these in cycles, and the rows of a class in cycles of their own."""
-    turns = [order[i : i + images] for i in range(0, len(order), images)]
-    classes = [{labels[row] for row in turn} for turn in turns]
-    return (
-        all(len(one) == 1 for one in classes)
-        and in_cycles([one for (one,) in classes], sorted(set(labels)))
-        and all(
-            in_cycles(
-                [row for row in order if labels[row] == k], [row for row, label in enumerate(labels) if label == k]
-            )
-            for k in set(labels)
-        )
+def classes_of_turns(order, labels, images):
+    """Those of the rows in each turn, as sets."""
+    return [{labels[row] for row in order[i : i + images]} for i in range(0, len(order), images)]
+
+
+def is_in_turns(order, labels, images):
+    """Whether each turn is of one class, and the rows of a class are in cycles."""
+    return all(len(one) == 1 for one in classes_of_turns(order, labels, images)) and all(
+        in_cycles([row for row in order if labels[row] == k], [row for row, label in enumerate(labels) if label == k])
+        for k in set(labels)
     )
+
+
+def is_class_aware(order, labels, images):
+    """Whether rows are in turns, and these in cycles."""
+    turns = classes_of_turns(order, labels, images)
+    return is_in_turns(order, labels, images) and in_cycles([one for (one,) in turns], sorted(set(labels)))
 
 
 def test_the_official_class_aware_sampler_is_what_is_meant_here():
@@ -102,6 +105,22 @@ def test_class_aware_orders_have_the_structure_of_the_official_ones(labels, imag
     assert is_class_aware(order.tolist(), labels.tolist(), images)
 
 
+@given(labels=labels_of.filter(len), images=st.integers(1, 5), seed=st.integers(0, 9))
+def test_drawn_classes_show_their_images_in_turns(labels, images, seed):
+    order = sampled({"class_drawn": images}, labels, draws(seed))
+    assert order.shape == labels.shape
+    assert order.dtype == torch.int64
+    assert is_in_turns(order.tolist(), labels.tolist(), images)
+
+
+def test_classes_are_drawn_alike_and_whatever_came_before():
+    labels = LABELS.repeat(50)
+    order = labels[sampled({"class_drawn": 1}, labels, draws())]
+    for found in (order, order[1:][order[:-1] == 0]):  # all of them, and those that follow on the first class
+        deviation = (0.25 * 0.75 / len(found)) ** 0.5
+        assert (found.bincount(minlength=4) / len(found) - 0.25).abs().max() < 4 * deviation
+
+
 def test_class_aware_orders_are_shuffled_anew_in_each_epoch():
     first, second = (sampled({"class_aware": 2}, LABELS, draws(0, "order", epoch)) for epoch in (0, 1))
     assert not torch.equal(first, second)
@@ -114,7 +133,7 @@ def test_uniform_is_each_row_once():
 
 @given(labels=labels_of.filter(len), g=st.floats(-3, 3), seed=st.integers(0, 9))
 def test_no_class_without_images_is_drawn(labels, g, seed):
-    for sampler in ({"power": g}, {"class_aware": 2}, {"effective_number": 0.99}):
+    for sampler in ({"power": g}, {"class_aware": 2}, {"class_drawn": 1}, {"effective_number": 0.99}):
         order = sampled(sampler, labels, draws(seed))
         assert order.min() >= 0
         assert order.max() < len(labels)
@@ -123,7 +142,7 @@ def test_no_class_without_images_is_drawn(labels, g, seed):
 @pytest.mark.parametrize(
     ("sampler", "words"),
     [
-        ("reverse", ["'reverse'", "power, effective_number, class_aware"]),
+        ("reverse", ["'reverse'", "power, effective_number, class_aware, class_drawn"]),
         (3, ["3", "uniform"]),
         ({}, ["uniform"]),
         ({"power": 1, "class_aware": 4}, ["one of"]),
@@ -134,6 +153,7 @@ def test_no_class_without_images_is_drawn(labels, g, seed):
         ({"class_aware": 0}, ["0", "whole number"]),
         ({"class_aware": 2.5}, ["2.5", "whole number"]),
         ({"class_aware": True}, ["True", "whole number"]),
+        ({"class_drawn": 0.5}, ["class_drawn", "0.5", "whole number"]),
     ],
 )
 def test_mistakes_are_named(sampler, words):
@@ -143,6 +163,8 @@ def test_mistakes_are_named(sampler, words):
         assert word in str(error.value)
 
 
-@pytest.mark.parametrize("sampler", ["uniform", {"power": -1}, {"effective_number": 0}, {"class_aware": 4}])
+@pytest.mark.parametrize(
+    "sampler", ["uniform", {"power": -1}, {"effective_number": 0}, {"class_aware": 4}, {"class_drawn": 1}]
+)
 def test_samplers_that_there_are(sampler):
     require_sampler(sampler, "Objective 'toy'")

@@ -21,6 +21,8 @@ LINEAGES = {
     "conr": [("byol-p", 1, {}), ("conr", 5, {"kept_ramp_epochs": 3, "context_size": 4})],
     "propos": [("propos", 4, {"prototype_start_epochs": 1})],
     "conmix, then propos": [("conmix", 1, {}), ("propos", 3, {"prototype_start_epochs": 1})],
+    "ride, then its gates": [("ride", 1, {}), ("ride-routing", 3, {})],
+    "ride, then its student": [("ride-six", 1, {"experts": 3}), ("ride-distilled", 3, {})],
     "propos, balanced": [
         ("propos", 4, {"prototype_start_epochs": 1, "balanced_sampling": True, "views_together": True})
     ],
@@ -36,7 +38,9 @@ def lineage(tools, name):
         entry = CATALOG.objectives[objective]
         values = resolved(objective, entry.settings, {}, CATALOG.dataset("digits"), 10, "official", CATALOG)
         values |= {"batch_size": 16, "drop_last": True, **changes}
-        values |= {"hidden_width": 8, "projection_width": 8} if "hidden_width" in values else {}
+        values |= {
+            name: 8 for name in ("hidden_width", "projection_width") if "hidden_width" in values and name in values
+        }
         start = "fresh" if position == 0 else "transfer" if "then" in name else "continue"
         stretch = tools.stretch(objective, start=start, first=first, last=last, clock=end)
         stretches.append({**stretch, "implementation": entry.implementation, "settings": values})

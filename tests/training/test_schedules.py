@@ -144,6 +144,7 @@ def factor(name, epoch, clock, update_of_epoch=1, per_epoch=97):
 # What the official functions give in epochs counted from 0.
 GOLDEN = {
     ("ldam", 200): ((0, 1, 4, 5, 119, 120, 159, 160, 180), (0.2, 0.4, 1, 1, 1, 1, 1, 0.01, 1e-4)),
+    ("ride-distilled", 200): ((0, 1, 18, 19, 20, 159, 160, 179, 180), (0.05, 0.1, 0.95, 1, 1, 1, 0.01, 0.01, 1e-4)),
     ("bbn", 200): (
         (0, 1, 4, 5, 119, 120, 159, 160, 180), (0.333333, 0.466667, 0.866667, 1, 1, 0.01, 0.01, 1e-4, 1e-4),
     ),

@@ -1,4 +1,4 @@
-"""RIDE's loss against loops over experts, images and classes in float64, and against the numbers of its code."""
+"""RIDE's losses against loops over experts, images and classes in float64, and against the numbers of its code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longtail.methods.losses.classification import cross_entropy, ldam_margins
-from longtail.methods.losses.experts import divergence_from_mean, diversity_temperatures, ride
+from longtail.methods.losses.distillation import distillation
+from longtail.methods.losses.experts import (
+    divergence_by_class,
+    divergence_by_image,
+    ride,
+    temperatures_of_classes,
+    temperatures_of_images,
+)
 from longtail.methods.losses.long_tailed import class_balanced_weights
 from tests.methods.golden import COSINES, LABELS, SIZES, golden, near, tensor
 
@@ -19,6 +26,7 @@ ONES = torch.ones(4)
 
 
 def slow_divergence(logits, temperatures):
+    """KL of each expert from the mean, where ``temperatures[i][k]`` divides logit k of image i."""
     experts, rows, classes = logits.shape
     means = [
         [sum(logits[e, i, k].item() for e in range(experts)) / experts for k in range(classes)] for i in range(rows)
@@ -26,67 +34,113 @@ def slow_divergence(logits, temperatures):
     total = torch.zeros((), dtype=torch.float64)
     for e in range(experts):
         for i in range(rows):
-            q = [math.exp(means[i][k] / temperatures[k]) for k in range(classes)]
-            p = [torch.exp(logits[e, i, k] / temperatures[k]) for k in range(classes)]
+            q = [math.exp(means[i][k] / temperatures[i][k]) for k in range(classes)]
+            p = [torch.exp(logits[e, i, k] / temperatures[i][k]) for k in range(classes)]
             for k in range(classes):
                 share = q[k] / sum(q)
                 total = total + share * (math.log(share) - torch.log(p[k] / sum(p)))
-    return (sum(temperatures) / classes) ** 2 * total / rows
+    return total / rows
+
+
+def assert_same(found, expected, *inputs):
+    """Value and gradients, up to rounding in float64."""
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+    for ours, theirs in zip(*(torch.autograd.grad(value, inputs) for value in (found, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
 @given(
     seed=st.integers(0, 999), experts=st.integers(1, 3), rows=st.integers(1, 4), eta=st.sampled_from([0.0, 0.05, 0.9])
 )
-def test_the_divergence_is_the_formula(seed, experts, rows, eta):
+def test_the_divergence_is_the_formula_of_the_code(seed, experts, rows, eta):
     draws = torch.Generator().manual_seed(seed)
     logits = (3 * torch.randn(experts, rows, 4, dtype=torch.float64, generator=draws)).requires_grad_()
     sizes = torch.randint(1, 500, (4,), generator=draws)
-    temperatures = diversity_temperatures(sizes, eta)
+    temperatures = temperatures_of_classes(sizes, eta)
     raw = [eta * 4 * n / sizes.sum().item() + 1 - eta for n in sizes.tolist()]
     assert temperatures.tolist() == pytest.approx([t / max(raw) for t in raw])
-    found, expected = divergence_from_mean(logits, temperatures), slow_divergence(logits, temperatures.tolist())
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
-    torch.testing.assert_close(
-        *(torch.autograd.grad(value, logits)[0] for value in (found, expected)), rtol=1e-8, atol=1e-10
-    )
+    of_logits = temperatures.tolist()
+    expected = (sum(of_logits) / 4) ** 2 * slow_divergence(logits, [of_logits] * rows)
+    assert_same(divergence_by_class(logits, temperatures), expected, logits)
+
+
+@given(
+    seed=st.integers(0, 999), experts=st.integers(1, 3), rows=st.integers(1, 4), eta=st.sampled_from([0.0, 0.05, 0.2])
+)
+def test_the_divergence_is_the_formula_of_the_paper(seed, experts, rows, eta):
+    draws = torch.Generator().manual_seed(seed)
+    logits = (3 * torch.randn(experts, rows, 4, dtype=torch.float64, generator=draws)).requires_grad_()
+    sizes = torch.randint(1, 500, (4,), generator=draws)
+    labels = torch.randint(4, (rows,), generator=draws)
+    temperatures = temperatures_of_images(sizes, eta)
+    raw = [eta * 4 * n / sizes.sum().item() + 1 - eta for n in sizes.tolist()]
+    assert temperatures.tolist() == pytest.approx([t + 1 - max(raw) for t in raw])
+    expected = slow_divergence(logits, [[temperatures[y].item()] * 4 for y in labels.tolist()])
+    assert_same(divergence_by_image(logits, labels, temperatures), expected, logits)
+
+
+def test_without_spread_paper_and_code_agree():
+    logits = torch.stack([30 * tensor(COSINES), tensor(SECOND)])
+    by_class = divergence_by_class(logits, temperatures_of_classes(SIZES, 0.0))
+    torch.testing.assert_close(divergence_by_image(logits, LABELS, temperatures_of_images(SIZES, 0.0)), by_class)
 
 
 def test_one_expert_without_margins_is_cross_entropy():
     logits = tensor([COSINES])
-    loss, divergence = ride(logits, LABELS, torch.zeros(4), -0.45, ONES)
-    torch.testing.assert_close(loss, cross_entropy(logits[0], LABELS))
+    divergence = divergence_by_class(logits, ONES)
+    torch.testing.assert_close(
+        ride(logits, LABELS, torch.zeros(4), -0.45, divergence), cross_entropy(logits[0], LABELS)
+    )
     assert divergence.item() == pytest.approx(0, abs=1e-12)
 
 
 def test_golden_temperatures():
-    temperatures = diversity_temperatures(SIZES, 0.05)
+    temperatures = temperatures_of_classes(SIZES, 0.05)
     assert tuple(temperatures.tolist()) == near(1, 0.909619, 0.883796, 0.873467)
     assert temperatures.mean().item() == pytest.approx(0.916720, abs=6e-7)
 
 
+MARGINS = 30 * ldam_margins(SIZES, 0.5)
+
+
+def golden_experts():
+    return (30 * tensor(COSINES)).detach().requires_grad_(), tensor(SECOND)
+
+
 def golden_ride(temperatures, weights):
-    first, second = (30 * tensor(COSINES)).detach().requires_grad_(), tensor(SECOND)
-    margins = 30 * ldam_margins(SIZES, 0.5)
-    loss, _ = ride(torch.stack([first, second]), LABELS, margins, -0.45, temperatures, weights)
-    return golden(loss, first, second)
+    experts = golden_experts()
+    logits = torch.stack(experts)
+    return golden(ride(logits, LABELS, MARGINS, -0.45, divergence_by_class(logits, temperatures), weights), *experts)
 
 
 def test_golden_loss_before_and_after_reweighting():
     assert golden_ride(ONES, None) == near(33.297674, 0.945764)
     weights = class_balanced_weights(SIZES, 0.9999)
-    assert golden_ride(diversity_temperatures(SIZES, 0.05), weights) == near(50.753539, 1.671810)
+    assert golden_ride(temperatures_of_classes(SIZES, 0.05), weights) == near(50.753539, 1.671810)
 
 
 def test_golden_divergences():
-    both = torch.stack([30 * tensor(COSINES), tensor(SECOND)])
-    margins = 30 * ldam_margins(SIZES, 0.5)
-    loss, divergence = ride(both, LABELS, margins, 0.0, ONES)
-    assert loss.item() == pytest.approx(21.356029 + 11.950568, abs=2e-6)
+    both = torch.stack(golden_experts())
+    divergence = divergence_by_class(both, ONES)
+    assert ride(both, LABELS, MARGINS, 0.0, divergence).item() == pytest.approx(21.356029 + 11.950568, abs=2e-6)
     assert divergence.item() == pytest.approx(0.002120 + 0.017708, abs=2e-6)
+
+
+def test_golden_loss_with_distillation():
+    """Temperature 1.5; the teacher's logits are 20 times the cosines with images in reverse order."""
+    experts = golden_experts()
+    logits = torch.stack(experts)
+    own = ride(logits, LABELS, MARGINS, -0.45, divergence_by_class(logits, ONES))
+    learnt = distillation(logits.mean(0), 20 * tensor(COSINES).flip(0), 1.5)
+    assert golden(2 * (own + learnt), *experts) == near(94.874768, 2.603065)
 
 
 def test_half_precision_is_left_for_full():
     logits = torch.tensor([SECOND, SECOND], dtype=torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, divergence = ride(logits, LABELS, torch.zeros(4), -0.45, diversity_temperatures(SIZES, 0.05))
-    assert loss.dtype == divergence.dtype == torch.float32
+        divergences = [
+            divergence_by_class(logits, temperatures_of_classes(SIZES, 0.05)),
+            divergence_by_image(logits, LABELS, temperatures_of_images(SIZES, 0.05)),
+        ]
+        loss = ride(logits, LABELS, torch.zeros(4), -0.45, divergences[0])
+    assert {value.dtype for value in (loss, *divergences)} == {torch.float32}

@@ -34,6 +34,19 @@ RIDE = {
     **LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True,
     "augmentation": {"pad": 4, "flip": 0.5, "rotation": 15},
 }  # fmt: skip
+RIDE_REWEIGHTED = {"beta": 0.9999, "temperature_spread": 0.05, "temperatures": "classes"}
+# config_imbalance_cifar100_distill_ride.json, with the four experts of MODEL_ZOO.md: (e + 1) / 20 up to e = 19
+RIDE_DISTILLED = {
+    **RIDE, "experts": 4, "distillation_temperature": 1.5, "teacher_bn": "eval",
+    "schedule": {**LDAM_SCHEDULE, "warmup": {"epochs": 19, "start": 0.05, "end": 1.0}},
+}  # fmt: skip
+# config_imbalance_cifar100_ride_ea.json, and the width within ea_resnet_cifar.py
+RIDE_ROUTING = {
+    **WITHOUT_INIT, "frozen_bn": "eval", "hidden_width": 16, "top_logits": 30, "positive_weight": 100.0,
+    "sampler": {"class_drawn": 1}, "learning_rate": 0.01, "weight_decay": 5e-4, "nesterov": True, "batch_size": 512,
+    "schedule": {"decay": {"cosine": {"final": 0.0, "reached": "end"}}},
+    "augmentation": {"pad": 4, "flip": 0.5, "rotation": 15},
+}  # fmt: skip
 # facebookresearch/classifier-balancing, but for the learning rate, batch and weight decay, which are CIFAR's
 SCALING = {
     **WITHOUT_INIT, "frozen_bn": "train", "sampler": {"class_aware": 4}, "learning_rate": 0.01, "drop_last": True,
@@ -60,7 +73,12 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
     "classifier-retraining": {**SCALING, "classifier_init": "default"},
     "learnable-scaling": SCALING,
     "ride": RIDE,
-    "ride-reweighted": {**RIDE, "beta": 0.9999, "temperature_spread": 0.05},
+    "ride-reweighted": {**RIDE, **RIDE_REWEIGHTED},
+    "ride-routing": RIDE_ROUTING,
+    "ride-six": {**RIDE, "experts": 6},
+    "ride-six-reweighted": {**RIDE, **RIDE_REWEIGHTED, "experts": 6},
+    "ride-distilled": RIDE_DISTILLED,
+    "ride-distilled-reweighted": {**RIDE_DISTILLED, **RIDE_REWEIGHTED},
     # HobbitLong/SupContrast, README and defaults of main_supcon.py and main_linear.py
     "supcon": {
         "temperature": 0.1, "base_temperature": 0.07, "projection_width": 128, "optimizer": "sgd",
@@ -74,6 +92,15 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
         "drop_last": False, "views": 1, "augmentation": CROP, "normalization": CIFAR10,
     },
 }  # fmt: skip
+
+
+# What the papers have otherwise: Wang et al., ICLR 2021
+OF_THE_PAPERS: dict[str, dict[str, Any]] = {
+    name: {"temperatures": "images"} for name in ("ride-reweighted", "ride-six-reweighted", "ride-distilled-reweighted")
+}
+# HobbitLong/SupContrast, main_supcon.py and main_linear.py
+CIFAR100 = {"mean": [0.5071, 0.4867, 0.4408], "std": [0.2675, 0.2565, 0.2761]}
+ON_CIFAR100 = {objective: {"normalization": CIFAR100} for objective in ("supcon", "supcon-linear")}
 
 
 def settings_of(objective: str, dataset: str, protocol: str = "official") -> dict[str, Any]:
@@ -90,8 +117,9 @@ def test_every_objective_of_recognition_is_checked() -> None:
 @pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt"])
 @pytest.mark.parametrize("objective", ON_CIFAR)
 def test_settings_on_cifar(objective: str, dataset: str, protocol: str) -> None:
+    differing = OF_THE_PAPERS.get(objective, {}) if protocol == "paper" else {}
     on_cifar100 = ON_CIFAR100.get(objective, {}) if dataset == "cifar100-lt" else {}
-    assert settings_of(objective, dataset, protocol) == {**ON_CIFAR[objective], **on_cifar100}
+    assert settings_of(objective, dataset, protocol) == {**ON_CIFAR[objective], **differing, **on_cifar100}
 
 
 @pytest.mark.parametrize("objective", ON_CIFAR)
@@ -109,6 +137,7 @@ def test_only_the_large_batches_of_supcon_are_warmed_up() -> None:
 
 
 CE_FIRST = ("ce", 200, 40)
+RIDE_STEPS = [("ride", 160, 32), ("ride-reweighted", 40, 8)]
 # method: (objective, epochs on CIFAR-LT, epochs on digits-lt)
 RECIPES = {
     "ce": [CE_FIRST],
@@ -120,12 +149,16 @@ RECIPES = {
     "crt": [CE_FIRST, ("classifier-retraining", 10, 10)],
     "lws": [CE_FIRST, ("learnable-scaling", 5, 5)],
     **{method: [CE_FIRST] for method in ("tau-norm", "ncm", "logit-adjustment")},
-    "ride": [("ride", 160, 32), ("ride-reweighted", 40, 8)],
+    "ride": RIDE_STEPS,
+    "ride-routed": [*RIDE_STEPS, ("ride-routing", 5, 5)],
+    "ride-distilled": [
+        ("ride-six", 160, 32),
+        ("ride-six-reweighted", 40, 8),
+        ("ride-distilled", 160, 32),
+        ("ride-distilled-reweighted", 40, 8),
+    ],
     "supcon": [("supcon", 1000, 40), ("supcon-linear", 100, 40)],
 }
-# HobbitLong/SupContrast, main_supcon.py and main_linear.py
-CIFAR100 = {"mean": [0.5071, 0.4867, 0.4408], "std": [0.2675, 0.2565, 0.2761]}
-ON_CIFAR100 = {objective: {"normalization": CIFAR100} for objective in ("supcon", "supcon-linear")}
 
 
 @pytest.mark.parametrize("method", RECIPES)
@@ -177,3 +210,20 @@ def test_readouts_are_of_the_state_of_ce(method: str) -> None:
 def test_second_stages_start_from_the_state_of_ce(method: str) -> None:
     assert trained(method).lineage[-1].start == "transfer"
     assert trained(method).parent.identity == trained("ce").identity
+
+
+def test_gates_are_of_the_state_of_ride() -> None:
+    assert trained("ride-routed").lineage[-1].start == "transfer"
+    assert trained("ride-routed").parent.identity == trained("ride").identity
+
+
+def test_the_student_of_ride_learns_from_six_experts_on_a_clock_of_its_own() -> None:
+    stretches = [
+        (s.objective, s.start, s.first_epoch, s.last_epoch, s.clock) for s in trained("ride-distilled").lineage
+    ]
+    assert stretches == [
+        ("ride-six", "fresh", 0, 160, 200),
+        ("ride-six-reweighted", "continue", 160, 200, 200),
+        ("ride-distilled", "transfer", 0, 160, 200),
+        ("ride-distilled-reweighted", "continue", 160, 200, 200),
+    ]

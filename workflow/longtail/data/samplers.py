@@ -9,11 +9,14 @@ A sampler, as data, is ``uniform`` or a mapping with one key:
 * ``{class_aware: m}``: the classes in shuffled cycles, and of each in its turn the next m images of a shuffled cycle of
   its own (``ClassAwareSampler`` of facebookresearch/classifier-balancing). A class of fewer than m images shows some of
   them twice in a turn.
+* ``{class_drawn: m}``: the same with a class drawn for each turn, all equally likely, whatever came before
+  (frank-xwang/RIDE-LongTailRecognition, where m is 1).
 
-The last goes on with its cycles from epoch to epoch in that code. Here every epoch begins new ones, as all that is
-random must follow from seed and epoch alone. Within an epoch all is as there: no class has two turns more than another,
-and no image is shown again before all of its class were. Lost is that the images of a large class which one epoch left
-out come first in the next; there, too, the loader loses those that it had fetched ahead when the epoch was cut.
+The last two go on with their cycles from epoch to epoch in those codes. Here every epoch begins new ones, as all that
+is random must follow from seed and epoch alone. Within an epoch all is as there: no image is shown again before all of
+its class were, and with ``class_aware`` no class has two turns more than another. Lost is that the images of a large
+class which one epoch left out come first in the next; there, too, the loader loses those that it had fetched ahead when
+the epoch was cut.
 """
 
 from __future__ import annotations
@@ -41,8 +44,8 @@ def sampled(sampler: Sampler, labels: Tensor, draws: torch.Generator) -> Tensor:
     if isinstance(sampler, str):
         return torch.randperm(len(labels), generator=draws)
     ((kind, value),) = sampler.items()
-    if kind == "class_aware":
-        return _class_aware(labels, value, draws)
+    if kind in ("class_aware", "class_drawn"):
+        return _in_turns(labels, value, draws, each_drawn=kind == "class_drawn")
     return torch.multinomial(row_weights(sampler, labels), len(labels), replacement=True, generator=draws)
 
 
@@ -58,12 +61,15 @@ def row_weights(sampler: Mapping[str, float], labels: Tensor) -> Tensor:
     return (1 - value) / (1 - value**sizes)
 
 
-def _class_aware(labels: Tensor, images: int, draws: torch.Generator) -> Tensor:
+def _in_turns(labels: Tensor, images: int, draws: torch.Generator, *, each_drawn: bool) -> Tensor:
+    """``images`` of a class in each turn; classes come in cycles, or each is drawn."""
     members = _members(labels)
-    turns = -(-len(labels) // images)
+    turns, classes = -(-len(labels) // images), len(members)
+    shown = torch.randint(classes, (turns,), generator=draws) if each_drawn else _cycles(classes, turns, draws)
     order = torch.empty(turns, images, dtype=torch.int64)
-    for rows, own in zip(members, _members(_cycles(len(members), turns, draws)), strict=False):
-        order[own] = rows[_cycles(len(rows), len(own) * images, draws)].view(-1, images)
+    for number, rows in enumerate(members):
+        own = shown == number
+        order[own] = rows[_cycles(len(rows), int(own.sum()) * images, draws)].view(-1, images)
     return order.flatten()[: len(labels)]
 
 

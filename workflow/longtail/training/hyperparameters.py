@@ -16,7 +16,7 @@ from longtail.training.schedules import DECAYS, SCHEDULES, Cosine, Warmup
 OPTIMIZERS = {"sgd": ("momentum", "nesterov"), "adam": ("betas",)}
 """The optimisers, and the settings that only they read."""
 
-SAMPLERS = ("power", "effective_number", "class_aware")
+SAMPLERS = ("power", "effective_number", "class_aware", "class_drawn")
 """What a sampler that is not ``uniform`` is by, see :mod:`longtail.data.samplers`."""
 
 OPTIONAL = ("betas", "nesterov")
@@ -248,8 +248,9 @@ def require_sampler(sampler: Any, place: str) -> None:
     if kind not in SAMPLERS:
         raise unknown(f"sampler ({place})", kind, (*SAMPLERS, "uniform"))
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if kind == "class_aware" and not (isinstance(value, int) and number and value >= 1):
-        raise LongtailError(f"{place} has the sampler class_aware: {value!r}, but images per turn are a whole number.")
+    in_turns = kind in ("class_aware", "class_drawn")
+    if in_turns and not (isinstance(value, int) and number and value >= 1):
+        raise LongtailError(f"{place} has the sampler {kind}: {value!r}, but images per turn are a whole number.")
     if not number or (kind == "effective_number" and not 0 <= value < 1):
         expected = "a number in [0, 1)" if kind == "effective_number" else "a number"
         raise LongtailError(f"{place} has the sampler {kind}: {value!r}, but {expected} is meant.")

@@ -1,21 +1,27 @@
 """RIDE: several experts on a common trunk (Wang et al., ICLR 2021; frank-xwang/RIDE-LongTailRecognition).
 
-Without the second stage, which routes images to as many experts as they need, and without distillation: all experts
-see all images, and their mean predicts.
+Here all experts see all images, and their mean predicts. ``routing`` has the stage after that, which routes images to
+as many experts as they need, and ``distillation`` a student that learns from more experts than it has.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from longtail.methods.base import Batch, Context, Objective
-from longtail.methods.checks import require
+from longtail.methods.checks import check_choices, require
 from longtail.methods.losses.classification import accuracy
-from longtail.methods.losses.experts import diversity_temperatures, ride
+from longtail.methods.losses.experts import (
+    divergence_by_class,
+    divergence_by_image,
+    ride,
+    temperatures_of_classes,
+    temperatures_of_images,
+)
 from longtail.methods.losses.long_tailed import class_balanced_weights
 from longtail.methods.recognition.reweighting import LDAM, require_beta
 from longtail.models.classifiers import Cosine
@@ -80,23 +86,29 @@ class RIDE(LDAM):
         """A cosine classifier per expert."""
         return ExpertClassifiers(self.settings.experts, width, classes, self.settings.scale)
 
-    def temperatures(self) -> Tensor:
-        """Those of the divergence, (K,): all 1 until classes are weighted."""
-        return torch.ones_like(self.class_sizes)
+    def divergence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of the experts' logits, (n, B, K), from their mean: all temperatures are 1 until classes are weighted."""
+        return divergence_by_class(logits, torch.ones_like(self.class_sizes))
 
     def weights(self) -> Tensor | None:
         """Those of classes in LDAM, (K,): none yet."""
         return None
 
+    def each(self, images: Tensor) -> Tensor:
+        """The logits of the experts, (n, B, K)."""
+        head: Any = self.network.head
+        return head.each(self.network.embedder(images))
+
+    def experts_loss(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """``loss``, and the ``divergence`` in it, of the experts' logits, (n, B, K)."""
+        divergence = self.divergence(logits, labels)
+        loss = ride(logits, labels, self.margins(), self.settings.diversity, divergence, self.weights())
+        return {"loss": loss, "divergence": divergence}
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``, the ``divergence`` in it, and ``accuracy`` of the experts' mean in percent."""
-        head: Any = self.network.head
-        logits = head.each(self.network.embedder(batch.views[0]))
-        labels = batch.labels[0]
-        loss, divergence = ride(
-            logits, labels, self.margins(), self.settings.diversity, self.temperatures(), self.weights()
-        )
-        return {"loss": loss, "divergence": divergence, "accuracy": accuracy(logits.mean(0), labels)}
+        logits, labels = self.each(batch.views[0]), batch.labels[0]
+        return {**self.experts_loss(logits, labels), "accuracy": accuracy(logits.mean(0), labels)}
 
 
 class ReweightedRIDE(RIDE):
@@ -108,21 +120,38 @@ class ReweightedRIDE(RIDE):
 
         Attributes:
             beta: of the effective numbers.
-            temperature_spread: eta, how far temperatures of classes follow their sizes.
+            temperature_spread: eta, how far temperatures follow the sizes of classes.
+            temperatures: what has one of its own. In ``classes`` each class has, for its logit in all images, as in the
+                code; in ``images`` each image has that of its class, for all its logits, as in the paper.
         """
 
         beta: float
         temperature_spread: float
+        temperatures: Literal["classes", "images"]
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            check_choices(self)
             require_beta(self.beta)
             eta = self.temperature_spread
             require(0 <= eta < 1, "temperature_spread", eta, "at least 0 and below 1")
 
+    def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
+        super().__init__(settings, context, parent)
+        positive = bool((self.temperatures() > 0).all())
+        require(positive, "temperature_spread", settings.temperature_spread, "so small that temperatures are above 0")
+
     def temperatures(self) -> Tensor:
-        """Lower for rare classes, (K,) float64."""
-        return diversity_temperatures(self.class_sizes, self.settings.temperature_spread)
+        """Those of each class, or of its images, (K,) float64: lower for rare ones."""
+        by_class = self.settings.temperatures == "classes"
+        temperatures = temperatures_of_classes if by_class else temperatures_of_images
+        return temperatures(self.class_sizes, self.settings.temperature_spread)
+
+    def divergence(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of the experts' logits, (n, B, K), from their mean, with these temperatures."""
+        if self.settings.temperatures == "classes":
+            return divergence_by_class(logits, self.temperatures())
+        return divergence_by_image(logits, labels, self.temperatures())
 
     def weights(self) -> Tensor | None:
         """Those of LDAM with re-weighting, (K,) float64."""

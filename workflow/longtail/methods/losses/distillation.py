@@ -1,0 +1,26 @@
+"""What a student learns from a teacher (Hinton et al., 2015)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from longtail.methods.losses.numerics import full_precision
+
+
+@full_precision
+def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(softmax(t / T) || softmax(s / T)), averaged over images.
+
+    T^2 keeps the size of gradients where T changes. The teacher gets none.
+
+    Args:
+        logits: s, (B, K).
+        teacher: t, its logits, (B, K).
+        temperature: T.
+
+    Returns:
+        A scalar.
+    """
+    own = (logits / temperature).log_softmax(1)
+    target = (teacher.detach() / temperature).log_softmax(1)
+    return temperature**2 * (target.exp() * (target - own)).sum(1).mean()
