@@ -22,11 +22,12 @@ from longtail.models.backbones import new_backbone
 from tests.methods.pieces import step_without_values
 from tests.methods.recognition.pieces import SIZES, labelled_batch, made, unlearned
 
-PLAIN = {"scale": 30.0, "largest_margin": 0.5, "experts": 2, "diversity": -0.45}
+PLAIN = {"scale": 30.0, "largest_margin": 0.5, "experts": 2, "diversity": -0.45, "divergence": "from_mean"}
 REWEIGHTED = {**PLAIN, "beta": 0.99, "temperature_spread": 0.05, "temperatures": "classes"}
-BY_IMAGE = {**REWEIGHTED, "temperatures": "images"}
+BY_IMAGE = {**REWEIGHTED, "temperatures": "images", "divergence": "of_pairs"}
 BACKBONE = functools.partial(new_backbone, "resnet_small", "cifar", 2)
-OBJECTIVES = [(RIDE, PLAIN), (ReweightedRIDE, REWEIGHTED), (ReweightedRIDE, BY_IMAGE)]
+PAIRS = {**PLAIN, "divergence": "of_pairs"}
+OBJECTIVES = [(RIDE, PLAIN), (RIDE, PAIRS), (ReweightedRIDE, REWEIGHTED), (ReweightedRIDE, BY_IMAGE)]
 
 
 def a_ride(kind, settings):
@@ -42,10 +43,11 @@ def test_the_loss_is_that_of_all_experts(kind, settings):
     first, second = objective.network.head.classifiers
     logits = torch.stack([first(h[:, :width]), second(h[:, width:])])
     labels = batch.labels[0]
+    of = settings["divergence"]
     divergence = {
-        None: lambda: divergence_by_class(logits, torch.ones(4)),
-        "classes": lambda: divergence_by_class(logits, temperatures_of_classes(SIZES, 0.05)),
-        "images": lambda: divergence_by_image(logits, labels, temperatures_of_images(SIZES, 0.05)),
+        None: lambda: divergence_by_class(logits, torch.ones(4), of),
+        "classes": lambda: divergence_by_class(logits, temperatures_of_classes(SIZES, 0.05), of),
+        "images": lambda: divergence_by_image(logits, labels, temperatures_of_images(SIZES, 0.05), of),
     }[settings.get("temperatures")]()
     weights = class_balanced_weights(SIZES, 0.99) if kind is ReweightedRIDE else None
     loss = ride(logits, labels, 30 * ldam_margins(SIZES, 0.5), -0.45, divergence, weights)
@@ -87,6 +89,7 @@ def test_the_classifiers_are_at_hand():
         (RIDE, {**PLAIN, "scale": 0.0}, ["scale", "above 0"]),
         (ReweightedRIDE, {**REWEIGHTED, "beta": 1.0}, ["beta", "below 1"]),
         (ReweightedRIDE, {**REWEIGHTED, "temperature_spread": 1.0}, ["temperature_spread", "below 1"]),
+        (RIDE, {**PLAIN, "divergence": "mean"}, ["divergence", "from_mean", "of_pairs"]),
         (ReweightedRIDE, {**REWEIGHTED, "temperatures": "experts"}, ["temperatures", "classes", "images"]),
     ],
 )

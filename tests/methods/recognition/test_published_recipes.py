@@ -31,13 +31,13 @@ WITHOUT_INIT = {name: value for name, value in CE.items() if name != "classifier
 LDAM = {**WITHOUT_INIT, "scale": 30.0, "largest_margin": 0.5}
 # frank-xwang/RIDE-LongTailRecognition, config_imbalance_cifar100_ride.json and its loader
 RIDE = {
-    **LDAM, "experts": 3, "diversity": -0.45, "weight_decay": 5e-4, "nesterov": True,
+    **LDAM, "experts": 3, "diversity": -0.45, "divergence": "from_mean", "weight_decay": 5e-4, "nesterov": True,
     "augmentation": {"pad": 4, "flip": 0.5, "rotation": 15},
 }  # fmt: skip
 RIDE_REWEIGHTED = {"beta": 0.9999, "temperature_spread": 0.05, "temperatures": "classes"}
 # config_imbalance_cifar100_distill_ride.json, with the four experts of MODEL_ZOO.md: (e + 1) / 20 up to e = 19
 RIDE_DISTILLED = {
-    **RIDE, "experts": 4, "distillation_temperature": 1.5, "teacher_bn": "eval",
+    **RIDE, "experts": 4, "distillation_temperature": 1.5, "teacher_bn": "train",
     "schedule": {**LDAM_SCHEDULE, "warmup": {"epochs": 19, "start": 0.05, "end": 1.0}},
 }  # fmt: skip
 # config_imbalance_cifar100_ride_ea.json, and the width within ea_resnet_cifar.py
@@ -96,7 +96,9 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
 
 # What the papers have otherwise: Wang et al., ICLR 2021
 OF_THE_PAPERS: dict[str, dict[str, Any]] = {
-    name: {"temperatures": "images"} for name in ("ride-reweighted", "ride-six-reweighted", "ride-distilled-reweighted")
+    f"ride{kind}{reweighted}": {"divergence": "of_pairs", **({"temperatures": "images"} if reweighted else {})}
+    for kind in ("", "-six", "-distilled")
+    for reweighted in ("", "-reweighted")
 }
 # HobbitLong/SupContrast, main_supcon.py and main_linear.py
 CIFAR100 = {"mean": [0.5071, 0.4867, 0.4408], "std": [0.2675, 0.2565, 0.2761]}

@@ -1,7 +1,8 @@
 """The loss of RIDE (Wang et al., ICLR 2021; frank-xwang/RIDE-LongTailRecognition).
 
-Its experts, e = 1..n, are each trained by a loss of their own, and driven apart from their mean. How far, temperatures
-say: in the code each class has one for its logit, in the paper each image has that of its class.
+Its experts, e = 1..n, are each trained by a loss of their own, and driven apart: in the code from their mean, in the
+paper from each other. How far, temperatures say: in the code each class has one for its logit, in the paper each image
+has that of its class.
 """
 
 from __future__ import annotations
@@ -45,42 +46,71 @@ def _spread(sizes: Tensor, eta: float) -> Tensor:
     return eta * sizes.double() / sizes.double().mean() + 1 - eta
 
 
-@full_precision
-def divergence_by_class(logits: Tensor, temperatures: Tensor) -> Tensor:
-    """Sum over experts of T^2 KL(softmax(mean of s / T) || softmax(s_e / T)), averaged over images, as in the code.
+def divergence_from_mean(logits: Tensor) -> Tensor:
+    """Sum over experts of KL(softmax(mean of s) || softmax(s_e)), averaged over images, as in the code.
 
-    The mean gets no gradient. T divides logit by logit; T^2 is the square of its mean.
+    The mean gets no gradient.
+
+    Args:
+        logits: s_e, (n, B, K), divided by their temperatures.
+
+    Returns:
+        A scalar.
+    """
+    each, mean = logits.log_softmax(2), logits.detach().mean(0).log_softmax(1)
+    return (mean.exp() * (mean - each)).sum(2).mean(1).sum()
+
+
+def divergence_of_pairs(logits: Tensor) -> Tensor:
+    """Sum over experts e of the mean of KL(softmax(s_e) || softmax(s_f)) over the others, f, averaged over images.
+
+    As in the paper, where both sides get gradients; 0 for one expert.
+
+    Args:
+        logits: s_e, (n, B, K), divided by their temperatures.
+
+    Returns:
+        A scalar.
+    """
+    each = logits.log_softmax(2)
+    pairs = (each.exp()[:, None] * (each[:, None] - each[None])).sum(3).mean(2)
+    return pairs.sum() / max(len(logits) - 1, 1)
+
+
+DIVERGENCES = {"from_mean": divergence_from_mean, "of_pairs": divergence_of_pairs}
+"""How far experts are from agreeing, by the name in the catalogue."""
+
+
+@full_precision
+def divergence_by_class(logits: Tensor, temperatures: Tensor, kind: str) -> Tensor:
+    """T^2 times a divergence where T divides logit by logit, as in the code; T^2 is the square of its mean.
 
     Args:
         logits: s_e, (n, B, K).
         temperatures: T, (K,).
+        kind: of :data:`DIVERGENCES`.
 
     Returns:
         A scalar.
     """
     temperatures = temperatures.to(logits.dtype)
-    return temperatures.mean() ** 2 * _divergence_from_mean(logits, temperatures)
+    return temperatures.mean() ** 2 * DIVERGENCES[kind](logits / temperatures)
 
 
 @full_precision
-def divergence_by_image(logits: Tensor, labels: Tensor, temperatures: Tensor) -> Tensor:
-    """The same where T_y divides all logits of an image of class y, without the factor T^2, as in the paper.
+def divergence_by_image(logits: Tensor, labels: Tensor, temperatures: Tensor, kind: str) -> Tensor:
+    """A divergence where T_y divides all logits of an image of class y, as in the paper, without the factor T^2.
 
     Args:
         logits: s_e, (n, B, K).
         labels: y, (B,) int64.
         temperatures: T, (K,).
+        kind: of :data:`DIVERGENCES`.
 
     Returns:
         A scalar.
     """
-    return _divergence_from_mean(logits, temperatures.to(logits.dtype)[labels][:, None])
-
-
-def _divergence_from_mean(logits: Tensor, temperatures: Tensor) -> Tensor:
-    each = (logits / temperatures).log_softmax(2)
-    mean = (logits.detach().mean(0) / temperatures).log_softmax(1)
-    return (mean.exp() * (mean - each)).sum(2).mean(1).sum()
+    return DIVERGENCES[kind](logits / temperatures.to(logits.dtype)[labels][:, None])
 
 
 @full_precision

@@ -59,7 +59,7 @@ class ExpertClassifiers(nn.Module):
 
 
 class RIDE(LDAM):
-    """LDAM for every expert, and a reward for being unlike their mean."""
+    """LDAM for every expert, and a reward for being unlike the others."""
 
     @dataclass(frozen=True)
     class Settings(LDAM.Settings):
@@ -67,15 +67,17 @@ class RIDE(LDAM):
 
         Attributes:
             experts: n.
-            diversity: lambda, the factor on the divergence of the experts from their mean; below 0 they are driven
-                apart.
+            diversity: lambda, the factor on the divergence of the experts; below 0 they are driven apart.
+            divergence: from what: ``from_mean`` of them, as in the code, or ``of_pairs``, as in the paper.
         """
 
         experts: int
         diversity: float
+        divergence: Literal["from_mean", "of_pairs"]
 
         def __post_init__(self) -> None:
             super().__post_init__()
+            check_choices(self)
             require(self.experts >= 1, "experts", self.experts, "at least 1")
 
     def new_backbone(self, context: Context, parent: Objective | None) -> Any:
@@ -87,8 +89,8 @@ class RIDE(LDAM):
         return ExpertClassifiers(self.settings.experts, width, classes, self.settings.scale)
 
     def divergence(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of the experts' logits, (n, B, K), from their mean: all temperatures are 1 until classes are weighted."""
-        return divergence_by_class(logits, torch.ones_like(self.class_sizes))
+        """Of the experts' logits, (n, B, K): all temperatures are 1 until classes are weighted."""
+        return divergence_by_class(logits, torch.ones_like(self.class_sizes), self.settings.divergence)
 
     def weights(self) -> Tensor | None:
         """Those of classes in LDAM, (K,): none yet."""
@@ -131,7 +133,6 @@ class ReweightedRIDE(RIDE):
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            check_choices(self)
             require_beta(self.beta)
             eta = self.temperature_spread
             require(0 <= eta < 1, "temperature_spread", eta, "at least 0 and below 1")
@@ -148,10 +149,10 @@ class ReweightedRIDE(RIDE):
         return temperatures(self.class_sizes, self.settings.temperature_spread)
 
     def divergence(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Of the experts' logits, (n, B, K), from their mean, with these temperatures."""
+        """Of the experts' logits, (n, B, K), with these temperatures."""
         if self.settings.temperatures == "classes":
-            return divergence_by_class(logits, self.temperatures())
-        return divergence_by_image(logits, labels, self.temperatures())
+            return divergence_by_class(logits, self.temperatures(), self.settings.divergence)
+        return divergence_by_image(logits, labels, self.temperatures(), self.settings.divergence)
 
     def weights(self) -> Tensor | None:
         """Those of LDAM with re-weighting, (K,) float64."""
