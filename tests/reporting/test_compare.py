@@ -139,6 +139,29 @@ def command(*paths: Path) -> int:
     return main(["compare", *map(str, paths)])
 
 
+@pytest.mark.parametrize(("difference", "verdict"), [(2.0, WITHIN), (200.0, OUTSIDE)])
+def test_seeds_of_a_training_that_agree_by_chance_spread_as_others_do(difference: float, verdict: str) -> None:
+    def of(row: str, metric: str) -> tuple[str, ...]:
+        return ("toy", "table1", row, "", "digits", "10", metric)
+
+    first = {
+        of("trained", "ACC"): Value(90.0, 1.0, 3, "percent"),
+        of("trained", "many"): Value(98.0, 0.0, 3, "percent"),
+        of("other", "many"): Value(97.0, 1.0, 3, "percent"),
+        of("control", "many"): Value(60.0, 0.0, 3, "percent"),
+    }
+    second = {
+        **first,
+        of("trained", "many"): Value(98.0 - difference, 0.0, 3, "percent"),
+        of("control", "many"): Value(60.1, 0.0, 3, "percent"),
+    }
+    found = compare(Side("A", first, ("",), ("1",)), Side("B", second, ("",), ("1",)))
+    judged = {one.place: one for one in found}
+    assert judged[of("trained", "many")].verdict == verdict
+    assert judged[of("trained", "many")].plain == judged[of("other", "many")].plain
+    assert judged[of("control", "many")].verdict == OUTSIDE
+
+
 def test_the_command_says_how_many_lie_within(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = written(tmp_path / "a.parquet", ("SimCLR", 50.0, 2.0, 3), ("Pixels", 75.7, 0.0, 3), ("MoCo", 60.0, 1.0, 3))
     near = written(tmp_path / "b.parquet", ("SimCLR", 52.0, 2.5, 3), ("Pixels", 75.7, 0.0, 3), ("MoCo", None, None, 0))

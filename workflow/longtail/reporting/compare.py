@@ -28,6 +28,9 @@ CONFIDENCE = 0.95
 PLACE = ("paper", "table", "row", "group", "dataset", "ratio", "metric")
 """What tells the values of tables apart."""
 
+ROW, COLUMN = ("paper", "table", "row", "group"), ("paper", "table", "metric")
+"""The parts of a place that values of one row, and of one metric of a table, have in common."""
+
 COLUMNS = (*PLACE, "unit", "computed", "computed_std", "seeds", "label")
 
 WITHIN, OUTSIDE, UNJUDGED = "within", "OUTSIDE", "not judged"
@@ -192,9 +195,11 @@ def compare(first: Side, second: Side) -> list[Comparison]:
         if len(set(units)) > 1:
             raise LongtailError(f"{describe(place)} is in {units[0]} in {first.name}, in {units[1]} in {second.name}.")
 
+    spreads = {place: _spreads(place, first, second) for place in common}
+
     def allowed(place: tuple[str, ...], confidence: float) -> float:
-        a, b = first.values[place], second.values[place]
-        return allowed_difference(a.std, a.seeds, b.std, b.seeds, confidence)
+        a, b = spreads[place]
+        return allowed_difference(a, first.values[place].seeds, b, second.values[place].seeds, confidence)
 
     plain = {place: allowed(place, CONFIDENCE) for place in common}
     tested = sum(plain[place] > rounding(first.values[place], second.values[place]) for place in common)
@@ -204,6 +209,28 @@ def compare(first: Side, second: Side) -> list[Comparison]:
         for place in common
     ]
     return sorted(found, key=lambda comparison: comparison.badness, reverse=True)
+
+
+def _spreads(place: tuple[str, ...], first: Side, second: Side) -> tuple[float, float]:
+    """The standard deviations that a value is judged by: its own, unless all of its seeds agree on both sides.
+
+    Nothing varies in a row of a control. In any other row seeds that agree do so by chance, as a share of a few test
+    images may; the spread is then the root mean square of those of the table's values in the same metric.
+    """
+    stds = first.values[place].std, second.values[place].std
+    if any(stds) or not any(value.std > 0 for value in _alike(place, ROW, first, second)):
+        return stds
+    others = [value.std for value in _alike(place, COLUMN, first, second) if value.std > 0]
+    pooled = math.sqrt(sum(std**2 for std in others) / len(others)) if others else 0.0
+    return pooled, pooled
+
+
+def _alike(place: tuple[str, ...], keys: Sequence[str], *sides: Side) -> list[Value]:
+    """The values of both sides that share some parts of their place."""
+    positions = [PLACE.index(key) for key in keys]
+    return [
+        value for side in sides for other, value in side.values.items() if all(other[i] == place[i] for i in positions)
+    ]
 
 
 def page(first: Side, second: Side, compared: Sequence[Comparison]) -> str:
@@ -250,7 +277,11 @@ def _rule(compared: Sequence[Comparison]) -> list[str]:
             f"Allowed: the same at {each:.2%}, so that with {CONFIDENCE:.0%} confidence chance puts none of all "
             f"{len(tested)} values outside.",
         ]
-    return [*lines, "Where no side has a spread, nothing but rounding is allowed."]
+    return [
+        *lines,
+        "Where nothing in a row spreads, nothing but rounding is allowed. Where all seeds of one value of a row agree "
+        "on both sides, it is taken to spread as the table's other values of that metric do.",
+    ]
 
 
 def _count(first: Side, second: Side, compared: Sequence[Comparison]) -> str:
