@@ -129,6 +129,28 @@ def test_an_interrupted_training_is_the_same(desk, tools, narrow, monkeypatch, c
     tools.assert_same_training(desk.checkpoint("straight"), desk.checkpoint("run"))
 
 
+def test_what_was_compiled_for_wider_registers_is_not_run_in_narrower_ones(tmp_path):
+    """Both processes share a cache, as processors of a cluster do that have AVX-512 or only AVX2."""
+    code = """
+import copy
+import torch
+from longtail.training import compiled
+torch.manual_seed(0)
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
+eager = copy.deepcopy(network)
+compiled.NETWORKS = (torch.nn.Sequential,)
+compiled.compile_networks(network, 2, lambda text: None)
+x = torch.randn(2, 3, 9, 9)
+torch.testing.assert_close(network(x), eager(x))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment |= {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    for narrower in ({}, {"ATEN_CPU_CAPABILITY": "avx2"}):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment | narrower)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_machine_without_a_compiler_trains_without(tmp_path):
     code = """
 import torch

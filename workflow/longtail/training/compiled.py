@@ -51,12 +51,15 @@ def compile_networks(objective: nn.Module, batch_size: int, say: Callable[[str],
         batch_size: images of a whole batch, of which a network may see several views at once.
         say: told what is to be expected.
     """
-    from torch._inductor import config
+    from torch._inductor import config, cpu_vec_isa
 
     config.compile_threads = torch.get_num_threads()  # and not as many as the machine has cores
     if (problem := _problem()) is not None:
         say(f"Training without a compiler, which takes longer: {problem}")
         return
+    # The compiler finds what it made before by its settings, and not by the processor: without this one, code that was
+    # written for the registers of AVX-512 would be run on AVX2, and compute nonsense.
+    config.cpp.simdlen = cpu_vec_isa.pick_vec_isa().bit_width()
     say("Networks are compiled with the first batch, up to a minute's work the first time on a machine.")
     for network in objective.modules():
         if isinstance(network, NETWORKS):
