@@ -20,8 +20,15 @@ CPU = torch.device("cpu")
 )
 def test_mixed_on_a_cpu_needs_instructions_for_it(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert computing_type("mixed", CPU) is expected
     assert computing_type("float32", CPU) is torch.float32
+
+
+def test_mixed_on_a_cpu_keeps_to_the_instructions_that_are_allowed(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True, "avx512_bf16": True})
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert computing_type("mixed", CPU) is torch.float32
 
 
 def test_a_cpu_that_does_not_say(monkeypatch):
@@ -52,6 +59,7 @@ def test_a_training_records_what_it_used(desk, tools, monkeypatch):
     from longtail.files import read_provenance
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert desk.train(tools.spec(precision="mixed")) == 0
     assert read_provenance(desk.folder / "run" / "history.parquet")["precision"] == "bfloat16"
     assert desk.train(tools.spec(), "full") == 0

@@ -38,6 +38,7 @@ OBJECTIVES = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_training_is_the_same(desk, tools, monkeypatch, name, precision):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})  # so that mixed is bfloat16
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     parents = ["byol"] if name == "miniclustering" else []
     lineage = []
     for each in [*parents, name]:

@@ -33,6 +33,7 @@ def computing_type(precision: str, device: torch.device) -> torch.dtype:
     else:
         capabilities = torch.cpu.get_capabilities()
         native = any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+        native &= torch.backends.cpu.get_cpu_capability() == "AVX512"  # ATEN_CPU_CAPABILITY may forbid what there is
     return torch.bfloat16 if native else torch.float32
 
 
