@@ -132,16 +132,13 @@ def test_an_interrupted_training_is_the_same(desk, tools, narrow, monkeypatch, c
 def test_what_was_compiled_for_wider_registers_is_not_run_in_narrower_ones(tmp_path):
     """Both processes share a cache, as processors of a cluster do that have AVX-512 or only AVX2."""
     code = """
-import copy
 import torch
 from longtail.training import compiled
-torch.manual_seed(0)
-network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU())
-eager = copy.deepcopy(network)
+network = torch.nn.Sequential(torch.nn.Softplus())
 compiled.NETWORKS = (torch.nn.Sequential,)
 compiled.compile_networks(network, 2, lambda text: None)
-x = torch.randn(2, 3, 9, 9)
-torch.testing.assert_close(network(x), eager(x))
+x = torch.linspace(-1, 1, 486).reshape(2, 243)
+torch.testing.assert_close(network(x), torch.nn.functional.softplus(x))
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(longtail.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     environment |= {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
