@@ -77,15 +77,16 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
         return max((numbers(r"-epoch(\d+)-step(\d+)$", name) for name in names), default=(0, 0))
 
     def went_on():
-        """The epoch and step at which the current attempt went on."""
-        return numbers(r"Going on from epoch (\d+), step (\d+)\.", log())
+        """The epoch and step at which the current attempt went on, as far as it has said so."""
+        found = re.findall(r"Going on from epoch (\d+), step (\d+)\.", log())
+        return max((tuple(map(int, one)) for one in found), default=(0, 0))
 
-    def went_on_from_the_last(number, before):
-        """Wait until an attempt has saved, and hold it to what the one before it had left: ``before`` or later."""
-        run.wait_until(lambda: len(attempts()) > number and attempts()[number].state == "RUNNING")
-        begun = saved()  # by the attempt before, or by this one, where the look at its state came late
-        run.wait_until(lambda: saved() > begun)
-        assert before <= went_on() <= begun
+    def goes_on_after(before):
+        """Where the next attempt goes on: beyond ``before``, where the last one did; it then saves once, and waits."""
+        run.wait_until(lambda: went_on() > before)
+        found = went_on()
+        run.wait_until(lambda: saved() > found)
+        return found
 
     # Ctrl-C cancels what is queued and running, and leaves no lock.
     run = submit(untrained, CELL)
@@ -98,18 +99,16 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
     run = submit(untrained, CELL)
     run.wait_until(lambda: saved() > cancelled)
     assert went_on() == cancelled
-    preempted = saved()
     cluster.command("sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=true")
     run.wait_until(lambda: attempts()[1].state == "PREEMPTED")
 
     # Slurm announces the end, as it does before a time limit and where preemption leaves time.
-    went_on_from_the_last(2, preempted)
-    terminated = saved()
+    preempted = goes_on_after(cancelled)
     cluster.command("scancel", "--signal=TERM", attempts()[2].id)
     run.wait_until(lambda: attempts()[2].state == "FAILED")
 
     # The node is lost: SIGKILL for what ran there. When it is back, Slurm starts the same job anew.
-    went_on_from_the_last(3, terminated)
+    terminated = goes_on_after(preempted)
     cluster.command("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
     run.wait_until(lambda: attempts()[3].restarts == 1)
     assert "Stopped by" not in log()
@@ -122,6 +121,8 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
     assert [job.memory for job in attempts()] == ["2000M", "2000M", "4000M", "6000M"]
     assert [job.minutes for job in attempts()] == [30, 30, 60, 90]
     assert output.count("Stopped by SIGTERM: saved in results/state/") == 2
+    told = re.findall(r"Stopped by SIGTERM: .* The next run goes on from epoch (\d+), step (\d+)\.", output)
+    assert [tuple(map(int, one)) for one in told] == [preempted, terminated]
     kept = untrained.files("logs/slurm/rule_train/digits-ir10_conmix-*/*.log")
     assert [path.stem for path in kept] == [job.id for job in attempts()[:3]]
 
