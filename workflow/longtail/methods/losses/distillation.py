@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from longtail.methods.losses.numerics import full_precision
+from longtail.methods.losses.numerics import full_precision, kullback_leibler
 
 
 @full_precision
@@ -23,4 +23,4 @@ def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """
     own = (logits / temperature).log_softmax(1)
     target = (teacher.detach() / temperature).log_softmax(1)
-    return temperature**2 * (target.exp() * (target - own)).sum(1).mean()
+    return temperature**2 * kullback_leibler(target, own).mean()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from longtail.methods.losses.classification import ldam
-from longtail.methods.losses.numerics import full_precision
+from longtail.methods.losses.numerics import full_precision, kullback_leibler
 
 
 def temperatures_of_classes(sizes: Tensor, eta: float) -> Tensor:
@@ -58,7 +58,7 @@ def divergence_from_mean(logits: Tensor) -> Tensor:
         A scalar.
     """
     each, mean = logits.log_softmax(2), logits.detach().mean(0).log_softmax(1)
-    return (mean.exp() * (mean - each)).sum(2).mean(1).sum()
+    return kullback_leibler(mean, each).mean(1).sum()
 
 
 def divergence_of_pairs(logits: Tensor) -> Tensor:
@@ -73,8 +73,7 @@ def divergence_of_pairs(logits: Tensor) -> Tensor:
         A scalar.
     """
     each = logits.log_softmax(2)
-    pairs = (each.exp()[:, None] * (each[:, None] - each[None])).sum(3).mean(2)
-    return pairs.sum() / max(len(logits) - 1, 1)
+    return kullback_leibler(each[:, None], each[None]).mean(2).sum() / max(len(logits) - 1, 1)
 
 
 DIVERGENCES = {"from_mean": divergence_from_mean, "of_pairs": divergence_of_pairs}

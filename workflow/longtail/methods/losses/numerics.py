@@ -1,4 +1,4 @@
-"""What losses do before they compute: leave autocast, scale rows to unit length."""
+"""What losses share: they leave autocast, scale rows to unit length, set distributions beside each other."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
 def unit(v: Tensor) -> Tensor:
     """Rows of (B, d) scaled to length 1; rows of zeros stay zeros."""
     return F.normalize(v, dim=1)
+
+
+def kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) = sum_k p_k log(p_k / q_k) of distributions that are given by their logarithms, (..., K) to (...)."""
+    return (log_p.exp() * (log_p - log_q)).sum(-1)
