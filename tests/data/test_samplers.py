@@ -97,20 +97,13 @@ def test_the_official_class_aware_sampler_is_what_is_meant_here():
     assert not is_class_aware([4, 1, 3, 3, *official[4:]], labels, 4)
 
 
+@pytest.mark.parametrize(("kind", "structured"), [("class_aware", is_class_aware), ("class_drawn", is_in_turns)])
 @given(labels=labels_of.filter(len), images=st.integers(1, 5), seed=st.integers(0, 9))
-def test_class_aware_orders_have_the_structure_of_the_official_ones(labels, images, seed):
-    order = sampled({"class_aware": images}, labels, draws(seed))
+def test_orders_in_turns_have_the_structure_of_the_official_ones(kind, structured, labels, images, seed):
+    order = sampled({kind: images}, labels, draws(seed))
     assert order.shape == labels.shape
     assert order.dtype == torch.int64
-    assert is_class_aware(order.tolist(), labels.tolist(), images)
-
-
-@given(labels=labels_of.filter(len), images=st.integers(1, 5), seed=st.integers(0, 9))
-def test_drawn_classes_show_their_images_in_turns(labels, images, seed):
-    order = sampled({"class_drawn": images}, labels, draws(seed))
-    assert order.shape == labels.shape
-    assert order.dtype == torch.int64
-    assert is_in_turns(order.tolist(), labels.tolist(), images)
+    assert structured(order.tolist(), labels.tolist(), images)
 
 
 def test_classes_are_drawn_alike_and_whatever_came_before():

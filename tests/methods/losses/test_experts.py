@@ -70,39 +70,40 @@ def assert_same(found, expected, *inputs):
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
-@given(
-    seed=st.integers(0, 999),
-    experts=st.integers(1, 3),
-    rows=st.integers(1, 4),
-    eta=st.sampled_from([0.0, 0.05, 0.9]),
-    kind=st.sampled_from(sorted(DIVERGENCES)),
-)
-def test_the_divergence_by_class_is_the_formula_of_the_code(seed, experts, rows, eta, kind):
+def of_experts(**others):
+    """Draw a seed, numbers of experts and of images, and a kind of divergence."""
+    return given(
+        seed=st.integers(0, 999),
+        experts=st.integers(1, 3),
+        rows=st.integers(1, 4),
+        kind=st.sampled_from(sorted(DIVERGENCES)),
+        **others,
+    )
+
+
+def drawn(seed, experts, rows, eta):
+    """Logits, classes, sizes of classes and eta K pi_k + 1 - eta."""
     draws = torch.Generator().manual_seed(seed)
     logits = (3 * torch.randn(experts, rows, 4, dtype=torch.float64, generator=draws)).requires_grad_()
     sizes = torch.randint(1, 500, (4,), generator=draws)
+    labels = torch.randint(4, (rows,), generator=draws)
+    return logits, labels, sizes, [eta * 4 * n / sizes.sum().item() + 1 - eta for n in sizes.tolist()]
+
+
+@of_experts(eta=st.sampled_from([0.0, 0.05, 0.9]))
+def test_the_divergence_by_class_is_the_formula_of_the_code(seed, experts, rows, eta, kind):
+    logits, _, sizes, raw = drawn(seed, experts, rows, eta)
     temperatures = temperatures_of_classes(sizes, eta)
-    raw = [eta * 4 * n / sizes.sum().item() + 1 - eta for n in sizes.tolist()]
     assert temperatures.tolist() == pytest.approx([t / max(raw) for t in raw])
     of_logits = temperatures.tolist()
     expected = (sum(of_logits) / 4) ** 2 * slow_divergence(logits, [of_logits] * rows, kind)
     assert_same(divergence_by_class(logits, temperatures, kind), expected, logits)
 
 
-@given(
-    seed=st.integers(0, 999),
-    experts=st.integers(1, 3),
-    rows=st.integers(1, 4),
-    eta=st.sampled_from([0.0, 0.05, 0.2]),
-    kind=st.sampled_from(sorted(DIVERGENCES)),
-)
+@of_experts(eta=st.sampled_from([0.0, 0.05, 0.2]))
 def test_the_divergence_by_image_is_the_formula_of_the_paper(seed, experts, rows, eta, kind):
-    draws = torch.Generator().manual_seed(seed)
-    logits = (3 * torch.randn(experts, rows, 4, dtype=torch.float64, generator=draws)).requires_grad_()
-    sizes = torch.randint(1, 500, (4,), generator=draws)
-    labels = torch.randint(4, (rows,), generator=draws)
+    logits, labels, sizes, raw = drawn(seed, experts, rows, eta)
     temperatures = temperatures_of_images(sizes, eta)
-    raw = [eta * 4 * n / sizes.sum().item() + 1 - eta for n in sizes.tolist()]
     assert temperatures.tolist() == pytest.approx([t + 1 - max(raw) for t in raw])
     expected = slow_divergence(logits, [[temperatures[y].item()] * 4 for y in labels.tolist()], kind)
     assert_same(divergence_by_image(logits, labels, temperatures, kind), expected, logits)
