@@ -111,6 +111,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "resnext50": _torchvision("resnext50_32x4d"),
     "resnet_small": _small,
 }
+"""By the names in ``backbones.yaml`` of the catalogue, which has each of them."""
 STEMS = ("cifar", "imagenet")
 
 
