@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from longtail.__main__ import main
+from longtail.__main__ import main, stop
 from longtail.data import store
-from longtail.data.decode import decode
+from longtail.data.decode import decode, read
 from longtail.data.sources import ImageSet, samples
 from longtail.data.store import open_store, write_store
 from longtail.errors import LongtailError
@@ -42,6 +45,28 @@ def test_the_store_holds_the_decoded_images_in_order(tmp_path, monkeypatch, thre
     labels = read_table(tmp_path / "labels.parquet")
     assert labels.schema.field("label").type == pa.int64()
     assert labels.column("label").to_pylist() == [sample.label for sample in expected]
+
+
+def test_a_signal_leaves_the_rest_of_a_chunk_undecoded(tmp_path, monkeypatch):
+    decoded = []
+
+    def slow_read(sample, image_set):
+        decoded.append(sample)
+        if len(decoded) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        return read(sample, image_set)
+
+    monkeypatch.setattr(store, "read", slow_read)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            write_store(ImageSet(**DIGITS), "train", tmp_path / "images.npy", tmp_path / "labels.parquet", 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert 3 <= len(decoded) < 300
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_writes_both_files_with_provenance(tmp_path):

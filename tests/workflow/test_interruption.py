@@ -279,12 +279,13 @@ def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_that_trains_nothing_cleans_up_when_it_is_stopped(workflow, number):
-    images = workflow.folder / "images" / "a class"
-    images.mkdir(parents=True)
-    Image.new("L", (2000, 2000)).save(images / "0.png")  # takes some time to decode, 1,797 times
+    classes = [workflow.folder / "images" / f"class {number}" for number in range(10)]
+    for images in classes:
+        images.mkdir(parents=True)
+    Image.new("L", (2000, 2000)).save(classes[0] / "0.png")  # takes some time to decode, 1,797 times
     for image in range(1, 1797):
-        os.link(images / "0.png", images / f"{image}.png")
-    source = {"kind": "imagefolder", "name": "large images", "folders": {"train": "images"}}
+        os.link(classes[0] / "0.png", classes[image % 10] / f"{image}.png")
+    source = {"kind": "imagefolder", "name": "large images", "folders": {"train": "images"}, "resize": 8}
     config = {"targets": ["digits"], "budget": "smoke", "data_root": ".", "data": {"digits": source}}
     (workflow.folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = workflow.job("results/datasets/digits/train/images.npy")

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.decode import Deep, read, require_filled
+from longtail.data.decode import Deep, Picture, read, require_filled
 from longtail.data.rows import Sample, note, wrong_number
 from longtail.data.sources import ImageSet, inputs, samples
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
+from longtail.signals import StopSignals
 
 CHUNK = 512
 CHUNK_BYTES = 256 * 2**20
@@ -69,7 +70,7 @@ def write_store(
                 labels += [sample.label for sample in chunk]
                 if len(labels) > expected:
                     break
-                pictures = list(pool.map(read, chunk, itertools.repeat(image_set)))
+                pictures = _decoded(chunk, image_set, pool)
                 deep += [picture.deep for picture in pictures if picture.deep is not None]
                 pixels = np.stack([picture.pixels for picture in pictures])
                 brightest = max(brightest, int(pixels.max()))
@@ -83,6 +84,16 @@ def write_store(
             note(f"the brightest pixel of {image_set.images}, part {part!r}, has {brightest} of 255: is that meant?")
         facts = {"images": image_set.images, "part": part, "source": dict(image_set.source)}
         write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
+
+
+def _decoded(chunk: list[Sample], image_set: ImageSet, pool: ThreadPoolExecutor) -> list[Picture]:
+    pictures = []
+    with StopSignals() as signals:
+        for picture in pool.map(read, chunk, itertools.repeat(image_set)):
+            pictures.append(picture)
+            signals.obey()  # which drops what the threads have not begun
+    signals.obey()
+    return pictures
 
 
 def _chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:

@@ -14,9 +14,7 @@ import json
 import os
 import platform
 import resource
-import signal
 import sys
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
+from longtail.signals import StopSignals
 from longtail.training import checkpoint
 from longtail.training.arguments import GPUS_HELP, stores, thread_count
 from longtail.training.build import build
@@ -240,31 +239,6 @@ def saved_state(spec: Specification, now: Training) -> dict[str, Any]:
         **checkpoint.contents(spec, now.objective, now.optimizer.moments, now.epoch, now.step),
         "progress": {"sums": now.sums, "seconds": now.seconds, "history": now.history},
     }
-
-
-class StopSignals:
-    """Takes note of SIGTERM, SIGUSR1 and SIGINT.
-
-    However often they come: Slurm warns before it ends a job, and on Ctrl-C the terminal and Snakemake both send one.
-    SIGQUIT (Ctrl-\\) ends the job at once.
-    """
-
-    SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.received: str | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: types.FrameType | None) -> None:
-        self.received = signal.Signals(number).name
 
 
 def require_finite(training: Training, spec: Specification) -> None:
