@@ -37,6 +37,20 @@ def class_balanced_weights(sizes: Tensor, beta: float) -> Tensor:
     return weights / weights.mean()
 
 
+def generalized_weights(sizes: Tensor, rho: float) -> Tensor:
+    """pi_k^(-rho) with pi_k = n_k / N, scaled to sum up to K (Zhang et al., DisAlign; Megvii-BaseDetection/cvpods).
+
+    Args:
+        sizes: n_k, (K,), positive, of any type.
+        rho: 0 leaves all classes alike, 1 makes the weights 1 / n_k.
+
+    Returns:
+        (K,) float64, whose mean is 1.
+    """
+    weights = (sizes.double() / sizes.sum()) ** -rho
+    return weights / weights.mean()
+
+
 def balanced_cross_entropy(logits: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
     """Cross-entropy of the softmax weighted by class share, BALMS (MiniClustering Eq. 8; Ren et al., NeurIPS 2020).
 

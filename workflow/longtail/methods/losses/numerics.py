@@ -1,4 +1,4 @@
-"""What losses share: they leave autocast, scale rows to unit length, set distributions beside each other."""
+"""What losses share: they leave autocast, scale rows to unit length, know log-odds and distances of distributions."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ def full_precision(function: Callable[P, R]) -> Callable[P, R]:
 def unit(v: Tensor) -> Tensor:
     """Rows of (B, d) scaled to length 1; rows of zeros stay zeros."""
     return F.normalize(v, dim=1)
+
+
+@full_precision
+def log_odds(logits: Tensor) -> Tensor:
+    """The log-odds log p_k - log(1 - p_k) of p = softmax(s), (B, K) to (B, K) with K at least 2.
+
+    That is s_k - log sum_(j != k) exp s_j. No class but the one with the largest logit can have p above 1/2, so for all
+    others 1 - p loses no digits, and for that one the sum is taken.
+    """
+    total = logits.logsumexp(1, keepdim=True)
+    largest = logits.argmax(1, keepdim=True)
+    without = logits.scatter(1, largest, -torch.inf).logsumexp(1, keepdim=True)
+    others = total + torch.log1p(-(logits - total).exp().clamp(max=0.5))
+    return logits - others.scatter(1, largest, without)
 
 
 def kullback_leibler(log_p: Tensor, log_q: Tensor) -> Tensor:
