@@ -1,7 +1,7 @@
 """Classifiers: what turns the pooled feature h of an image, (B, d), into one logit per class, (B, K).
 
-Each has ``weight``, (K, d), and ``bias``, (K,) or None, for readouts such as tau-normalisation. All compute in full
-precision, whatever the backbone does.
+Each whose logits are linear, or cosines, has ``weight``, (K, d), and ``bias``, (K,) or None, for readouts such as
+tau-normalisation. All compute in full precision, whatever the backbone does.
 """
 
 from __future__ import annotations
@@ -91,3 +91,33 @@ class Scaled(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(B, d) to (B, K)."""
         return self.scales * self.classifier(h)
+
+
+class Aligned(nn.Module):
+    """z_k = (1 + sigma a_k) s_k + sigma b_k with sigma = sigmoid(v h + c) (Zhang et al., DisAlign, CVPR 2021).
+
+    As in Megvii-BaseDetection/cvpods, where v starts as 0.1 and c uniform in +-1 / sqrt(d), s is with its bias, and b
+    starts as 0. The logits are not linear in h, so there is no ``weight``.
+
+    Args:
+        classifier: gives s, without gradient if it is passed so.
+        scale_init: where a starts; at 0 z is s.
+    """
+
+    def __init__(self, classifier: Linear, scale_init: float) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.scales = nn.Parameter(torch.full_like(classifier.bias, scale_init))
+        self.shifts = nn.Parameter(torch.zeros_like(classifier.bias))
+        self.confidence = Head(classifier.in_features, 1)
+        nn.init.constant_(self.confidence.weight, 0.1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, d) to (B, K)."""
+        with torch.autocast(h.device.type, enabled=False):
+            return aligned(self.classifier(h), self.confidence(h).sigmoid(), self.scales, self.shifts)
+
+
+def aligned(logits: Tensor, confidence: Tensor, scales: Tensor, shifts: Tensor) -> Tensor:
+    """(1 + sigma a) s + sigma b of logits s, (B, K), and confidences sigma, (B, 1)."""
+    return (1 + confidence * scales) * logits + confidence * shifts

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from longtail.models.residual import stages_of, stem_of
+
 LATE_WIDTH = 0.75
 """Width of the last two stages as a share of the usual one: ``reduce_dimension`` of the official code."""
 
@@ -27,13 +29,8 @@ class ExpertTrunk(nn.Module):
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         first: Any = networks[0]
-        *early, last_but_one, last = [name for name in ("layer1", "layer2", "layer3", "layer4") if hasattr(first, name)]
-        self.shared = nn.Sequential(
-            first.conv1, first.bn1, first.relu, first.maxpool, *(getattr(first, name) for name in early)
-        )
-        self.late = nn.ModuleList(
-            nn.Sequential(getattr(network, last_but_one), getattr(network, last)) for network in networks
-        )
+        self.shared = nn.Sequential(*stem_of(first), *stages_of(first)[:-2])
+        self.late = nn.ModuleList(nn.Sequential(*stages_of(network)[-2:]) for network in networks)
         self.avgpool = first.avgpool
         self.experts = len(networks)
         self.width = self.experts * first.width

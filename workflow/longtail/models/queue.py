@@ -1,4 +1,4 @@
-"""The queue of past keys that MoCo contrasts against (He et al. 2020, Section 3.2)."""
+"""The queue of past keys that MoCo contrasts against (He et al. 2020, Section 3.2), with or without their classes."""
 
 from __future__ import annotations
 
@@ -35,11 +35,38 @@ class KeyQueue(nn.Module):
         Raises:
             LongtailError: if the batch has more keys than the queue has rows.
         """
+        self.keys.index_copy_(0, self._oldest(len(keys)), keys.to(self.keys.dtype))
+        self.pointer.add_(len(keys)).remainder_(len(self.keys))
+
+    def _oldest(self, count: int) -> Tensor:
+        """The rows that the next ``count`` keys overwrite, (count,) int64."""
         size = len(self.keys)
-        if len(keys) > size:
+        if count > size:
             raise LongtailError(
-                f"A batch of {len(keys)} keys does not fit a queue of {size}: raise queue_size or lower batch_size."
+                f"A batch of {count} keys does not fit a queue of {size}: give it more keys or lower batch_size."
             )
-        rows = (self.pointer + torch.arange(len(keys), device=keys.device)) % size
-        self.keys.index_copy_(0, rows, keys.to(self.keys.dtype))
-        self.pointer.add_(len(keys)).remainder_(size)
+        return (self.pointer + torch.arange(count, device=self.pointer.device)) % size
+
+
+class LabelledQueue(KeyQueue):
+    """A queue that remembers the class of each key, too.
+
+    Attributes:
+        labels: (size,) int64; -1, which is no class, where no key was put in yet (LTH14/targeted-supcon).
+    """
+
+    labels: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__(size, width)
+        self.register_buffer("labels", torch.full((size,), -1))
+
+    @torch.no_grad()
+    def put(self, keys: Tensor, labels: Tensor) -> None:
+        """Replace the oldest rows by ``keys`` (B, width) of the classes ``labels`` (B,) int64.
+
+        Raises:
+            LongtailError: if the batch has more keys than the queue has rows.
+        """
+        self.labels.index_copy_(0, self._oldest(len(keys)), labels)
+        self.enqueue(keys)

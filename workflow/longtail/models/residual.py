@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -33,3 +34,13 @@ class ResidualBlock(nn.Module):
         """(B, before, H, W) to (B, width, H / stride, W / stride)."""
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return self.relu(out + self.downsample(x))
+
+
+def stem_of(network: Any) -> list[nn.Module]:
+    """The layers before the first stage of a network whose layers carry the names of torchvision's ResNet."""
+    return [network.conv1, network.bn1, network.relu, network.maxpool]
+
+
+def stages_of(network: Any) -> list[nn.Module]:
+    """Its stages, ``layer1`` to ``layer3`` or ``layer4``."""
+    return [getattr(network, name) for name in ("layer1", "layer2", "layer3", "layer4") if hasattr(network, name)]

@@ -46,15 +46,15 @@ def backbones(network: nn.Module) -> list[Any]:
     return [module for module in network.modules() if hasattr(module, "avgpool")]
 
 
-def _spread(backbone: nn.Module, forward: Callable[..., Tensor], x: Tensor) -> Tensor:
-    """What ``backbone`` makes of the images of all processes, (B, C, H, W) to (B, width), on each of them."""
+def _spread(backbone: nn.Module, forward: Callable[..., Tensor], x: Tensor, *branch: int) -> Tensor:
+    """What ``backbone``, or a branch of it, makes of all processes' images, (B, C, H, W) to (B, d), on each of them."""
     if any(layer._forward_hooks for layer in backbone.modules()):
         raise LongtailError(
             "This objective mixes the features of different images inside the backbone, but on several GPUs each has "
             "some of the images only. Train it on one GPU: --resources gpu=1."
         )
-    own = x[dist.get_rank() :: dist.get_world_size()]
-    return _Gathered.apply(forward(backbone, own.contiguous(memory_format=torch.channels_last)), len(x))
+    own = x[dist.get_rank() :: dist.get_world_size()].contiguous(memory_format=torch.channels_last)
+    return _Gathered.apply(forward(backbone, own, *branch), len(x))
 
 
 class _Gathered(torch.autograd.Function):
