@@ -69,6 +69,10 @@ class TheseImages:
         self.orders.append(order)
         return copy.deepcopy(encoder).eval()(self.images).float()
 
+    @torch.no_grad()
+    def encode_views(self, encoder, rows, views):
+        return tuple(copy.deepcopy(encoder).eval()(self.images[rows] + view).float() for view in range(views))
+
 
 def step_without_values(objective: Objective, *shape: int, views: int = 2, labels: Tensor | None = None) -> None:
     """A step of an objective on views of this shape, in which no value may be read, as that would wait for the device.
@@ -84,6 +88,17 @@ def step_without_values(objective: Objective, *shape: int, views: int = 2, label
         classes = () if labels is None else (labels,) * views
         objective.loss(Batch(seen, rows, torch.Generator(), classes))["loss"].backward()
         objective.after_step(0.5)
+
+
+def mixed_forward(backbone, depth: int, x: Tensor, lam: Tensor, permutation: Tensor) -> Tensor:
+    """A backbone layer by layer, mixed at one depth: 0 the images, 1 and 2 after that residual stage."""
+
+    def mix(value: Tensor, here: int) -> Tensor:
+        return lam * value + (1 - lam) * value[permutation] if depth == here else value
+
+    x = backbone.layer1(backbone.relu(backbone.bn1(backbone.conv1(mix(x, 0)))))
+    x = backbone.layer3(mix(backbone.layer2(mix(x, 1)), 2))
+    return backbone.avgpool(x).flatten(1)
 
 
 RATE = 0.1

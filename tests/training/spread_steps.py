@@ -71,6 +71,11 @@ OBJECTIVES = {
         {**INSTANCE, "feature_weight": 0.1, "instance_weight": 0.1, "regularization": 1.0, "joint_of": "softmax"},
     ),
     "miniclustering": ("miniclustering:MiniClustering", MINICLUSTERING),
+    "bbn": ("recognition.bbn:BBN", {"classifier_init": "default"}),
+    "reslt": (
+        "recognition.reslt:ResLT",
+        {"classifier_init": "default", "beta": 0.9, "medium_from": 1, "few_from": 2},
+    ),
     "manifold_mixup": ("mixup:ManifoldMixup", {**CONTRASTIVE, "alpha": 1.0}),
 }
 BATCHES = {"moco": (18, 18), "simclr": (18, 17, 2)}
@@ -91,7 +96,8 @@ class Pictures:
 
 def new_objective(name):
     implementation, settings = OBJECTIVES[name]
-    stretch = {"objective": name, "implementation": f"longtail.methods.clustering.{implementation}", "start": "fresh"}
+    place = implementation if "." in implementation else f"clustering.{implementation}"
+    stretch = {"objective": name, "implementation": f"longtail.methods.{place}", "start": "fresh"}
     stretch |= {"first_epoch": 0, "last_epoch": 1, "clock": 1}
     training = {
         "optimizer": "sgd",
@@ -134,7 +140,8 @@ def steps(name, objective, group, images, dtype=torch.float64):
         objective.before_step((number + 1) / 10)
         objective.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
-            loss = objective.loss(Batch(views, (rows,) * 2, torch.Generator().manual_seed(100 + number)))["loss"]
+            draws = torch.Generator().manual_seed(100 + number)
+            loss = objective.loss(Batch(views, (rows,) * 2, draws, (rows % 3,) * 2))["loss"]
         loss.backward()
         group.add_gradients(objective)
         with torch.no_grad():

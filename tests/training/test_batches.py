@@ -135,7 +135,7 @@ def small(stretch, phase_settings):
     values = dict(phase_settings)
     for name in ("hidden_width", "projection_width"):
         if name in values:
-            values[name] = 8
+            values[name] = 12  # at least the classes less one, so that targets of classes have a formula
     for name, most in (("mini_clusters", 12), ("neighbours", 5), ("context_size", 5), ("propagation_size", 3)):
         if name in values:
             values[name] = min(values[name], most)

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 import longtail
+from longtail.methods.mixing import interpolated_output
+from longtail.models.branches import LastBlocks, LastNorms
 from longtail.models.cifar_resnet import CifarResNet
 from longtail.models.experts import ExpertTrunk
 from longtail.training import compiled, loop
@@ -85,8 +87,12 @@ def test_values_gradients_and_statistics_are_those_of_the_eager_network(narrow):
     torch.testing.assert_close(narrow.state_dict(), eager.state_dict())
 
     eager.load_state_dict(narrow.state_dict())
-    x = torch.randn(4, 1, 8, 8)  # what is no whole batch, or no training, is as eager as ever
+    x = torch.randn(4, 1, 8, 8)  # what is no whole batch, or no training, or mixed within, is as eager as ever
     assert torch.equal(narrow(x[:3]), eager(x[:3]))
+    for share in (0.3, 0.6):
+        mixture = torch.tensor(share), torch.tensor([2, 0, 3, 1])
+        with interpolated_output(narrow.conv, *mixture), interpolated_output(eager.conv, *mixture):
+            assert torch.equal(narrow(x), eager(x))
     assert torch.equal(narrow.eval()(x), eager.eval()(x))
     assert stats["unique_graphs"] == before + 2
 
@@ -99,7 +105,8 @@ def test_values_gradients_and_statistics_are_those_of_the_eager_network(narrow):
 
 
 def test_all_that_a_resnet_32_is_made_into_is_compiled():
-    for network in (CifarResNet(), ExpertTrunk([CifarResNet(), CifarResNet()])):
+    two = [CifarResNet(), CifarResNet()]
+    for network in (CifarResNet(), ExpertTrunk(two), LastBlocks(two), LastNorms(CifarResNet(), 3)):
         objective = nn.Sequential(network, nn.Linear(64, 3))
         compile_networks(objective, 4, lambda text: None)
         assert [module for module in objective.modules() if "forward" in vars(module)] == [network]
@@ -151,6 +158,7 @@ torch.testing.assert_close(network(x), torch.nn.functional.softplus(x))
 def test_a_machine_without_a_compiler_trains_without(tmp_path):
     code = """
 import torch
+from longtail.models.branches import LastBlocks, LastNorms
 from longtail.models.cifar_resnet import CifarResNet
 from longtail.training.compiled import compile_networks
 network = CifarResNet()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -23,12 +23,15 @@ class Context:
         classes: number of true classes K, which is also the number of target clusters.
         rows: number of images N in the training split.
         class_sizes: training images of each class, (K,) int64; None unless the objective is supervised.
+        normalization: how pixels in [0, 1] became what views hold: ``mean`` and ``std`` of each channel; empty for
+            texts.
     """
 
     new_backbone: Callable[..., nn.Module]
     classes: int
     rows: int
     class_sizes: Tensor | None = None
+    normalization: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,18 @@ class Batch:
 
 
 class Images(Protocol):
-    """The training split without augmentation, for objectives that look at all of it between epochs."""
+    """The training split, for objectives that look at all of it, or at chosen rows, between epochs."""
 
     def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
         """Outputs of ``encoder`` in eval mode for every row of the split in order, (N, d) float32, no gradient.
 
-        ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the encoder.
+        Nothing is augmented. ``order``, a permutation of the rows, (N,) int64, is that in which they pass through the
+        encoder.
         """
+        ...
+
+    def encode_views(self, encoder: nn.Module, rows: Tensor, views: int) -> tuple[Tensor, ...]:
+        """The same of augmented ``rows``, (R,) int64, for each of the first ``views`` views of a step."""
         ...
 
 

@@ -52,6 +52,7 @@ def build(spec: Specification, parent: Objective | None = None, encoder: Path | 
         classes=data.classes,
         rows=data.rows,
         class_sizes=torch.tensor(data.class_sizes) if kind.supervised else None,
+        normalization=stretch.settings.normalization,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(spec.seed, "init", opening))

@@ -15,12 +15,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from longtail.models.branches import LastBlocks, LastNorms
 from longtail.models.cifar_resnet import CifarResNet
 from longtail.models.experts import ExpertTrunk
 from longtail.training.specification import Specification
 
 BACKBONES = ("resnet32",)
-NETWORKS = (CifarResNet, ExpertTrunk)
+NETWORKS = (CifarResNet, ExpertTrunk, LastBlocks, LastNorms)
 """What objectives make of such a backbone."""
 WORTH_IT = 200_000
 """Images from which on the time that is saved is more than compiling takes, up to a minute of two cores."""
@@ -42,9 +43,10 @@ def compile_networks(objective: nn.Module, batch_size: int, say: Callable[[str],
     """Have the networks of ``objective`` compiled, for whole batches in training mode.
 
     Everything else, as the last batch of an epoch or what is embedded, goes through the network as it is: each shape
-    would be compiled by itself. Names of parameters and buffers stay. Where the machine cannot compile, for want of a
-    C++ compiler as a rule, nothing is changed. The compiler keeps what it has made in a cache of the user's; several
-    jobs may share it, since files in it are locked, and moved into place when they are complete.
+    would be compiled by itself. So does what forward hooks mix within it: with hooks of its own, each batch would be.
+    Names of parameters and buffers stay. Where the machine cannot compile, for want of a C++ compiler as a rule,
+    nothing is changed. The compiler keeps what it has made in a cache of the user's; several jobs may share it, since
+    files in it are locked, and moved into place when they are complete.
 
     Args:
         objective: on its device.
@@ -77,6 +79,7 @@ def _problem() -> str | None:
     return None
 
 
-def _forward(network: nn.Module, compiled: Callable[..., Tensor], batch_size: int, x: Tensor) -> Tensor:
+def _forward(network: nn.Module, compiled: Callable[..., Tensor], batch_size: int, x: Tensor, *branch: int) -> Tensor:
     whole = network.training and len(x) % batch_size == 0
-    return compiled(network, x) if whole else type(network).forward(network, x)
+    hooked = any(layer._forward_hooks for layer in network.modules())
+    return compiled(network, x, *branch) if whole and not hooked else type(network).forward(network, x, *branch)

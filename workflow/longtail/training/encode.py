@@ -1,8 +1,8 @@
-"""A whole split through a network, as it is embedded: unaugmented, in eval mode."""
+"""A split through a network in eval mode: the whole of it as it is embedded, or augmented versions of some rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,15 @@ class SplitInputs:
     Args:
         split: the images or texts, on the device of the networks.
         dtype: what autocast computes in; float32 switches it off.
+
+    Attributes:
+        augmentations: what makes each view of a step, as far as there is a training.
     """
 
+    split: ResidentSplit | ResidentTexts
+
     def __init__(self, split: ResidentSplit | ResidentTexts, dtype: torch.dtype) -> None:
+        self.augmentations: Sequence[Augment] = ()
         self.device = split.device
         self.rows = len(split)
         self.dtype = dtype
@@ -59,17 +65,32 @@ class SplitInputs:
         outputs = self.encode_all(encoder, order)[0]
         return torch.empty_like(outputs).index_copy_(0, order, outputs)
 
+    def encode_views(self, encoder: nn.Module, rows: Tensor, views: int) -> tuple[Tensor, ...]:
+        """Outputs of ``encoder`` in eval mode for each of the first ``views`` augmented views of ``rows``, (R, d).
+
+        What is drawn follows from PyTorch's own generator, which the loop seeds before each epoch.
+        """
+        draws = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, ())))
+
+        def seen(augment: Augment) -> Callable[[Tensor], Tensor]:
+            return lambda these: self.normalize(augment(self.split.batch(these), draws))
+
+        return tuple(self.encode_all(encoder, rows, seen(augment))[0] for augment in self.augmentations[:views])
+
     @torch.no_grad()
-    def encode_all(self, encoder: nn.Module, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+    def encode_all(
+        self, encoder: nn.Module, rows: Tensor | None = None, seen: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, ...]:
         """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair.
 
-        Of ``rows`` only and in their order, where they are given.
+        Of ``rows`` only and in their order, where they are given; ``seen`` says what the network is given of them, when
+        None the images under the dataset's test transform.
         """
         outputs = []
         every = torch.arange(self.rows, device=self.device) if rows is None else rows
         with evaluating(encoder):
             for rows in every.split(ROWS):
-                views = self.plain(rows)
+                views = (seen or self.plain)(rows)
                 with autocast(self.dtype, self.device):
                     output = encoder(views)
                 outputs.append(output if isinstance(output, tuple) else (output,))
@@ -85,6 +106,8 @@ class SplitImages(SplitInputs):
         normalization: ``mean`` and ``std`` of the stretch.
         dtype: what autocast computes in; float32 switches it off.
     """
+
+    split: ResidentSplit
 
     def __init__(self, split: ResidentSplit, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype) -> None:
         super().__init__(split, dtype)
@@ -118,6 +141,8 @@ class SplitTexts(SplitInputs):
         split: the texts, on the device of the networks.
         dtype: what autocast computes in; float32 switches it off.
     """
+
+    split: ResidentTexts
 
     def __init__(self, split: ResidentTexts, dtype: torch.dtype) -> None:
         super().__init__(split, dtype)

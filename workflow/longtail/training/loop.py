@@ -109,7 +109,7 @@ def train(
     first, last, clock = stretch.first_epoch, stretch.last_epoch, stretch.clock
     schedule = schedule_of(settings.schedule)
     inputs = split_inputs(split, spec.data, settings.normalization, dtype)
-    augmentations = view_augmentations(settings, inputs)
+    inputs.augmentations = augmentations = view_augmentations(settings, inputs)
     progress = Progress(
         stretch.objective,
         epochs=last,

@@ -8,48 +8,16 @@ pi per batch, the same for both views, so that the mixed rows of one index are a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longtail.methods.base import Batch
 from longtail.methods.checks import require
 from longtail.methods.clustering.contrastive import Contrastive
 from longtail.methods.losses.nt_xent import nt_xent
 from longtail.methods.losses.numerics import unit
-
-
-def draw_mixture(rows: int, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What one batch is mixed with.
-
-    ``torch.distributions`` takes no generator, so the beta variate is made here the way it makes one, from two gamma
-    variates; in float64, because both may be tiny when alpha is small.
-
-    Returns:
-        lambda ~ Beta(alpha, alpha), a float32 scalar, and a permutation pi of the rows, (rows,) int64.
-    """
-    shape = torch.full((2,), alpha, dtype=torch.float64, device=generator.device)
-    gamma = torch._standard_gamma(shape, generator)
-    permutation = torch.randperm(rows, generator=generator, device=generator.device)
-    return (gamma[0] / gamma.sum()).float(), permutation
-
-
-def interpolate(x: Tensor, lam: Tensor, permutation: Tensor) -> Tensor:
-    """The mix lambda x_i + (1 - lambda) x_pi(i) of x, (B, ...), ConMix Eq. 2; x itself, exactly, if lambda is 1."""
-    return lam * x + (1 - lam) * x[permutation]
-
-
-@contextmanager
-def interpolated_output(layer: nn.Module, lam: Tensor, permutation: Tensor) -> Iterator[None]:
-    """Interpolate what ``layer`` puts out while the block runs."""
-    hook = layer.register_forward_hook(lambda _layer, _inputs, output: interpolate(output, lam, permutation))
-    try:
-        yield
-    finally:
-        hook.remove()
+from longtail.methods.mixing import draw_mixture, interpolate, interpolated_at_a_depth
 
 
 @dataclass(frozen=True)
@@ -90,21 +58,10 @@ class ManifoldMixup(Contrastive):
         """As :class:`MixupSettings`."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """``loss``: NT-Xent of the outputs.
-
-        Every depth is interpolated, those not drawn by lambda = 1, which changes nothing. So the draw never has to
-        come back to the host.
-        """
+        """``loss``: NT-Xent of the outputs."""
         lam, permutation = draw_mixture(len(batch.rows[0]), self.settings.alpha, batch.generator)
-        device = batch.generator.device
-        depth = torch.randint(3, (), generator=batch.generator, device=device)
-        at_input, after_first, after_second = torch.where(torch.arange(3, device=device) == depth, lam, 1.0)
-        backbone = self.network.backbone
-        with (
-            interpolated_output(backbone.layer1, after_first, permutation),
-            interpolated_output(backbone.layer2, after_second, permutation),
-        ):
-            a, b = (self.network(interpolate(x, at_input, permutation)) for x in batch.views)
+        with interpolated_at_a_depth(self.network.backbone, lam, permutation, batch.generator) as mixed:
+            a, b = (self.network(mixed(x)) for x in batch.views)
         return {"loss": nt_xent(a, b, self.settings.temperature)}
 
 

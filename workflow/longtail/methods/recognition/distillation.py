@@ -6,27 +6,20 @@ Follows frank-xwang/RIDE-LongTailRecognition.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Literal
 
-import torch
 from torch import Tensor
 
-from longtail.errors import LongtailError
-from longtail.methods.base import Batch, Context, Objective, Start
+from longtail.methods.base import Batch
 from longtail.methods.checks import check_choices, require
 from longtail.methods.losses.classification import accuracy
 from longtail.methods.losses.distillation import distillation
 from longtail.methods.recognition.experts import RIDE, ReweightedRIDE
-from longtail.models.headed import HeadedEncoder
+from longtail.methods.recognition.student import Student
 
 
-class DistilledRIDE(RIDE):
-    """RIDE, and beside it the prediction of a teacher: the network that the training before it leaves.
-
-    Attributes:
-        teacher: images to the pair (feature, logits), without gradient. It is part of the state, so that a training
-            goes on from its own checkpoint alone.
-    """
+class DistilledRIDE(Student, RIDE):
+    """RIDE, and beside it the prediction of a teacher: the network that the training before it leaves."""
 
     @dataclass(frozen=True)
     class Settings(RIDE.Settings):
@@ -34,8 +27,7 @@ class DistilledRIDE(RIDE):
 
         Attributes:
             distillation_temperature: T, that of teacher and student.
-            teacher_bn: mode of the teacher's batch normalisation. In ``eval`` the teacher stays as it was trained; in
-                ``train`` it normalises by the batch, and its running statistics, which nothing reads, move on.
+            teacher_bn: see :class:`~longtail.methods.recognition.student.Student`.
         """
 
         distillation_temperature: float
@@ -47,26 +39,6 @@ class DistilledRIDE(RIDE):
             temperature = self.distillation_temperature
             require(temperature > 0, "distillation_temperature", temperature, "above 0")
 
-    starts: ClassVar[Start] = "transfer"
-
-    def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
-        super().__init__(settings, context, parent)
-        assert parent is not None
-        teacher = parent.encoder("backbone")
-        if not isinstance(teacher, HeadedEncoder):
-            raise LongtailError(
-                "Distillation needs a teacher with a classifier: put steps such as ride-six and ride-six-reweighted "
-                "before it in the recipe."
-            )
-        self.teacher = teacher.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> Self:
-        """Train mode for the student, and for the teacher if the setting says so."""
-        super().train(mode)
-        if self.settings.teacher_bn == "eval":
-            self.teacher.eval()
-        return self
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``loss``, the ``distillation`` and ``divergence`` in it, and ``accuracy`` of the experts' mean in percent.
 
@@ -76,10 +48,8 @@ class DistilledRIDE(RIDE):
         images, labels = batch.views[0], batch.labels[0]
         logits = self.each(images)
         mean = logits.mean(0)
-        with torch.no_grad():
-            _, target = self.teacher(images)
         parts = self.experts_loss(logits, labels)
-        learnt = distillation(mean, target, self.settings.distillation_temperature)
+        learnt = distillation(mean, self.taught(images), self.settings.distillation_temperature)
         parts["loss"] = len(logits) * (parts["loss"] + learnt)
         return {**parts, "distillation": learnt, "accuracy": accuracy(mean, labels)}
 

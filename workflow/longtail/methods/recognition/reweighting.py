@@ -44,9 +44,13 @@ class ReweightedCrossEntropy(Classification):
             super().__post_init__()
             require_beta(self.beta)
 
+    def weights(self) -> Tensor:
+        """W of the classes, (K,) float64, of mean 1."""
+        return class_balanced_weights(self.class_sizes, self.settings.beta)
+
     def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
         """CE_w(s, y)."""
-        return cross_entropy(logits, labels, class_balanced_weights(self.class_sizes, self.settings.beta))
+        return cross_entropy(logits, labels, self.weights())
 
 
 class LDAM(Classification):

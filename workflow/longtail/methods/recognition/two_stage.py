@@ -43,6 +43,10 @@ class SecondStage(Classification):
         """That of the first stage, frozen."""
         return first_stage(parent)[0].requires_grad_(False)
 
+    def trained_classifier(self, parent: Objective | None) -> Linear:
+        """That of the first stage; raises as :func:`linear_classifier` does."""
+        return linear_classifier(parent, type(self).__name__)
+
     def train(self, mode: bool = True) -> Self:
         """Train mode for the classifier, and for the backbone if the setting says so."""
         super().train(mode)
@@ -70,13 +74,7 @@ class LearnableScaling(SecondStage):
 
     def new_classifier(self, width: int, classes: int, parent: Objective | None) -> nn.Module:
         """That of the first stage, frozen, with scales of 1."""
-        classifier = first_stage(parent)[1]
-        if not isinstance(classifier, Linear):
-            raise LongtailError(
-                "Learnable weight scaling goes on from a trained linear classifier: put a step such as ce before it in "
-                "the recipe."
-            )
-        return Scaled(classifier.requires_grad_(False))
+        return Scaled(self.trained_classifier(parent).requires_grad_(False))
 
 
 def first_stage(parent: Objective | None) -> tuple[nn.Module, nn.Module | None]:
@@ -84,3 +82,17 @@ def first_stage(parent: Objective | None) -> tuple[nn.Module, nn.Module | None]:
     assert parent is not None
     network = parent.encoder("backbone")
     return (network.embedder, network.head) if isinstance(network, HeadedEncoder) else (network, None)
+
+
+def linear_classifier(parent: Objective | None, method: str) -> Linear:
+    """The classifier that ``parent`` trained.
+
+    Raises:
+        LongtailError: if it has none, or one that is not linear; it is about ``method``, which goes on from it.
+    """
+    classifier = first_stage(parent)[1]
+    if not isinstance(classifier, Linear):
+        raise LongtailError(
+            f"{method} goes on from a trained linear classifier: put a step such as ce before it in the recipe."
+        )
+    return classifier

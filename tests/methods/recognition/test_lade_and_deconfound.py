@@ -1,0 +1,86 @@
+"""LADE and De-confound-TDE as objectives: on two last blocks, with a loss or a classifier of their own."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from longtail.errors import LongtailError
+from longtail.methods.losses.classification import cross_entropy
+from longtail.methods.losses.lade import lade
+from longtail.methods.recognition.deconfound import DeconfoundTDE
+from longtail.methods.recognition.lade import LADE
+from longtail.models.backbones import new_backbone
+from tests.methods.pieces import step_without_values
+from tests.methods.recognition.pieces import SIZES, labelled_batch, made, unlearned
+
+BACKBONE = functools.partial(new_backbone, "resnet_small", "cifar", 2)
+OF_LADE = {"alpha": 0.1, "remine_lambda": 0.01, "classifier_init": "default", "last_blocks": 2}
+OF_TDE = {"groups": 2, "scale": 16.0, "gamma": 1 / 32, "alpha": 1.5, "mu": 0.9, "last_blocks": 2}
+OBJECTIVES = [(LADE, OF_LADE), (DeconfoundTDE, OF_TDE)]
+
+
+def a(kind, settings):
+    return made(kind, new_backbone=BACKBONE, **settings)
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_the_loss_is_that_of_the_logits(kind, settings):
+    objective, batch = a(kind, settings), labelled_batch()
+    parts, labels = objective.loss(batch), batch.labels[0]
+    h, logits = objective.encoder("backbone")(batch.views[0])
+    assert h.shape == (8, 128)
+    expected = lade(logits, labels, SIZES, 0.1, 0.01) if kind is LADE else cross_entropy(logits, labels)
+    torch.testing.assert_close(parts["loss"], expected)
+    right = (logits.argmax(1) == labels).double().mean()
+    assert parts["accuracy"].item() == pytest.approx(100 * right.item())
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_both_branches_see_every_image_and_learn(kind, settings):
+    objective = a(kind, settings)
+    objective.loss(labelled_batch())["loss"].backward()
+    assert unlearned(objective) == []
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_one_last_block_is_the_plain_backbone(kind, settings):
+    objective = a(kind, {**settings, "last_blocks": 1})
+    plain = BACKBONE()
+    assert sum(p.numel() for p in objective.network.embedder.parameters()) == sum(p.numel() for p in plain.parameters())
+
+
+@pytest.mark.parametrize(("kind", "settings"), OBJECTIVES)
+def test_a_step_waits_for_no_value(kind, settings):
+    step_without_values(a(kind, settings), 8, 2, 8, 8, labels=torch.arange(8) % 4, views=1)
+
+
+def test_the_effect_of_what_was_seen_in_training_is_removed_in_evaluation():
+    objective, batch = a(DeconfoundTDE, OF_TDE), labelled_batch()
+    objective.loss(batch)
+    h, before = objective.network(batch.views[0])
+    head = objective.network.head
+    assert bool(head.direction.any())
+    assert not torch.allclose(head.eval()(h), before)
+    head.alpha = 0.0
+    torch.testing.assert_close(head(h), before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (LADE, {**OF_LADE, "alpha": -0.1}, ["alpha", "at least 0"]),
+        (LADE, {**OF_LADE, "remine_lambda": -0.1}, ["remine_lambda", "at least 0"]),
+        (LADE, {**OF_LADE, "last_blocks": 0}, ["last_blocks", "at least 1"]),
+        (DeconfoundTDE, {**OF_TDE, "groups": 0}, ["groups", "at least 1"]),
+        (DeconfoundTDE, {**OF_TDE, "scale": 0.0}, ["scale", "above 0"]),
+        (DeconfoundTDE, {**OF_TDE, "gamma": -1.0}, ["gamma", "at least 0"]),
+        (DeconfoundTDE, {**OF_TDE, "mu": 1.5}, ["mu", "between 0 and 1"]),
+    ],
+)
+def test_settings_that_make_no_sense(kind, settings, words):
+    with pytest.raises(LongtailError) as error:
+        kind.Settings(**settings)
+    assert all(word in str(error.value) for word in words)

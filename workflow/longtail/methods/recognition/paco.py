@@ -1,0 +1,54 @@
+"""PaCo: parametric contrastive learning (Cui et al., ICCV 2021; dvlab-research/Parametric-Contrastive-Learning)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from longtail.methods.base import Batch
+from longtail.methods.checks import require
+from longtail.methods.losses.classification import accuracy
+from longtail.methods.losses.parametric_contrast import paco
+from longtail.methods.recognition.momentum_contrast import ClassifiedPairs, Pairs
+from longtail.models.mlp import projector
+
+
+class PaCo(ClassifiedPairs):
+    """Queries against the logits of their classes, each other, keys and the queue; no second stage is needed.
+
+    Attributes:
+        classifier: of the backbone's feature; its logits, with log pi, are the centres.
+    """
+
+    @dataclass(frozen=True)
+    class Settings(ClassifiedPairs.Settings):
+        """Hyperparameters of PaCo.
+
+        Attributes:
+            alpha: weight of a positive that is no centre; not one of losses.
+            divided: whether the loss of an anchor is divided by the weights of its positives.
+        """
+
+        alpha: float
+        divided: bool
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            require(self.alpha >= 0, "alpha", self.alpha, "at least 0")
+
+    def new_projector(self, width: int) -> nn.Module:
+        """As wide as the feature within, normalised there; its last layer starts as those of the backbone."""
+        head = projector(width, width, self.settings.projection_width)
+        last: Any = head[-1]
+        nn.init.kaiming_normal_(last.weight)
+        return head
+
+    def criterion(self, pairs: Pairs, batch: Batch) -> dict[str, Tensor]:
+        """``loss``: L_paco; ``accuracy`` of the queries' logits in percent."""
+        p, s = pairs, self.settings
+        logits = self.classifier(p.feature)
+        contrasted = (p.query, p.key, p.labels, p.past, p.past_labels)
+        loss = paco(*contrasted, logits, self.class_sizes, s.alpha, s.temperature, s.divided)
+        return {"loss": loss, "accuracy": accuracy(logits, p.labels)}
