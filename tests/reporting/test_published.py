@@ -15,8 +15,22 @@ CATALOG = Path(__file__).parents[2] / "workflow" / "catalog"
 PRINTED = {
     "conmix": {1: 120, 2: 120, 3: 28, 4: 28, 5: 28, 6: 24, 7: 84, 8: 48, 9: 28, 10: 56},
     "miniclustering": {1: 144, 2: 144, 3: 32, 4: 48, 5: 32, 6: 44, 7: 44, 8: 32, 9: 32, 10: 32, 11: 60},
+    "iccl": {1: 105, 2: 56, 3: 76, 4: 21, 5: 4, 6: 16, 7: 24, 8: 20, 9: 12, 10: 16},
+    "rescom": {1: 11, 2: 11, 3: 9, 4: 34, 5: 9, 6: 7, 7: 32, 8: 33, 9: 37, 10: 37, 11: 45, 12: 27},
+    "gloco": {1: 48, 2: 24, 3: 73, 4: 26, 5: 9, 6: 6},
 }
-"""How many numbers each printed table holds."""
+"""How many numbers each printed table holds, those on the large sets and of gains in brackets included."""
+
+DEVIATIONS = {("miniclustering", 9): 32, ("gloco", 3): 12, ("gloco", 5): 9, ("gloco", 6): 6}
+"""How many standard deviations tables print."""
+
+WAITING = {("iccl", 2), ("iccl", 3), ("iccl", 4), ("iccl", 7), ("iccl", 10), ("gloco", 4)} | {
+    ("rescom", number) for number in (1, 2, 3, 4, 5, 6, 9, 10, 11, 12)
+}
+"""Tables of the large sets, which are transcribed and have no specification yet."""
+
+LARGE = {"ImageNet-LT", "iNaturalist 2018"}
+"""Datasets of tables of ICCL that have no columns here."""
 
 TABLES = [(paper, number) for paper, tables in PRINTED.items() for number in tables]
 
@@ -40,10 +54,7 @@ def titles() -> dict[str, str]:
 
 
 SPECIFIED = [
-    (paper, name)
-    for paper in ("conmix", "miniclustering")
-    for name, table in spec(paper)["tables"].items()
-    if "check" not in table
+    (paper, name) for paper in PRINTED for name, table in spec(paper)["tables"].items() if "check" not in table
 ]
 
 
@@ -57,15 +68,20 @@ def test_a_table_holds_all_its_numbers_once(paper: str, number: int) -> None:
     assert max(keys.values()) == 1
     for line in lines:
         assert (line["paper"], line["table"]) == (paper, str(number))
-        assert line["unit"] in {"percent", "ratio"}
-        assert 0 <= float(line["value"]) <= 100
+        assert line["unit"] in {"percent", "ratio", "distance", "s", "ms"}
+        if (paper, number) == ("iccl", 5):
+            assert "not recoverable" in line["note"]
+            assert line["value"] == ""
+        else:  # an increase may be more than the whole
+            assert 0 <= float(line["value"]) <= (200 if line["metric"].endswith("_increase") else 100)
 
 
-def test_only_the_five_seed_table_prints_deviations() -> None:
+def test_only_tables_of_several_seeds_print_deviations() -> None:
     deviations = {
         (paper, number): sum(line["std"] != "" for line in printed(paper, number)) for paper, number in TABLES
     }
-    assert {key: count for key, count in deviations.items() if count} == {("miniclustering", 9): 32}
+    assert {key: count for key, count in deviations.items() if count} == DEVIATIONS
+    assert all(spec(paper)["tables"][f"table{number}"]["seeds"] > 1 for paper, number in DEVIATIONS)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +103,11 @@ def test_spot_checks(paper: str, number: int, row: str, dataset: str, metric: st
     assert line["value"] == value
 
 
+def computed_here(line: dict[str, str]) -> bool:
+    """Whether a place of a table is for it; gains in brackets follow from the numbers beside them."""
+    return not (line["paper"] == "iccl" and line["dataset"] in LARGE) and line["metric"] != "top1_gain"
+
+
 @pytest.mark.parametrize(("paper", "name"), SPECIFIED)
 def test_a_specification_addresses_every_printed_number_exactly_once(paper: str, name: str) -> None:
     table, names = spec(paper)["tables"][name], titles()
@@ -98,9 +119,11 @@ def test_a_specification_addresses_every_printed_number_exactly_once(paper: str,
             if "dataset" in cell:
                 keys["dataset"] = names[cell["dataset"]]
             keys |= cell.get("published", {})
+            if f"{cell.get('dataset')}-ir{keys['ratio']}" in row.get("dashes", ()):
+                continue
             for metric in table["metrics"]:
                 asked[keys["row"], keys["group"], keys["dataset"], str(keys["ratio"]), metric] += 1
-    lines = printed(paper, int(name.removeprefix("table")))
+    lines = [line for line in printed(paper, int(name.removeprefix("table"))) if computed_here(line)]
     wanted = {(line["row"], line["group"], line["dataset"], line["imbalance_ratio"], line["metric"]) for line in lines}
     assert table["published"] == f"{name}.csv"
     assert set(asked) == wanted
@@ -108,7 +131,7 @@ def test_a_specification_addresses_every_printed_number_exactly_once(paper: str,
 
 
 def test_every_printed_table_has_a_specification() -> None:
-    assert {(paper, f"table{number}") for paper, number in TABLES} == set(SPECIFIED)
+    assert {(paper, f"table{number}") for paper, number in set(TABLES) - WAITING} == set(SPECIFIED)
 
 
 @pytest.mark.parametrize("paper", ["conmix", "miniclustering", "digits", "theory"])

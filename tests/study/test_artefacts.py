@@ -14,6 +14,8 @@ from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
 from longtail.study.study import Study, load_study
 
+FUTURE = catalogue.Planned("Future mix", "")
+
 
 @functools.cache
 def study():
@@ -37,7 +39,7 @@ def test_every_table_and_figure_of_every_paper_resolves():
 def test_a_row_without_a_method_keeps_its_published_number():
     catalog = study().catalog
     left = {name: method for name, method in catalog.methods.items() if name != "text-conmix"}
-    planned = {"methods": {"text-conmix": "ConMix on a sentence encoder"}, "datasets": {}}
+    planned = {"methods": {"text-conmix": catalogue.Planned("ConMix on a sentence encoder", "")}, "datasets": {}}
     (entry,) = [
         e
         for e in Study(study().config, dataclasses.replace(catalog, methods=left, planned=planned))
@@ -181,7 +183,7 @@ def test_checks_train_nothing_that_other_tables_do_not():
 def test_a_cell_asked_for_directly():
     (measurement,) = study().cell_measurements("conmix", "cifar10-ir10", 0)
     assert measurement.path.endswith("projection/train/metrics/kmeans/clustering.parquet")
-    planned = dataclasses.replace(study().catalog, planned={"methods": {"futuremix": "Future mix"}, "datasets": {}})
+    planned = dataclasses.replace(study().catalog, planned={"methods": {"futuremix": FUTURE}, "datasets": {}})
     with pytest.raises(LongtailError, match=r"'futuremix'.*not implemented yet\. Implemented:.*conmix"):
         Study(study().config, planned).cell_measurements("futuremix", "cifar10-ir10", 0)
     with pytest.raises(LongtailError, match="Did you mean 'conmix'"):

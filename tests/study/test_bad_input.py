@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
 from longtail.study import documents
+from longtail.study.cells import asked_cells
 from longtail.study.phases import canonical
 from longtail.study.study import Study, load_study
 
@@ -86,14 +87,27 @@ def a_study_or_an_error(config, root) -> bool:
     return True
 
 
+def families_not_needed() -> set[str]:
+    """The files of methods of recognition that the tables of digits show nothing of."""
+    full = catalogue.load()
+    shown = {asked["method"] for asked in asked_cells(full.paper("digits"))}
+    steps = [full.objectives[step["objective"]] for name in shown for step in full.methods[name].recipe]
+    needed = {full.objectives[one].family for step in steps for one in (step.name, *step.definers.values())}
+    needed |= {full.methods[name].family for name in shown}
+    recognition = {o.family for o in full.objectives.values() if ".recognition." in o.implementation}
+    return recognition - needed
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The catalogue with one paper only, so that everything of it can be planned hundreds of times."""
+    """The catalogue with one paper and its methods only, so that everything of it can be planned hundreds of times."""
     root = tmp_path_factory.mktemp("bad") / "catalog"
     shutil.copytree(catalogue.CATALOG, root)
     for paper in (root / "papers").glob("*.yaml"):
         if paper.name != "digits.yaml":
             paper.unlink()
+    for family in families_not_needed():
+        (root / "methods" / f"{family}.yaml").unlink()
     assert a_study_or_an_error({"targets": ["digits"]}, root)
     assert a_study_or_an_error(CONFIG, root)
     return root

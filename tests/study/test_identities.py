@@ -22,6 +22,12 @@ PINNED = {
     ("theory", "paper"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
     ("digits", "official"): (21, "eccc4fb29196446bfa284e04a50e485672250aa5fefa7a5887217c92ce38ee82"),
     ("digits", "paper"): (21, "d14c652c5a538898c0b09ca0461d07409cb50f3b70df21e18ac3d4bbad86aeac"),
+    ("iccl", "official"): (124, "cda36c13de0f48bbfe99a25a2e77f3cfc396e7d4de93f1031a320ff31a689ded"),
+    ("iccl", "paper"): (124, "a40d43819199c2ab6fae94059f97077692b88d8dd8a8856a0ee16d969b7c99f9"),
+    ("rescom", "official"): (62, "9595d532aa153b4d29d283d6d10283ae06fa8f2a8e71e14d43e92f4b02ee6837"),
+    ("rescom", "paper"): (62, "ab674374ec49313e4bd69254fda95a26733c84e9d58b4867c58b690135fe4c07"),
+    ("gloco", "official"): (121, "7c5f65a86711427c56f95531618b8d1ada28b537de82207139bdda69e0331d5b"),
+    ("gloco", "paper"): (121, "49b6e8e87448970969e4e36d076b446da5af33b625f38f99ecee9dad6e00b68c"),
 }
 
 

@@ -119,6 +119,18 @@ def test_what_a_classifier_needs_is_embedded(method: str, embedded: set[str]) ->
     assert order[-2].log != order[-1].log
 
 
+@pytest.mark.parametrize(
+    ("projection", "embedded"),
+    [("tsne", {"test"}), ("tsne-weights", {"test"}), ("tsne-smallest", {"test"}), ("tsne-training", {"test", "train"})],
+)
+def test_what_a_projection_needs_is_embedded(projection: str, embedded: set[str]) -> None:
+    of = plain()
+    (measurement,) = of.cell_measurements("ce", CUT, 0)
+    order = behind([Jobs(of).cell(dataclasses.replace(measurement, projection=projection))])
+    assert {job.embedded[1] for job in order if job.rule == "embed"} == embedded
+    assert order[-1].outputs[0].endswith(f"/backbone/test/projections/{projection}.parquet")
+
+
 def test_one_training_is_read_out_in_many_ways() -> None:
     readouts = ["classifier", "ncm", "tau-norm", "logit-adjusted"]
     of = study_of([{**CE, "row": name, "readout": name} for name in readouts], [DIGITS], ["accuracy"])

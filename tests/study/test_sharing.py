@@ -19,7 +19,7 @@ from longtail.study.counting import works
 from longtail.study.jobs import Jobs
 from longtail.study.study import load_study
 
-PAPERS = ("conmix", "miniclustering")
+PAPERS = ("conmix", "miniclustering", "iccl", "rescom", "gloco")
 PROTOCOL = "official"
 
 
@@ -88,9 +88,14 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
 def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
     """Method, overrides, dataset, ratio and seed of all that a paper's tables and figures ask for."""
     spec = loaded(CATALOG / "papers" / f"{paper}.yaml")
-    asked = [(figure["seeds"], cell) for figure in spec["figures"].values() for cell in figure["cells"]]
+    asked = [(figure["seeds"], cell) for figure in spec.get("figures", {}).values() for cell in figure["cells"]]
     for table in spec["tables"].values():
-        places = [{**column, **row} for row in table["rows"] for column in table["columns"]]
+        places = [
+            {**column, **row}
+            for row in table["rows"]
+            for column in table["columns"]
+            if f"{column.get('dataset')}-ir{column.get('ratio')}" not in row.get("dashes", ())
+        ]
         asked += [(table["seeds"], place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
         there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()

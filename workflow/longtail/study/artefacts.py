@@ -10,8 +10,9 @@ from longtail.errors import LongtailError, unknown
 from longtail.splits import parts_of
 from longtail.study import layout, phases
 from longtail.study.catalog import Published
-from longtail.study.cells import Cell, Measurement, asked_cell, asked_cells, key_of, members_of
+from longtail.study.cells import Cell, Measurement, asked_cell, asked_cells, key_of, members_of, places
 from longtail.study.phases import canonical
+from longtail.study.recipes import in_words
 from longtail.study.settings import choices, selectors
 from longtail.study.trainings import Trainings
 
@@ -106,6 +107,10 @@ class FigurePlan:
     label: str
 
 
+OF_THE_TRAINING = ("embeddings", "history")
+"""What a scorer may read that no readout has made."""
+
+
 class Artefacts(Trainings):
     """What the tables and figures of a catalogue show under a configuration."""
 
@@ -147,7 +152,8 @@ class Artefacts(Trainings):
         """Why there can be no number for this method and dataset; None if there can."""
         for kind, name in (("methods", method), ("datasets", dataset)):
             if name in self.catalog.planned[kind]:
-                return f"{self.catalog.planned[kind][name]} is not implemented yet"
+                planned = self.catalog.planned[kind][name]
+                return f"{planned.title} is not implemented" + (f": {planned.reason}" if planned.reason else " yet")
         self.catalog.method(method)
         self.catalog.dataset(dataset)
         if self.config.methods is not None and method not in self.config.methods:
@@ -167,7 +173,7 @@ class Artefacts(Trainings):
         parts_of(dataset.name, dataset, split)
         reads = self._scorer(scorer)["reads"]
         made = self.made_by(readout)
-        if reads != "embeddings" and reads != made:
+        if reads not in OF_THE_TRAINING and reads != made:
             raise LongtailError(
                 f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
                 f"Ask for other metrics, or for another readout."
@@ -180,7 +186,7 @@ class Artefacts(Trainings):
             ratio=asked["ratio"],
             split=split,
             features=asked.get("features", method.features),
-            readout="embeddings" if reads == "embeddings" else readout,
+            readout=reads if reads in OF_THE_TRAINING else readout,
             scorer=scorer,
         )
 
@@ -224,7 +230,11 @@ class Artefacts(Trainings):
             entries=entries,
             footnotes=(
                 *_statement(spec),
+                *_citations(spec),
+                *_departures(spec),
                 *self._quotations(spec, f"{paper} {name}"),
+                *self._doubts(spec),
+                *self._recipes(entries),
                 *_averages(spec),
                 *self._footnotes(entry.cell for entry in entries),
             ),
@@ -242,50 +252,51 @@ class Artefacts(Trainings):
     def _entries(
         self, spec: Mapping[str, Any], published: Mapping[Any, Published] | None, where: str
     ) -> Iterator[TableEntry]:
-        for row in spec["rows"]:
-            for column in spec["columns"]:
-                asked = asked_cell(row, column, where)
-                members = members_of(spec, row, column, where)
-                dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
-                ratio = asked.get("ratio")
-                group = asked.get("group", "")
-                printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": ratio}
-                printed |= asked.get("published", {})
-                reasons = [self.missing(one["method"], one["dataset"]) for one in members]
-                reason = next(filter(None, reasons), None)
-                as_printed = reason is None and not self.label(one["dataset"] for one in members)
-                for name in spec["metrics"]:
-                    metric = self._metric(name)
-                    key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
-                    number = published.get(key) if published is not None else None
-                    if published is not None and number is None:
-                        raise LongtailError(f"{where}: the published table has no number for {key}.")
-                    if number is not None and "tolerance" not in metric:
-                        raise LongtailError(
-                            f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may "
-                            "lie from a printed one to be called reproduced. Give it a tolerance there."
-                        )
-                    cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
-                    average = "average_of" in asked
-                    yield TableEntry(
-                        row=row["row"],
-                        group=group,
-                        dataset=dataset,
-                        ratio=ratio,
-                        metric=name,
-                        measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
-                        unit=metric["unit"],
-                        decimals=metric["decimals"],
-                        published=number.value if number else None,
-                        published_text=number.text if number else "",
-                        published_std=number.std if number else None,
-                        tolerance=metric.get("tolerance"),
-                        as_printed=as_printed,
-                        note=number.note if number else "",
-                        cell=None if reason or average else cells[0],
-                        missing=reason,
-                        members=cells if average else (),
+        for row, column in places(spec, where):
+            asked = asked_cell(row, column, where)
+            members = members_of(spec, row, column, where)
+            dataset = " and ".join(dict.fromkeys(self.catalog.dataset_title(one["dataset"]) for one in members))
+            ratio = asked.get("ratio")
+            group = asked.get("group", "")
+            printed = {"row": row["row"], "group": group, "dataset": dataset, "ratio": ratio}
+            printed |= asked.get("published", {})
+            reasons = [self.missing(one["method"], one["dataset"]) for one in members]
+            reason = next(filter(None, reasons), None)
+            as_the_paper = (
+                reason is None and "departs" not in asked and not self.label(one["dataset"] for one in members)
+            )
+            for name in spec["metrics"]:
+                metric = self._metric(name)
+                key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
+                number = published.get(key) if published is not None else None
+                if published is not None and number is None:
+                    raise LongtailError(f"{where}: the published table has no number for {key}.")
+                if number is not None and "tolerance" not in metric and not metric.get("of_machine"):
+                    raise LongtailError(
+                        f"{where} prints {name}, of which catalog/metrics.yaml does not say how far a value may "
+                        "lie from a printed one to be called reproduced. Give it a tolerance there."
                     )
+                cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
+                average = "average_of" in asked
+                yield TableEntry(
+                    row=row["row"],
+                    group=group,
+                    dataset=dataset,
+                    ratio=ratio,
+                    metric=name,
+                    measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
+                    unit=metric["unit"],
+                    decimals=metric["decimals"],
+                    published=number.value if number else None,
+                    published_text=number.text if number else "",
+                    published_std=number.std if number else None,
+                    tolerance=metric.get("tolerance"),
+                    as_printed=as_the_paper and not metric.get("of_machine"),
+                    note=number.note if number else "",
+                    cell=None if reason or average else cells[0],
+                    missing=reason,
+                    members=cells if average else (),
+                )
 
     def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
         """Which rows the paper took over from another one, once it is certain that they ask for the same cells."""
@@ -306,6 +317,25 @@ class Artefacts(Trainings):
                     )
         source = f"{self.catalog.paper(paper)['title'].partition(':')[0]}, {quoted['title']}"
         yield f"{', '.join(spec['quoted']['rows'])}: quoted from {source}; computed from the same cells as there."
+
+    def _doubts(self, spec: Mapping[str, Any]) -> Iterator[str]:
+        """Rows of which too little is published to be sure of the method."""
+        for row in spec["rows"]:
+            method = self.catalog.methods.get(row.get("method", ""))
+            if method is not None and method.confidence == "low":
+                yield f"{row['row']}: low confidence that it is what its authors ran. {method.note}".rstrip()
+
+    def _recipes(self, entries: Iterable[TableEntry]) -> Iterator[str]:
+        """By which recipes classifiers of one table are trained, where they are not all the same."""
+        recipes: dict[str, dict[str, None]] = {}
+        for entry in entries:
+            if entry.cell and self._scorer(entry.cell["scorer"])["reads"] == "predictions":
+                cell = Cell(**entry.cell)
+                phase = self._final(cell.method, cell.settings, cell.backbone, cell.dataset, cell.ratio)
+                recipes.setdefault(in_words(phase, self.catalog.augmentations), {})[entry.row] = None
+        if len(recipes) > 1:
+            listed = "; ".join(f"{recipe}: {', '.join(rows)}" for recipe, rows in recipes.items())
+            yield f"Rows of different recipes do not rank methods. {listed}."
 
     def figure(self, paper: str, name: str) -> FigurePlan:
         """The plan of a figure."""
@@ -429,6 +459,26 @@ def _statement(spec: Mapping[str, Any]) -> Iterator[str]:
     """What a table or figure checks, for its foot."""
     if "check" in spec:
         yield f"Checked: {spec['check']}"
+
+
+def _citations(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Which rows the paper did not run, by where it has their numbers from."""
+    cited: dict[str, list[str]] = {}
+    for row in spec["rows"]:
+        if "cited" in row:
+            cited.setdefault(row["cited"], []).append(row["row"])
+    for source, rows in cited.items():
+        yield f"{', '.join(rows)}: not run by the paper, which takes the numbers over from {source}."
+
+
+def _departures(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Which rows are not trained as printed, and why."""
+    departing: dict[str, list[str]] = {}
+    for row in spec["rows"]:
+        if "departs" in row:
+            departing.setdefault(row["departs"], []).append(row["row"])
+    for why, rows in departing.items():
+        yield f"{', '.join(rows)}: not judged against the printed numbers. {why}"
 
 
 def _averages(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -155,6 +155,9 @@ def _close(study: Study, path: str, names: Collection[str], made: Callable[[str]
     """The target that comes nearest to what is none and lies in no view."""
     if made(path):
         return path
+    for target in study.config.targets:
+        if f"{target}_{path}" in names:  # many papers have a Table 2; that of the configured study is meant
+            return f"{target}_{path}"
     parts = path.split("/")
     for number, part in enumerate(parts[:-1]):
         place = closest(part, (*RENDERED, "cells"), cutoff=0.75)

@@ -56,6 +56,7 @@ class Objective:
         definers: for each setting, the objective whose entry it is: another one's where it is taken over (``like``).
         family: the catalogue file it stands in.
         reads: ``images`` or ``texts``.
+        loss: what is minimised, as a formula in LaTeX without dollar signs, for readers; empty if nobody wrote it down.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Objective:
     definers: Mapping[str, str]
     family: str
     reads: str
+    loss: str
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Method:
         source: where it comes from: ``paper``, and ``official``, the repository, where there is one.
         family: the catalogue file it stands in.
         reads: ``images`` or ``texts``; None if it does with either.
+        note: what is to be said of it.
+        confidence: ``low`` where so little is published that the method may not be what its authors ran.
     """
 
     name: str
@@ -91,6 +95,16 @@ class Method:
     source: Mapping[str, str]
     family: str
     reads: str | None
+    note: str
+    confidence: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What tables name and is not implemented: its title, and the reason; empty where nobody has come to it yet."""
+
+    title: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -102,12 +116,14 @@ class Published:
         text: as printed, with its precision.
         std: the printed standard deviation, None where there is none.
         note: what the transcription remarks on it.
+        backbone: of the network, as far as the paper says.
     """
 
     value: float | None
     text: str
     std: float | None
     note: str
+    backbone: str
 
 
 PublishedKey = tuple[str, str, str, str, str]
@@ -118,21 +134,24 @@ PublishedKey = tuple[str, str, str, str, str]
 class Catalog:
     """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing.
 
-    ``planned`` holds the titles of what tables name and does not exist yet, under ``methods`` and ``datasets``;
-    ``inconsistencies``, by paper, what has to be pointed out in its printed numbers and formulas.
+    ``families`` holds the titles of the files of methods; ``planned`` what tables name and does not exist, under
+    ``methods`` and ``datasets``; ``inconsistencies``, by paper, what has to be pointed out in its printed numbers and
+    formulas.
     """
 
     root: Path
     datasets: Mapping[str, Dataset]
     objectives: Mapping[str, Objective]
     methods: Mapping[str, Method]
-    planned: Mapping[str, Mapping[str, str]]
+    families: Mapping[str, str]
+    planned: Mapping[str, Mapping[str, Planned]]
     papers: Mapping[str, Mapping[str, Any]]
     clusterers: Mapping[str, Mapping[str, Any]]
     classifiers: Mapping[str, Mapping[str, Any]]
     scorers: Mapping[str, Mapping[str, Any]]
     projections: Mapping[str, Mapping[str, Any]]
     metrics: Mapping[str, Mapping[str, Any]]
+    shot_groups: Mapping[str, Mapping[str, list[int]]]
     augmentations: Mapping[str, Mapping[str, Any]]
     schedules: Mapping[str, Mapping[str, Any]]
     backbones: Mapping[str, Mapping[str, Any]]
@@ -170,13 +189,19 @@ class Catalog:
 
     def dataset_title(self, name: str) -> str:
         """What tables print for a dataset, planned ones included."""
-        return self.planned["datasets"].get(name) or self.dataset(name).title
+        planned = self.planned["datasets"].get(name)
+        return planned.title if planned else self.dataset(name).title
 
     def paper(self, name: str) -> Mapping[str, Any]:
         """The specification of a paper's tables and figures."""
         if name not in self.papers:
             raise unknown("paper", name, self.papers)
         return self.papers[name]
+
+    def short(self, paper: str) -> str:
+        """A paper's short name: its title before the colon, or that of the method which bears the paper's name."""
+        before, colon, _ = self.paper(paper)["title"].partition(":")
+        return self.methods[paper].title if paper in self.methods and not colon else before
 
     def published(self, paper: str, file: str) -> Mapping[PublishedKey, Published]:
         """The printed numbers of one table."""
@@ -197,6 +222,7 @@ def _published(path: Path) -> Mapping[PublishedKey, Published]:
                     text=line["value"],
                     std=float(line["std"]) if line["std"] else None,
                     note=line["note"],
+                    backbone=line["backbone"],
                 )
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise LongtailError(f"{path} is not a table of published numbers: {error!r}.") from error
@@ -249,12 +275,13 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
     entry = entries[name]
     settings: dict[str, Mapping[str, Any]] = {}
     definers: dict[str, str] = {}
-    implementation, reads = entry.get("implementation"), entry.get("reads")
+    implementation, reads, loss = entry.get("implementation"), entry.get("reads"), entry.get("loss")
     if "like" in entry:
         base = _objective(entry["like"], entries, (*path, name))
         settings.update(base.settings)
         definers.update(base.definers)
         implementation, reads = implementation or base.implementation, reads or base.reads
+        loss = loss or base.loss
         for key in entry.get("drop", ()):
             if key not in settings:
                 raise unknown(f"setting to drop from objective {name!r}", key, settings)
@@ -265,8 +292,20 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
         raise LongtailError(f"The objective {name!r} names no implementation.")
     title = entry.get("title", name)
     return Objective(
-        name, title, implementation, entry["version"], settings, definers, entry["family"], reads or "images"
+        name=name,
+        title=title,
+        implementation=implementation,
+        version=entry["version"],
+        settings=settings,
+        definers=definers,
+        family=entry["family"],
+        reads=reads or "images",
+        loss=loss or "",
     )
+
+
+def _planned(entry: str | Mapping[str, str]) -> Planned:
+    return Planned(entry, "") if isinstance(entry, str) else Planned(entry["title"], entry["reason"])
 
 
 READ_BY_CONTROLS = {"pixels": "images", "pretrained": "texts"}
@@ -289,9 +328,19 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
     kinds = sorted({objectives[step["objective"]].reads for step in recipe})
     if len(kinds) > 1:
         raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
-    reads = READ_BY_CONTROLS.get(control) if control else kinds[0]
-    features, source = control or entry["features"], entry.get("source", {})
-    return Method(name, entry["title"], recipe, control, features, entry["readout"], source, entry["family"], reads)
+    return Method(
+        name=name,
+        title=entry["title"],
+        recipe=recipe,
+        control=control,
+        features=control or entry["features"],
+        readout=entry["readout"],
+        source=entry.get("source", {}),
+        family=entry["family"],
+        reads=READ_BY_CONTROLS.get(control) if control else kinds[0],
+        note=entry.get("note", ""),
+        confidence=entry.get("confidence", "high"),
+    )
 
 
 @functools.cache
@@ -312,9 +361,11 @@ def load(root: Path = CATALOG) -> Catalog:
         remarked += remarks.read(document.get("remarks", []), "data", path)
 
     raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}}
+    families: dict[str, str] = {}
     for path in sorted((root / "methods").glob("*.yaml")):
         document = documents.read_yaml(path)
         documents.validate(document, "method", path)
+        families[path.stem] = document.get("title", path.stem)
         for kind, entries in raw.items():
             own = {name: {**entry, "family": path.stem} for name, entry in document.get(kind, {}).items()}
             _merge(entries, own, kind[:-1], path)
@@ -347,8 +398,9 @@ def load(root: Path = CATALOG) -> Catalog:
         datasets=datasets,
         objectives=objectives,
         methods=methods,
+        families=families,
         planned={
-            kind: {name: title for name, title in planned[kind].items() if name not in exists}
+            kind: {name: _planned(entry) for name, entry in planned[kind].items() if name not in exists}
             for kind, exists in (("methods", methods), ("datasets", datasets))
         },
         papers=papers,
@@ -357,6 +409,7 @@ def load(root: Path = CATALOG) -> Catalog:
         scorers=_named(readouts["scorers"]),
         projections=_named(readouts["projections"]),
         metrics=_single(root, "metrics"),
+        shot_groups=_single(root, "shot_groups"),
         augmentations=_single(root, "augmentations"),
         schedules=_single(root, "schedules"),
         backbones=_single(root, "backbones"),

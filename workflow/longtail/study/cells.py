@@ -80,24 +80,44 @@ def asked_cell(row: Mapping[str, Any], column: Mapping[str, Any], where: str) ->
     return merged(row, column, ())
 
 
+def places(table: Mapping[str, Any], where: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """The rows and columns of a table that meet: all, but where a row says that the paper prints a dash.
+
+    Raises:
+        LongtailError: if a row has a dash where no column is.
+    """
+    names = {f"{column['dataset']}-ir{column['ratio']}" for column in table["columns"] if "ratio" in column}
+    for row in table["rows"]:
+        dashes = row.get("dashes", ())
+        for dash in dashes:
+            if dash not in names:
+                raise unknown(f"column ({where}, row {row['row']!r}, dashes)", dash, names)
+        for column in table["columns"]:
+            if f"{column.get('dataset')}-ir{column.get('ratio')}" not in dashes:
+                yield row, column
+
+
 def asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The cells that a paper's tables and figures ask for, as written.
 
     Raises:
-        LongtailError: if a row and a column contradict each other.
+        LongtailError: if a row and a column contradict each other, or a dash is where no column is.
     """
     for name, table in spec.get("tables", {}).items():
         where = " ".join(filter(None, [spec.get("paper"), name]))
-        for row in table["rows"]:
-            for column in table["columns"]:
-                yield asked_cell(row, column, where)
+        for row, column in places(table, where):
+            yield asked_cell(row, column, where)
     for figure in spec.get("figures", {}).values():
         yield from figure["cells"]
 
 
+NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs")
+"""What a row or column says that is not about the cells it asks for."""
+
+
 def key_of(asked: Mapping[str, Any]) -> str:
     """What makes two cells, as written, the same one."""
-    return canonical({key: asked[key] for key in asked if key not in ("row", "label", "group", "published")})
+    return canonical({key: asked[key] for key in asked if key not in NOT_OF_A_CELL})
 
 
 def members_of(

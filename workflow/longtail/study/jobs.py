@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from longtail.study import layout
 from longtail.study.cells import Measurement
@@ -140,20 +141,24 @@ class Jobs:
     @functools.cache  # noqa: B019
     def classify(self, run: Run, features: str, split: str, classifier: str) -> Job:
         """Predict the classes of embeddings."""
-        needs = [self.split(run.cut, split), self.embed(run, features, split)]
-        if "training_features" in self.study.catalog.classifiers[classifier].get("needs", ()):
-            needs.append(self.embed(run, features, "train"))
+        needs = self._read_by(self.study.catalog.classifiers[classifier], run, features, split)
         outputs = (run.predictions(features, split, classifier),)
-        return Job("classify", outputs, run.log("classify", features, split, classifier), tuple(needs))
+        return Job("classify", outputs, run.log("classify", features, split, classifier), needs)
+
+    def _read_by(self, entry: Mapping[str, Any], run: Run, features: str, split: str) -> tuple[Job, ...]:
+        """The jobs whose outputs a classifier or a projection reads; weights are written with the embeddings."""
+        splits = dict.fromkeys([split, "train"] if "training_features" in entry.get("needs", ()) else [split])
+        return (self.split(run.cut, split), *(self.embed(run, features, each) for each in splits))
 
     @functools.cache  # noqa: B019
     def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
         make = {"assignments": self.cluster, "predictions": self.classify}
-        scored = (
-            self.embed(run, features, split)
-            if readout == "embeddings"
-            else make[self.study.made_by(readout)](run, features, split, readout)
-        )
+        if readout == "history":
+            scored = self.train(run)
+        elif readout == "embeddings":
+            scored = self.embed(run, features, split)
+        else:
+            scored = make[self.study.made_by(readout)](run, features, split, readout)
         outputs = (run.metrics(features, split, readout, scorer),)
         log = run.log("score", features, split, readout, scorer)
         return Job("score", outputs, log, (self.split(run.cut, split), scored))
@@ -161,7 +166,9 @@ class Jobs:
     @functools.cache  # noqa: B019
     def _project(self, run: Run, features: str, split: str, projection: str) -> Job:
         outputs, log = (run.projection(features, split, projection),), run.log("project", features, split, projection)
-        return Job("project", outputs, log, (self.embed(run, features, split),))
+        return Job(
+            "project", outputs, log, self._read_by(self.study.catalog.projections[projection], run, features, split)
+        )
 
     def cell(self, measurement: Measurement) -> Job:
         """The job that makes the file of a cell."""

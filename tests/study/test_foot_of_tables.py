@@ -1,0 +1,93 @@
+"""What a table says of its rows: whose numbers they are, what differs between them, and what is no comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import pytest
+
+from longtail.errors import LongtailError
+from longtail.study import catalog as catalogue
+from longtail.study.artefacts import TablePlan
+from longtail.study.config import parse
+from longtail.study.study import Study
+
+CATALOG = catalogue.load()
+COLUMNS = [{"dataset": "cifar10-lt", "ratio": 100}, {"dataset": "cifar10-lt", "ratio": 50}]
+ROW = {"row": "CE", "method": "ce"}
+
+
+@functools.cache
+def made(text: str) -> TablePlan:
+    entries = json.loads(text)
+    table = {"title": "Table 1", "caption": "A table.", "seeds": 1, "layout": {"columns": ["dataset", "ratio"]}}
+    table |= {"metrics": entries["metrics"], "rows": entries["rows"], "columns": COLUMNS}
+    papers = {**CATALOG.papers, "own": {"paper": "own", "title": "Own", "tables": {"table1": table}}}
+    methods = dict(CATALOG.methods)
+    if entries["unsure"]:
+        methods["ce"] = dataclasses.replace(methods["ce"], confidence="low", note="No code.")
+    catalog = dataclasses.replace(CATALOG, papers=papers, methods=methods)
+    return Study(parse({"targets": ["digits"]}, CATALOG.budgets), catalog).table("own", "table1")
+
+
+def table(*rows, metrics=("accuracy",), unsure=False) -> TablePlan:
+    return made(json.dumps({"rows": rows, "metrics": metrics, "unsure": unsure}))
+
+
+def said(plan: TablePlan, word: str) -> list[str]:
+    return [note for note in plan.footnotes if word in note]
+
+
+def test_a_dash_is_no_cell():
+    entries = table({**ROW, "dashes": ["cifar10-lt-ir50"]}, {"row": "LDAM", "method": "ldam"}).entries
+    assert [(entry.row, entry.ratio) for entry in entries] == [("CE", 100), ("LDAM", 100), ("LDAM", 50)]
+
+
+def test_a_dash_beside_every_column_is_refused():
+    with pytest.raises(LongtailError, match=r"row 'CE', dashes\).*cifar10-lt-ir5"):
+        table({**ROW, "dashes": ["cifar10-lt-ir5"]})
+
+
+def test_rows_of_other_publications_are_named_by_source():
+    plan = table(
+        {**ROW, "cited": "BBN"}, {"row": "LDAM", "method": "ldam", "cited": "BBN"}, {"row": "b", "method": "ce"}
+    )
+    assert said(plan, "not run") == ["CE, LDAM: not run by the paper, which takes the numbers over from BBN."]
+
+
+def test_what_departs_from_its_publication_is_not_judged():
+    plan = table({**ROW, "departs": "Another network."}, {"row": "LDAM", "method": "ldam"})
+    assert {entry.row: entry.as_printed for entry in plan.entries} == {"CE": False, "LDAM": True}
+    assert said(plan, "Another") == ["CE: not judged against the printed numbers. Another network."]
+
+
+def test_what_depends_on_the_machine_is_not_judged():
+    plan = table(ROW, metrics=("accuracy", "seconds_per_epoch"))
+    assert {entry.metric: entry.as_printed for entry in plan.entries} == {"accuracy": True, "seconds_per_epoch": False}
+    assert {entry.cell["readout"] for entry in plan.entries} == {"classifier", "history"}
+
+
+def test_a_row_that_may_be_another_method_says_so():
+    assert said(table(ROW, unsure=True), "low") == [
+        "CE: low confidence that it is what its authors ran. No code."
+    ]  # fmt: skip
+    assert not said(table(ROW), "low")
+
+
+def test_rows_of_different_recipes_are_told_apart():
+    plan = table(ROW, {"row": "BalSfx", "method": "balanced-softmax"}, {"row": "cRT", "method": "crt"})
+    assert said(plan, "recipes") == [
+        "Rows of different recipes do not rank methods. 200 epochs (base, batches of 128): CE; "
+        "400 epochs (strong, batches of 128): BalSfx; "
+        "200 epochs (base, batches of 128), then 10 epochs (base, batches of 128): cRT."
+    ]
+    assert not said(table(ROW, {"row": "LDAM", "method": "ldam-drw"}), "recipes")
+
+
+def test_a_reason_stands_in_place_of_what_cannot_be_built():
+    assert catalogue.load().planned["methods"].keys().isdisjoint(CATALOG.methods)
+    planned = {"methods": {"never": catalogue.Planned("Never", "no code")}, "datasets": {}}
+    study = Study(parse({"targets": ["digits"]}, CATALOG.budgets), dataclasses.replace(CATALOG, planned=planned))
+    assert study.missing("never", "cifar10-lt") == "Never is not implemented: no code"
