@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from longtail.evaluation.analyses import (
     as_classes,
     assigned_mini_clusters,
+    class_geometry,
     compactness,
     confusion,
     geometry,
@@ -179,3 +180,75 @@ def test_unmatched_clusters_follow_the_classes() -> None:
 def test_fewer_clusters_than_classes_leave_a_column_of_zeros() -> None:
     counts = confusion(np.array([0, 0, 1, 2]), np.array([0, 0, 0, 0]))
     np.testing.assert_array_equal(counts, [[2, 0, 0], [1, 0, 0], [1, 0, 0]])
+
+
+# --- Alignment and uniformity of GloCo Table 1 ------------------------------------------------------------------------
+
+
+def slow_class_geometry(vectors: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The formulas of GloCo Sec. 4, sum by sum, and the same without squares."""
+    rows = [[x / sum(y * y for y in row) ** 0.5 for x in row] for row in vectors.tolist()]
+    members = [[row for row, label in zip(rows, labels, strict=True) if label == k] for k in sorted(set(labels))]
+    centres = [[sum(column) / len(own) for column in zip(*own, strict=True)] for own in members]
+    count = len(members)
+
+    def squared(a: list[float], b: list[float]) -> float:
+        return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    found = {"improved_uniformity": 0.0}
+    variances = [mean([squared(v, c) for v in own]) for own, c in zip(members, centres, strict=True)]
+    for suffix, power in (("", 1), ("_unsquared", 0.5)):
+        spread = [mean([squared(v, w) ** power for v in own for w in own]) for own in members]
+        to_centre = [mean([squared(v, c) ** power for v in own]) for own, c in zip(members, centres, strict=True)]
+        between = [squared(centres[i], centres[j]) ** power for i in range(count) for j in range(count) if i != j]
+        found |= {f"intra_alignment{suffix}": mean(spread), f"class_variance{suffix}": mean(to_centre)}
+        found[f"inter_uniformity{suffix}"] = mean(between)
+    for i in range(count):
+        for j in range(count):
+            if i != j:
+                found["improved_uniformity"] += squared(centres[i], centres[j]) / (variances[i] + variances[j])
+    found["improved_uniformity"] *= 2 / (count * (count - 1))
+    return found
+
+
+@given(st.integers(0, 999), st.integers(2, 4))
+def test_class_geometry_is_its_formulas(seed: int, classes: int) -> None:
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(classes), np.arange(classes), random.integers(classes, size=4)])
+    vectors = random.normal(size=(len(labels), 3))
+    found = class_geometry(vectors, 2 * labels)  # classes without rows do not count
+    assert found == pytest.approx(slow_class_geometry(vectors, labels))
+    assert found["intra_alignment"] == pytest.approx(2 * found["class_variance"])
+
+
+def test_golden_class_geometry() -> None:
+    t = np.arange(1, 25)
+    found = class_geometry(np.sin(t**2).reshape(6, 4), np.array([0, 0, 0, 1, 1, 1]))
+    assert found == pytest.approx(
+        {
+            "intra_alignment": 1.232166,
+            "class_variance": 0.616083,
+            "inter_uniformity": 0.793767,
+            "improved_uniformity": 1.288409,
+            "intra_alignment_unsquared": 0.893162,
+            "class_variance_unsquared": 0.774175,
+            "inter_uniformity_unsquared": 0.890936,
+        },
+        abs=6e-7,
+    )
+
+
+def test_improved_uniformity_of_equal_variances_is_uniformity_over_variance() -> None:
+    own = np.array([[1.0, 0.2], [1.0, -0.2]])
+    found = class_geometry(np.concatenate([own, own[:, ::-1], -own]), np.repeat([0, 1, 2], 2))
+    assert found["improved_uniformity"] == pytest.approx(found["inter_uniformity"] / found["class_variance"])
+
+
+def test_large_classes_are_taken_in_parts() -> None:
+    vectors = np.random.default_rng(0).normal(size=(2101, 2))
+    found = class_geometry(vectors, np.zeros(2101, dtype=np.int64))
+    assert found["intra_alignment"] == pytest.approx(2 * found["class_variance"])
+    assert np.isnan(found["inter_uniformity"])

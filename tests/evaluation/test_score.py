@@ -14,7 +14,8 @@ import yaml
 
 import longtail
 from longtail.__main__ import main
-from longtail.evaluation.analyses import geometry
+from longtail.evaluation.analyses import class_geometry, geometry
+from longtail.evaluation.pairs import pair_counts, pair_gradients
 from longtail.evaluation.theory import loss_gap
 from longtail.files import read_table, write_table
 
@@ -96,6 +97,40 @@ def test_what_is_not_defined_has_no_line(
     assert not {"compactness_few", "compactness_medium", "few_many_ratio"} & set(frame["metric"])
 
 
+def test_class_geometry(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", small("class_geometry"), embeddings)
+    found = dict(zip(frame["metric"], frame["value"], strict=True))
+    assert found == pytest.approx(class_geometry(vectors, labels))
+
+
+def test_one_class_has_no_distance_to_others(
+    tmp_path: Path, write_embeddings: Callable[..., Path], vectors: np.ndarray
+) -> None:
+    labels, split = np.zeros(4, dtype=np.int64), tmp_path / "s.parquet"
+    write_table(split, pa.table({"row": range(4), "label": labels, "shot": ["many"] * 4}))
+    embeddings = write_embeddings(vectors[:4], labels)
+    frame = score(split, tmp_path / "m.parquet", small("class_geometry"), embeddings)
+    assert not any("uniformity" in name for name in frame["metric"])
+    frame = score(split, tmp_path / "m.parquet", small("selection_space"), embeddings)
+    assert dict(zip(frame["metric"], frame["value"], strict=True)) == {"selection_violations": 0}
+
+
+def test_selection_space(split: Path, embeddings: Path, tmp_path: Path) -> None:
+    """Sizes 40, 25, 12 and 6 of 83; in batches of 30 the smallest has 2.2 images."""
+    scorer = {**small("selection_space"), "batch_size": 30}
+    frame = score(split, tmp_path / "m.parquet", scorer, embeddings).set_index("metric")["value"]
+    within = [size * 30 / 83 for size in (40, 12)]
+    ratios = [within, (40, 12)]
+    for name, (i, j) in zip(("batch", "global"), ratios, strict=True):
+        expected = i * (i - 1) * (i - 2) / (j * (j - 1) * (j - 2))
+        assert frame[f"selection_ratio_{name}"] == pytest.approx(np.log10(expected))
+    assert frame["selection_pairs"] == 50
+    assert frame["selection_violations"] == 0
+    all_of_it = score(split, tmp_path / "m.parquet", small("selection_space"), embeddings).set_index("metric")["value"]
+    assert all_of_it["selection_ratio_batch"] == pytest.approx(all_of_it["selection_ratio_global"])
+    assert all_of_it["selection_violations"] == 0
+
+
 def test_purity(split: Path, embeddings: Path, tmp_path: Path) -> None:
     frame = score(split, tmp_path / "m.parquet", small("purity"), embeddings)
     assert frame["parameter"].tolist() == ["k=10", "k=20", "k=30", "k=40"]
@@ -147,6 +182,25 @@ def test_domination(split: Path, embeddings: Path, labels: np.ndarray, tmp_path:
     counts = frame[frame["class"].notna()].pivot_table(index="class", columns="metric", values="value")
     assert counts["dominated_mini_clusters"].between(counts["dominated_at_least"], counts["dominated_at_most"]).all()
     assert counts["dominated_mini_clusters"].sum() >= 8
+
+
+def test_pair_frequencies(split: Path, embeddings: Path, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(
+        split, tmp_path / "m.parquet", {**small("pair_frequencies"), "epochs": 3, "batch_size": 16}, embeddings
+    )
+    counts = pair_counts(labels, epochs=3, batch_size=16, queue_size=1000, seed=0)
+    found = frame[frame["metric"] == "pair_frequency"].pivot(index="class", columns="cluster", values="value")
+    np.testing.assert_allclose(found, counts / counts[0, 0])
+    whole = frame[frame["class"].isna()].set_index("metric")["value"]
+    assert whole["pair_imbalance"] == counts[0, 0] / counts[3, 3]
+    assert whole["pair_imbalance_stated"] == (40 / 6) ** 2
+
+
+def test_pair_gradients(split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path) -> None:
+    frame = score(split, tmp_path / "m.parquet", {**small("pair_gradients"), "keys_per_class": 2}, embeddings)
+    expected = pair_gradients(vectors, labels, keys_per_class=2, temperature=0.2, seed=0)
+    assert frame["value"].tolist() == [*expected[0], *expected[1]]
+    assert frame["parameter"].tolist() == [f"rank={rank}" for rank in (1, 2, 1, 2, 3, 4, 5, 6)]
 
 
 def test_balanced_classes_have_no_pairs_to_bound(tmp_path: Path, write_embeddings: Callable[..., Path]) -> None:
@@ -206,6 +260,6 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 def test_the_catalogue_describes_each_metric_alike() -> None:
     for metric in METRICS.values():
         keys = {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
-        assert set(metric) - {"tolerance", "of_shots"} == keys
+        assert set(metric) - {"tolerance", "of_shots", "of_machine"} == keys
         assert metric.get("tolerance", 1) > 0
         assert metric["scorer"] in SCORERS

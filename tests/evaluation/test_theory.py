@@ -16,7 +16,9 @@ from longtail.evaluation.theory import (
     expected_contributions,
     loss_gap,
     mixed_contributions,
+    selection_space,
 )
+from longtail.splits import class_sizes
 
 few = settings(deadline=None, max_examples=25)
 
@@ -251,3 +253,61 @@ def test_a_count_that_contradicts_the_theorem_is_a_violation() -> None:
     assert found.covered[0, 1]
     assert found.violations == 0
     assert replace(found, dominated=np.array([1, 1])).violations == 1
+
+
+# --- GloCo, Proposition 1 ---------------------------------------------------------------------------------------------
+
+
+def ways(m: Fraction, k: int) -> Fraction:
+    """C(m, k) for m that need not be whole, times k!."""
+    product = Fraction(1)
+    for h in range(k):
+        product *= m - h
+    return product
+
+
+@settings(max_examples=50)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=1, max_size=7), share=st.integers(1, 6), k=st.sampled_from([1, 2, 3, 6])
+)
+def test_selection_space_equals_loops_over_pairs_of_classes(sizes: list[int], share: int, k: int) -> None:
+    """And no pair of classes violates the proposition, whatever their sizes."""
+    labels = np.repeat(np.arange(0, 2 * len(sizes), 2), sizes)  # classes without rows do not count
+    batch_size = max(1, len(labels) // share)
+    found = selection_space(labels, batch_size=batch_size, positives=k)
+    inside = [Fraction(size * batch_size, len(labels)) for size in sizes]
+    pairs = [(i, j) for i in range(len(sizes)) for j in range(len(sizes)) if sizes[i] > sizes[j]]
+    defined = [(i, j) for i, j in pairs if inside[j] >= k]
+    assert (found.pairs, found.defined, found.violations) == (len(pairs), len(defined), 0)
+    for i, j in defined:
+        assert ways(inside[i], k) * ways(Fraction(sizes[j]), k) >= ways(Fraction(sizes[i]), k) * ways(inside[j], k)
+    if not defined:
+        assert np.isnan(found.batch_ratio)
+        assert np.isnan(found.global_ratio)
+        return
+    i = max(range(len(sizes)), key=sizes.__getitem__)
+    j = min((j for _, j in defined), key=sizes.__getitem__)
+    assert found.batch_ratio == pytest.approx(float(ways(inside[i], k) / ways(inside[j], k)))
+    assert found.global_ratio == pytest.approx(float(ways(Fraction(sizes[i]), k) / ways(Fraction(sizes[j]), k)))
+
+
+@pytest.mark.parametrize(("head", "classes", "undefined"), [(5000, 10, 3), (500, 100, 70)])
+def test_most_tail_classes_of_cifar_have_fewer_than_three_images_in_a_batch(
+    head: int, classes: int, undefined: int
+) -> None:
+    """At ratio 100, so the proposition says nothing of them."""
+    sizes = class_sizes(head, classes, 100)
+    found = selection_space(np.repeat(np.arange(classes), sizes), batch_size=256, positives=3)
+    assert sum(size * 256 < 3 * sum(sizes) for size in sizes) == undefined
+    assert found.violations == 0
+    assert found.batch_ratio > found.global_ratio
+    larger = [(i, j) for i in range(classes) for j in range(classes) if sizes[i] > sizes[j]]
+    assert found.pairs == len(larger)
+    assert found.defined == sum(j < classes - undefined for _, j in larger)
+
+
+def test_in_a_batch_larger_than_the_training_set_the_proposition_is_violated() -> None:
+    """t < 1, which the proof excludes: the count is not zero by construction."""
+    labels = np.repeat([0, 1], [9, 6])
+    assert selection_space(labels, batch_size=15, positives=3).violations == 0
+    assert selection_space(labels, batch_size=30, positives=3).violations == 1

@@ -50,8 +50,8 @@ rule classify:
         runtime=rising(30),
     params:
         classifier=classifier_spec,
-        weights=lambda wildcards, input: f"--weights {input.weights}" if input.weights else "",
-        training=lambda wildcards, input: f"--training {input.training}" if input.training else "",
+        weights=weights_option,
+        training=training_option,
     shell:
         "python -m longtail classify --embeddings {input.embeddings} {params.weights} {params.training}"
         " --split {input.split} --classifier {params.classifier:q} --out {output} > {log} 2>&1"
@@ -59,7 +59,10 @@ rule classify:
 
 rule project:
     input:
-        ANY.embeddings("{features}", "{split}"),
+        embeddings=ANY.embeddings("{features}", "{split}"),
+        weights=weights_file,
+        training=training_features,
+        split=layout.split("{cut}", "{split}"),
     output:
         ANY.projection("{features}", "{split}", "{projection}"),
     log:
@@ -74,5 +77,8 @@ rule project:
         runtime=rising(60),
     params:
         projection=projection_spec,
+        weights=weights_option,
+        training=training_option,
     shell:
-        "python -m longtail project --embeddings {input} --projection {params.projection:q} --out {output} > {log} 2>&1"
+        "python -m longtail project --embeddings {input.embeddings} {params.weights} {params.training}"
+        " --split {input.split} --projection {params.projection:q} --out {output} > {log} 2>&1"

@@ -97,7 +97,7 @@ wildcard_constraints:
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
     classifier=one_of(STUDY.catalog.classifiers),
-    readout=one_of([*STUDY.catalog.readouts, "embeddings"]),
+    readout=one_of([*STUDY.catalog.readouts, "embeddings", "history"]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -313,20 +313,35 @@ def features_of(wildcards):
     return run_of(wildcards), wildcards.features, wildcards.split
 
 
+def needs_of(wildcards):
+    """What a classifier or a projection reads besides the embeddings."""
+    if "classifier" in wildcards.keys():
+        return STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+    return STUDY.catalog.projections[wildcards.projection].get("needs", ())
+
+
 def weights_file(wildcards):
     run, features, split = features_of(wildcards)
-    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
-    return run.weights(features, split) if "weights" in needs else []
+    return run.weights(features, split) if "weights" in needs_of(wildcards) else []
 
 
 def training_features(wildcards):
     run, features, _ = features_of(wildcards)
-    needs = STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
-    return run.embeddings(features, "train") if "training_features" in needs else []
+    return run.embeddings(features, "train") if "training_features" in needs_of(wildcards) else []
+
+
+def weights_option(wildcards, input):
+    return f"--weights {input.weights}" if input.weights else ""
+
+
+def training_option(wildcards, input):
+    return f"--training {input.training}" if input.training else ""
 
 
 def what_is_scored(wildcards):
     run, features, split = features_of(wildcards)
+    if wildcards.readout == "history":
+        return run.history
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
     made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
@@ -339,7 +354,12 @@ def scoring(amount, of_embeddings):
     return lambda wildcards, attempt: rising(asked(wildcards))(wildcards, attempt)
 
 
-DEFINITIONS = {"assignments": ["metrics"], "predictions": ["recognition"], "embeddings": ["analyses", "theory"]}
+DEFINITIONS = {
+    "assignments": ["metrics"],
+    "predictions": ["recognition"],
+    "embeddings": ["analyses", "theory", "pairs"],
+    "history": ["pace"],
+}
 
 
 def definitions_of_metrics(wildcards):

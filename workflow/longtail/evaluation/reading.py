@@ -94,6 +94,18 @@ def read_predictions(path: str | os.PathLike[str], rows: int) -> tuple[np.ndarra
     return predictions, confidences
 
 
+def read_seconds(path: str | os.PathLike[str]) -> np.ndarray:
+    """Seconds of each epoch of a training, (E,) float64.
+
+    Raises:
+        LongtailError: if there is no epoch, or one that took no time.
+    """
+    seconds = np.asarray(read_table(path, ["seconds"])["seconds"].to_numpy(), dtype=np.float64)
+    if not len(seconds) or not (seconds > 0).all():
+        raise LongtailError(f"{path}: 'seconds' must hold how long each epoch took. Delete the file and train again.")
+    return seconds
+
+
 def read_embeddings(
     path: str | os.PathLike[str], column: str = "embedding", split: Split | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

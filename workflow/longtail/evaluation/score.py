@@ -1,7 +1,6 @@
-"""``python -m longtail score``: metrics of assignments, of predictions, or of embeddings.
+"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, or of a training's history.
 
-A scorer says which of them it reads. Assignments are scored trial by trial; of predictions and embeddings there is one
-trial, 0.
+A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from longtail.clusterers.bounded_kmeans import spherical_kmeans
 from longtail.errors import LongtailError, unknown
+from longtail.evaluation.pace import seconds_per_epoch
 from longtail.evaluation.reading import (
     Split,
     call,
@@ -23,6 +23,7 @@ from longtail.evaluation.reading import (
     read_class_sizes,
     read_embeddings,
     read_predictions,
+    read_seconds,
     read_settings,
     read_split,
 )
@@ -66,6 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     elif reads == "predictions":
         predicted = read_predictions(arguments.scored, len(split.labels))
         metrics = {0: call(kind, scorer, rest, *predicted, split, read_class_sizes(arguments.split))}
+    elif reads == "history":
+        metrics = {0: call(kind, scorer, rest, read_seconds(arguments.scored))}
     else:
         vectors, _ = read_embeddings(arguments.scored, split=split)
         with threads(arguments.threads):
@@ -137,6 +140,13 @@ def _geometry(vectors: np.ndarray, split: Split) -> list[Metric]:
             if np.isfinite(value)
         ),
     ]
+
+
+def _class_geometry(vectors: np.ndarray, split: Split) -> list[Metric]:
+    from longtail.evaluation.analyses import class_geometry
+
+    found = class_geometry(vectors, split.labels)
+    return [Metric(name, value, "distance") for name, value in found.items() if np.isfinite(value)]
 
 
 def _purity(vectors: np.ndarray, split: Split, *, clusters: Sequence[int], inits: int, seed: int) -> list[Metric]:
@@ -233,16 +243,78 @@ def _domination(vectors: np.ndarray, split: Split, *, mini_clusters: int, inits:
     ]
 
 
+def _pace(seconds: np.ndarray) -> list[Metric]:
+    return [Metric("seconds_per_epoch", seconds_per_epoch(seconds), "s")]
+
+
+def _selection_space(vectors: np.ndarray, split: Split, *, batch_size: int, positives: int) -> list[Metric]:
+    """Of the sizes of classes in the split alone; where all have one size, or none fills a batch, there is no ratio.
+
+    A small budget may leave fewer images than a batch has; then all of them are a batch.
+    """
+    from longtail.evaluation.theory import selection_space
+
+    found = selection_space(split.labels, batch_size=min(batch_size, len(split.labels)), positives=positives)
+    ratios = {"selection_ratio_batch": found.batch_ratio, "selection_ratio_global": found.global_ratio}
+    return [
+        *(Metric(name, np.log10(value), "decades") for name, value in ratios.items() if np.isfinite(value)),
+        *(Metric("selection_pairs", 100 * found.defined / found.pairs, "percent") for _ in range(found.pairs > 0)),
+        Metric("selection_violations", found.violations, "pairs"),
+    ]
+
+
+def _pair_frequencies(
+    vectors: np.ndarray, split: Split, *, epochs: int, batch_size: int, queue_size: int, seed: int
+) -> list[Metric]:
+    """The rows' classes alone; what they are embedded as does not matter. No line for what was never met."""
+    from longtail.evaluation.pairs import pair_counts
+
+    counts = pair_counts(split.labels, epochs=epochs, batch_size=batch_size, queue_size=queue_size, seed=seed)
+    sizes, own = np.bincount(split.labels), np.diag(counts)
+    there = sizes > 0
+    imbalance = {"pair_imbalance_stated": (sizes.max() / sizes[there].min()) ** 2}
+    if own[there].all():
+        imbalance["pair_imbalance"] = own.max() / own[there].min()
+    largest = max(int(own[sizes.argmax()]), 1)
+    return [
+        *(Metric(name, value, "ratio") for name, value in imbalance.items()),
+        *(
+            Metric("pair_frequency", count / largest, "ratio", class_=int(k), cluster=int(j))
+            for (k, j), count in np.ndenumerate(counts)
+        ),
+    ]
+
+
+def _pair_gradients(
+    vectors: np.ndarray, split: Split, *, keys_per_class: int, temperature: float, seed: int
+) -> list[Metric]:
+    from longtail.evaluation.pairs import pair_gradients
+
+    positive, negative = pair_gradients(
+        vectors, split.labels, keys_per_class=keys_per_class, temperature=temperature, seed=seed
+    )
+    return [
+        Metric(name, value, "gradient", parameter=f"rank={rank}")
+        for name, values in (("positive_gradient", positive), ("negative_gradient", negative))
+        for rank, value in enumerate(values, 1)
+    ]
+
+
 SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
     "assignments": {"clustering": score_assignment},
     "predictions": {"classification": score_predictions},
+    "history": {"pace": _pace},
     "embeddings": {
         "geometry": _geometry,
+        "class_geometry": _class_geometry,
         "purity": _purity,
         "mini_clusters": _mini_clusters,
         "confusion": _confusion,
         "loss_gap": _loss_gap,
         "domination": _domination,
+        "selection_space": _selection_space,
+        "pair_frequencies": _pair_frequencies,
+        "pair_gradients": _pair_gradients,
     },
 }
 """Scorers by what they read and by name; their keyword arguments are the settings of readouts.yaml."""

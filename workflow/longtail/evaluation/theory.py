@@ -1,4 +1,4 @@
-"""The theorems of the two clustering papers: what they speak of, measured on embeddings, beside what they state.
+"""What the papers prove: what theorems speak of, measured on embeddings or counted, beside what they state.
 
 ConMix, Theorem 1 (Sec. 4, App. C): let two representations of one class have the similarity s_w, two of different
 classes s_b < s_w, and let all mixes be of one size and of the classes' overall shares. Then mixing lowers what a
@@ -8,11 +8,15 @@ h_CM(v_h) - h_CM(v_t) < h_CL(v_h) - h_CL(v_t).
 MiniClustering, Theorem 1 (Sec. 3.1, App. L): if every mini-cluster has at least the purity ρ, a class i larger than a
 class j dominates more mini-clusters where ρ > N_j S_max / ((N_i - ε_i) S_min).
 
+GloCo, Proposition 1 (Sec. 3.1): between a class i and a smaller class j, the ratio of the numbers of ways to draw k
+positives is no larger in the whole training set than in a batch that has the same share of every class.
+
 Everything here is a function of arrays. Shape suffixes: N rows, V = 2N representations, D dimensions, K classes.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,6 +219,53 @@ def domination(labels: np.ndarray, clusters: np.ndarray) -> Domination:
         outside=sizes - inside,
         bounds=np.where(larger, bounds, np.nan),
         covered=larger & (share * given > needed * whole),
+    )
+
+
+@dataclass(frozen=True)
+class SelectionSpace:
+    """How many sets of k positives classes offer in a batch and in the whole set, compared between two classes.
+
+    Attributes:
+        batch_ratio: Br_b = C(|B_i|, k) / C(|B_j|, k), with i a largest class and j a smallest one of those that have k
+            images in a batch; NaN where no smaller class has them.
+        global_ratio: Br_g = C(|X_i|, k) / C(|X_j|, k) of the same two.
+        pairs: of classes of different sizes.
+        defined: how many of those have a Br_b, which is where the smaller class has k images in a batch.
+        violations: how many of those have Br_b < Br_g. The proposition says: none.
+    """
+
+    batch_ratio: float
+    global_ratio: float
+    pairs: int
+    defined: int
+    violations: int
+
+
+def selection_space(labels: np.ndarray, *, batch_size: int, positives: int) -> SelectionSpace:
+    """GloCo's Proposition 1 on the sizes of classes; a batch has |X_k| B / N images of a class, as in the proof.
+
+    Where these are no whole numbers, C(m, k) = m (m - 1) ... (m - k + 1) / k!. The proof says of every pair what is
+    undefined where |B_j| < k: there is no set to draw. Comparisons are of whole numbers, N^k times both sides.
+
+    Args:
+        labels: class of each row of the training set, (N,) int64.
+        batch_size: B.
+        positives: k.
+    """
+    sizes, classes = np.unique(np.bincount(labels)[np.unique(labels)], return_counts=True)
+    whole, rows = [int(size) for size in sizes], len(labels)
+    inside = [math.prod(size * batch_size - h * rows for h in range(positives)) for size in whole]
+    overall = [math.prod(size - h for h in range(positives)) for size in whole]
+    pairs = [(i, j, int(classes[i] * classes[j])) for i in range(len(whole)) for j in range(i)]
+    defined = [(i, j, count) for i, j, count in pairs if whole[j] * batch_size >= positives * rows]
+    smallest = min((j for _, j, _ in defined), default=None)
+    return SelectionSpace(
+        batch_ratio=np.nan if smallest is None else inside[-1] / inside[smallest],
+        global_ratio=np.nan if smallest is None else overall[-1] / overall[smallest],
+        pairs=sum(count for *_, count in pairs),
+        defined=sum(count for *_, count in defined),
+        violations=sum(n for i, j, n in defined if inside[i] * overall[j] < overall[i] * inside[j]),
     )
 
 
