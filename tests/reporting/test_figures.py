@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.colors import to_rgb
 
 from longtail import files
 from longtail.errors import LongtailError
 from longtail.reporting.figures.draw import KINDS, draw
 from longtail.reporting.figures.figure import write_figure
+from longtail.reporting.figures.style import CLASSES
 from longtail.reporting.figures.values import PROJECTION_COLUMNS, parameters
+from longtail.study import documents
 
 from .makers import METRIC_COLUMNS, cell, figure_plan, metrics
 
@@ -210,6 +213,44 @@ def test_what_a_theorem_states_is_dashed_beside_what_is_measured() -> None:
     assert apart.axes[0].get_ylim()[1] > 10
 
 
+def test_pairs_of_classes_are_relative_to_one() -> None:
+    data = metrics(
+        [
+            line(FIRST, "pair_frequency", value + seed / 100, seed=seed, unit="ratio", **{"class": k, "cluster": j})
+            for (k, j), value in np.ndenumerate(np.array([[1.0, 0.3], [0.3, 0.0]]))
+            for seed in (0, 2)
+        ],
+        [line(FIRST, "pair_imbalance", 9.0)],
+    )
+    shown = figure_plan("pair_matrices", ("IF 10", FIRST), options=OPTIONS["pair_matrices"], seeds=(0, 2))
+    figure, drawn = draw(shown, data)
+    assert drawn[["class", "cluster", "value"]].values.tolist() == [
+        [0, 0, 1.01],
+        [0, 1, 0.31],
+        [1, 0, 0.31],
+        [1, 1, 0.01],
+    ]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.01", "0.31", "0.31", "0.01"]
+    assert np.allclose(figure.axes[0].images[0].get_array(), [[1.01, 0.31], [0.31, 0.01]])
+
+
+def test_gradients_are_drawn_in_the_order_of_their_ranks() -> None:
+    data = metrics(
+        [
+            line(FIRST, "positive_gradient", value + seed, seed=seed, parameter=f"rank={rank}")
+            for rank, value in ((10, 1.0), (9, 3.0))
+            for seed in (0, 2)
+        ]
+    )
+    shown = figure_plan("rank_lines", ("SupCon", FIRST), options=OPTIONS["rank_lines"], seeds=(0, 2))
+    figure, drawn = draw(shown, data)
+    assert drawn[["rank", "value"]].values.tolist() == [[9, 4], [10, 2]]
+    (axis,) = figure.axes
+    assert axis.lines[0].get_xydata().tolist() == [[9, 4], [10, 2]]
+    assert axis.get_ylabel() == "length"
+    assert all(tick == int(tick) for tick in axis.get_xticks())
+
+
 def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
     ends = {"dominated_mini_clusters": [4.0, 2.0], "dominated_at_least": [3.0, 1.5], "dominated_at_most": [90.0, 2.5]}
     data = metrics(
@@ -227,9 +268,10 @@ def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
     assert "nothing computed yet" in texts(figure)
 
 
-def points(keys: dict[str, Any], seed: int, shift: float) -> list[dict[str, Any]]:
+def points(keys: dict[str, Any], seed: int, shift: float, part: str = "split") -> list[dict[str, Any]]:
     return [
-        {"row": row, "label": row % 3, "x": row + shift, "y": float(row % 4), "seed": seed, **keys} for row in range(12)
+        {"part": part, "row": row, "label": row % 3, "x": row + shift, "y": float(row % 4), "seed": seed, **keys}
+        for row in range(12)
     ]
 
 
@@ -244,12 +286,77 @@ def test_scatter_plots_show_every_point_of_the_first_seed() -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1", "2"]
 
 
+def test_weights_of_classes_are_stars() -> None:
+    weights = points(FIRST, 0, 0.5, "weights")[:3]
+    data = pd.DataFrame([*points(FIRST, 0, 0.0), *weights])
+    shown = figure_plan(
+        "projected_points", ("ICCL", FIRST), projection="tsne-weights", options={"weights": "centroids"}
+    )
+    figure, drawn = draw(shown, data)
+    (axis,) = figure.axes
+    images, stars, _ = axis.collections
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["centroids"]
+    assert len(images.get_offsets()) == 12
+    assert np.asarray(stars.get_offsets()).tolist() == [[row + 0.5, float(row)] for row in range(3)]
+    assert stars.get_facecolors().tolist() != images.get_facecolors()[:3].tolist()
+    assert (drawn["part"] == "weights").sum() == 3
+
+
+def test_training_images_have_a_panel_of_their_own_on_the_same_scale() -> None:
+    first, second = ({**keys, "split": "test"} for keys in (FIRST, SECOND))
+    data = pd.DataFrame([*points(first, 0, 0.0), *points(first, 0, 5.0, "training"), *points(second, 0, 7.0)])
+    shown = figure_plan("projected_points", ("Before", first), ("After", second), projection="tsne-training")
+    figure, _ = draw(shown, data)
+    before, tested, *_ = figure.axes
+    assert [before.get_title(), tested.get_title()] == ["Before, training images", "Before, test images"]
+    assert before.get_xlim() == tested.get_xlim()
+    assert before.get_xlim()[0] < 0 < 16 < before.get_xlim()[1]
+
+
+def test_a_few_classes_have_the_colours_of_few() -> None:
+    """Classes 96 to 99 of a hundred would be neighbours on a scale."""
+    data = pd.DataFrame([{**line, "label": line["label"] + 97} for line in points(FIRST, 0, 0.0)])
+    figure, _ = draw(figure_plan("projected_points", ("KCL", FIRST), projection="tsne-smallest"), data)
+    colours = {tuple(colour[:3]) for colour in figure.axes[0].collections[0].get_facecolors().tolist()}
+    assert colours == {to_rgb(colour) for colour in CLASSES[:3]}
+    assert [text.get_text() for text in figure.axes[0].texts] == ["97", "98", "99"]
+
+
 OPTIONS = {
     "class_bars": BARS,
     "setting_lines": {"axis": "tags", "metrics": ["ACC"]},
     "measured_and_stated": GAPS,
+    "pair_matrices": {"metric": "pair_frequency"},
+    "rank_lines": {
+        "value": "length",
+        "panels": [{"metric": "positive_gradient", "title": "Positives", "axis": "rank"}],
+    },
     "mini_cluster_lines": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
 }
+
+
+def validate(kind: str, options: dict[str, Any]) -> None:
+    """Check a paper with one figure against the schema."""
+    figure = {"title": "Figure 1", "caption": "-", "seeds": 1, "scorers": ["geometry"], "cells": [{}]}
+    figures = {"figure1": {**figure, "kind": kind, "options": options}}
+    documents.validate({"paper": "own", "title": "Own", "figures": figures}, "paper", "own.yaml")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_without_an_option_that_it_needs_is_refused_before_anything_is_trained(kind: str) -> None:
+    options = OPTIONS.get(kind, {})
+    validate(kind, options)
+    for needed in options:
+        with pytest.raises(LongtailError, match=needed):
+            validate(kind, {name: value for name, value in options.items() if name != needed})
+
+
+def test_a_kind_that_nobody_draws_is_refused_by_name() -> None:
+    with pytest.raises(LongtailError, match="pie_chart"):
+        validate("pie_chart", {})
+    figures = documents.schema("paper").schema["properties"]["figures"]["additionalProperties"]
+    assert set(figures["properties"]["kind"]["enum"]) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -58,7 +58,7 @@ def test_a_partial_table_tells_what_is_not_computed_from_what_is_not_implemented
     assert list(reasons.values()).count("") == 2
     assert list(reasons.values()).count("not computed yet") == wanted - 2
     assert {reason for reason in reasons.values() if reason} - {"not computed yet"} <= {
-        f"{name} is not implemented yet" for name in study().catalog.planned["methods"].values()
+        f"{planned.title} is not implemented yet" for planned in study().catalog.planned["methods"].values()
     }
 
 

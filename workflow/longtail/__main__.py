@@ -33,6 +33,7 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figures.figure", "draw one figure"),
+    "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }

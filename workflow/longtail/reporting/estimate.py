@@ -16,8 +16,11 @@ from longtail.study.study import Study
 SENTENCE_WIDTH = 768
 """Width of the features of the sentence encoders that are in the catalogue."""
 
-CHECKPOINT_WEIGHTS = 8
-"""No checkpoint is larger than this many times its backbone: up to three networks, two moments of one, heads."""
+CHECKPOINT_WEIGHTS = 12
+"""No checkpoint is larger than this many times its backbone: up to three networks, two moments of one, heads.
+
+What a method holds for each class counts, too: RSG has fifteen centres and a linear map.
+"""
 
 NOT_KNOWN = "not known: none has finished, and the catalogue names no minutes_per_epoch"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
 
@@ -25,3 +26,9 @@ def escape_markdown(text: str) -> str:
 def escape_html(text: str) -> str:
     """``text`` safe in HTML text and attributes."""
     return html.escape(text, quote=True)
+
+
+def joined(words: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *before, last = [*words] or [""]
+    return f"{', '.join(before)} and {last}" if before else last

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import new_panels, say_nothing
+from longtail.reporting.figures.panels import MOST_DIGITS, heat_map, new_panels, say_nothing
 from longtail.reporting.figures.values import one_run
 
 if TYPE_CHECKING:
@@ -36,23 +35,10 @@ def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
         matrix = part.pivot(index="class", columns="cluster", values="value")
         counts = matrix.to_numpy()
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        image = axis.imshow(share, cmap=style.SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
-        if counts.size <= 150:
-            for (row, column), count in np.ndenumerate(counts):
-                axis.text(
-                    column,
-                    row,
-                    f"{count:.0f}",
-                    ha="center",
-                    va="center",
-                    fontsize=5.5,
-                    color="black" if share[row, column] > 0.55 else "white",
-                )
+        image = heat_map(axis, share, np.char.mod("%.0f", counts), 0.55, vmin=0, vmax=1, aspect="auto")
+        if counts.size <= MOST_DIGITS:
             axis.set_xticks(range(counts.shape[1]), [str(int(name)) for name in matrix.columns])
             axis.set_yticks(range(counts.shape[0]), [str(int(name)) for name in matrix.index])
-        axis.grid(visible=False)
-        axis.spines[:].set_visible(False)
-        axis.tick_params(length=0)
         axis.set_xlabel("cluster, by the class it matches")
         axis.set_ylabel("class, from the largest to the smallest")
     if image is not None:

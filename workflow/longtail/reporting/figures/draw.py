@@ -15,8 +15,10 @@ from longtail.reporting.figures.confusion_matrices import confusion_matrices
 from longtail.reporting.figures.dominated_bars import dominated_bars
 from longtail.reporting.figures.measured_and_stated import measured_and_stated
 from longtail.reporting.figures.mini_cluster_lines import mini_cluster_lines
+from longtail.reporting.figures.pair_matrices import pair_matrices
 from longtail.reporting.figures.projected_points import projected_points
 from longtail.reporting.figures.purity_lines import purity_lines
+from longtail.reporting.figures.rank_lines import rank_lines
 from longtail.reporting.figures.setting_lines import setting_lines
 from longtail.reporting.figures.values import collect
 
@@ -29,8 +31,10 @@ KINDS: Mapping[str, Callable[[FigurePlan, pd.DataFrame], tuple[Figure, pd.DataFr
     "dominated_bars": dominated_bars,
     "measured_and_stated": measured_and_stated,
     "mini_cluster_lines": mini_cluster_lines,
+    "pair_matrices": pair_matrices,
     "projected_points": projected_points,
     "purity_lines": purity_lines,
+    "rank_lines": rank_lines,
     "setting_lines": setting_lines,
 }
 """The kinds that ``kind:`` in a paper's specification may name."""

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from longtail.reporting.figures import style
@@ -34,6 +35,33 @@ def say_nothing(axis: Axes) -> None:
     """A panel of which nothing is computed says so."""
     axis.set_axis_off()
     axis.text(0.5, 0.5, "nothing computed yet", ha="center", va="center", color="#888888", transform=axis.transAxes)
+
+
+MOST_DIGITS = 150
+"""Fields of a heat map that still have room for digits."""
+
+
+def heat_map(axis: Axes, values: np.ndarray, digits: np.ndarray, dark_below: float, **colours: Any) -> AxesImage:
+    """A matrix of classes in colour, with digits where there is room for them.
+
+    Args:
+        axis: is changed.
+        values: what colours stand for, (rows, columns).
+        digits: what is printed in the fields, (rows, columns) of text.
+        dark_below: up to which value a field is so dark that its digits are white.
+        colours: how values become colours, as ``imshow`` takes it.
+    """
+    image = axis.imshow(values, cmap=style.SEQUENTIAL, **colours)
+    if values.size <= MOST_DIGITS:
+        for (row, column), text in np.ndenumerate(digits):
+            colour = "black" if values[row, column] > dark_below else "white"
+            axis.text(column, row, text, ha="center", va="center", fontsize=5.5, color=colour)
+        axis.set_xticks(range(values.shape[1]))
+        axis.set_yticks(range(values.shape[0]))
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+    return image
 
 
 def error_bars(drawn: pd.DataFrame) -> np.ndarray | None:

@@ -2,69 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import new_panels, say_nothing
+from longtail.reporting.figures.panels import legend, new_panels, say_nothing
 from longtail.reporting.figures.values import one_run
 
 if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
 
+WEIGHTS = "weights"
+"""The part of a projection that holds weights of a classifier; all others hold images."""
+
+STAR: dict[str, Any] = {"marker": "*", "s": 130, "edgecolors": "black", "linewidths": 0.8}
+
 
 def projected_points(plan: FigurePlan, points: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Projected embeddings, one panel per cell, coloured by class; every class is also named at its median point.
+    """Projected embeddings, coloured by class; few classes are also named, at their median points.
 
-    Shows the first seed.
+    There is a panel per cell, or two on one scale where training images were projected, too. The weights of classes are
+    stars, which ``options.weights`` may name. Shows the first seed.
     """
-    figure, axes = new_panels(len(plan.cells), 4.3, 4.1)
+    projected = set(points["part"]) if len(points) else set()
+    trained = "training" in projected
+    parts = ["training", "split"] if trained else ["split"]
+    figure, axes = new_panels(len(plan.cells) * len(parts), 4.3, 4.1, columns=4 if len(parts) == 1 else 2)
     tables = []
-    classes = int(points["label"].max()) + 1 if len(points) else 0
-    for axis, cell in zip(axes, plan.cells, strict=True):
-        axis.set_title(cell.label)
-        part = points[points["series"] == cell.label]
-        if part.empty:
-            say_nothing(axis)
+    colours = _colours(points)
+    for number, cell in enumerate(plan.cells):
+        of_cell = axes[number * len(parts) : (number + 1) * len(parts)]
+        shown = points[points["series"] == cell.label]
+        if shown.empty:
+            for axis in of_cell:
+                axis.set_title(cell.label)
+                say_nothing(axis)
             continue
-        part = one_run(part)
-        tables.append(part[["series", "row", "label", "x", "y"]])
-        colours = np.array([style.class_colour(index, classes) for index in range(classes)], dtype=object)
-        size = float(np.clip(12000 / len(part), 1.5, 18))
-        order = np.argsort(part["row"].to_numpy() * 2654435761 % 2**32)  # no class lies on top only because it is last
-        axis.scatter(
-            part["x"].to_numpy()[order],
-            part["y"].to_numpy()[order],
-            s=size,
-            c=list(colours[part["label"].to_numpy()[order]]),
-            linewidths=0,
-            alpha=0.75,
-            rasterized=True,
-        )
-        if classes <= 20:
-            for label, members in part.groupby("label"):
-                axis.text(
-                    members["x"].median(),
-                    members["y"].median(),
-                    str(label),
-                    ha="center",
-                    va="center",
-                    fontsize=7.5,
-                    fontweight="bold",
-                    bbox={
-                        "boxstyle": "circle,pad=0.2",
-                        "facecolor": "white",
-                        "edgecolor": style.class_colour(int(str(label)), classes),
-                        "linewidth": 1.2,
-                        "alpha": 0.85,
-                    },
-                )
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(True)
-        axis.spines[:].set_color("#bbbbbb")
-    empty = pd.DataFrame(columns=["series", "row", "label", "x", "y"])
+        shown = one_run(shown)
+        tables.append(shown[["series", "part", "row", "label", "x", "y"]])
+        for axis, part in zip(of_cell, parts, strict=True):
+            images = "training images" if part == "training" else f"{shown['split'].iloc[0]} images"
+            axis.set_title(f"{cell.label}, {images}" if trained else cell.label)
+            _scatter(axis, shown[shown["part"] == part], shown[shown["part"] == WEIGHTS], colours)
+        for axis in of_cell[1:]:
+            axis.sharex(of_cell[0])
+            axis.sharey(of_cell[0])
+            axis.autoscale()
+    if WEIGHTS in projected:
+        axes[0].scatter([], [], **STAR, c="white", label=plan.options.get("weights", "weights of the classes"))
+        legend(figure, axes)
+    empty = pd.DataFrame(columns=["series", "part", "row", "label", "x", "y"])
     return figure, pd.concat(tables, ignore_index=True) if tables else empty
+
+
+def _colours(points: pd.DataFrame) -> dict[int, Any]:
+    """Of each class that is shown anywhere in the figure."""
+    classes = sorted(points["label"].unique()) if len(points) else []
+    return {int(label): style.class_colour(place, len(classes)) for place, label in enumerate(classes)}
+
+
+def _scatter(axis: Axes, images: pd.DataFrame, weights: pd.DataFrame, colours: dict[int, Any]) -> None:
+    order = np.argsort(images["row"].to_numpy() * 2654435761 % 2**32)  # no class lies on top only because it is last
+    images = images.iloc[order]
+    size = float(np.clip(12000 / max(len(images), 1), 1.5, 18))
+    of_images, of_weights = ([colours[label] for label in part["label"]] for part in (images, weights))
+    axis.scatter(images["x"], images["y"], s=size, c=of_images, linewidths=0, alpha=0.75, rasterized=True)
+    axis.scatter(weights["x"], weights["y"], **STAR, c=of_weights, zorder=4)
+    if len(colours) <= 20:
+        for label, members in images.groupby("label"):
+            axis.annotate(
+                str(label),
+                (members["x"].median(), members["y"].median()),
+                xytext=(0, 13 if len(weights) else 0),  # not over the star, which is near
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                fontweight="bold",
+                bbox={
+                    "boxstyle": "circle,pad=0.2",
+                    "facecolor": "white",
+                    "edgecolor": colours[int(str(label))],
+                    "linewidth": 1.2,
+                    "alpha": 0.85,
+                },
+            )
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(True)
+    axis.spines[:].set_color("#bbbbbb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,21 +18,23 @@ if TYPE_CHECKING:
 def setting_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Metrics over a setting, one point per cell at its label, one panel per group.
 
-    Options: ``axis`` names the setting, ``metrics`` lists what is drawn.
+    Options: ``axis`` names the setting, ``metrics`` lists what is drawn, or maps it to what the legend calls it, and
+    ``value`` says what it is measured in, percent unless given.
     """
-    metrics = plan.options["metrics"]
-    figure, panels, drawn = over_labels(plan, lines, metrics, 4.4, 3.0)
+    listed = plan.options["metrics"]
+    titles = listed if isinstance(listed, Mapping) else {metric: metric for metric in listed}
+    figure, panels, drawn = over_labels(plan, lines, list(titles), 4.4, 3.0)
     for axis, part in panels:
-        for index, metric in enumerate(metrics):
+        for index, (metric, title) in enumerate(titles.items()):
             points = part[part["metric"] == metric]
             axis.errorbar(
                 points["at"],
                 points["value"],
                 yerr=error_bars(points),
-                label=metric,
+                label=title,
                 color=style.SERIES[index % len(style.SERIES)],
                 marker=style.MARKERS[index % len(style.MARKERS)],
             )
-        axis.set_ylabel("percent")
+        axis.set_ylabel(plan.options.get("value", "percent"))
     legend(figure, figure.axes)
     return figure, drawn

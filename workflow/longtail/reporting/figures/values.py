@@ -20,7 +20,7 @@ RUN_KEYS = tuple(key for key in CELL_KEYS if key not in ("readout", "scorer"))
 EMBEDDINGS = "embeddings"
 """In place of a readout, of what was scored without one."""
 
-PROJECTION_COLUMNS = ("row", "label", "x", "y", "seed", *RUN_KEYS)
+PROJECTION_COLUMNS = ("part", "row", "label", "x", "y", "seed", *RUN_KEYS)
 """The columns of merged projections that a figure reads."""
 
 

@@ -1,0 +1,44 @@
+"""Lines over ranks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from longtail.reporting.figures.panels import colour_of, legend, new_panels, say_nothing
+from longtail.reporting.figures.values import over_seeds, parameters
+
+if TYPE_CHECKING:
+    from longtail.study.artefacts import FigurePlan
+
+
+def rank_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """A metric over its parameter ``rank``, one line per cell, one panel per entry of ``options.panels``.
+
+    A panel has ``metric``, ``title`` and ``axis``, what the ranks are of; ``options.value`` is what metrics measure.
+    Bands are standard deviations over seeds.
+    """
+    figure, axes = new_panels(len(plan.options["panels"]), 4.4, 3.0)
+    tables = []
+    for axis, panel in zip(axes, plan.options["panels"], strict=True):
+        axis.set_title(panel["title"])
+        part = lines[lines["metric"] == panel["metric"]]
+        ranks = [parameters(text)["rank"] for text in part["parameter"]]
+        drawn = over_seeds(part.assign(rank=ranks), ["series", "metric", "rank"]).sort_values(["series", "rank"])
+        tables.append(drawn)
+        if drawn.empty:
+            say_nothing(axis)
+            continue
+        for series, line in drawn.groupby("series", sort=False):
+            colour, (at, value, std) = colour_of(plan, str(series)), (line[name] for name in ("rank", "value", "std"))
+            axis.plot(at, value, label=str(series), color=colour)
+            axis.fill_between(at, value - std, value + std, color=colour, alpha=0.2, linewidth=0)
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel(panel["axis"])
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_ylabel(plan.options["value"])
+    legend(figure, axes)
+    return figure, pd.concat(tables, ignore_index=True)
