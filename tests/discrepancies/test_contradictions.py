@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import re
 import shutil
@@ -10,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from longtail.discrepancies import contradictions, numbers
+from longtail.discrepancies import contradictions, numbers, transcripts
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
 from longtail.study.study import load_study
@@ -145,6 +146,8 @@ def test_namesakes_stand_beside_each_other():
 
 def test_everything_involved_is_printed():
     known = {(n.paper, n.table, n.row, n.metric, n.value) for n in numbers.numbers(study())}
+    for paper in study().catalog.papers:
+        known |= {(n.paper, n.table, n.row, n.metric, n.value) for n in transcripts.transcribed(study(), paper)}
     assert len(found()) > 15
     for one in found():
         assert one.numbers
@@ -168,6 +171,76 @@ def test_what_the_catalogue_points_out_must_be_printed(tmp_path, old, new, messa
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(LongtailError, match=message):
         contradictions.derive(load_study({"targets": ["digits"]}, root))
+
+
+# --- What the tables of recognition say against themselves -----------------------------------------------------------
+
+
+def groups_of(every):
+    """The rows whose accuracy is not that of their groups, with the verdict, by paper."""
+    return {one.paper: {(row[0], row[1]): row for row in one.rows} for one in every if "of their groups" in one.title}
+
+
+def test_accuracies_are_held_against_those_of_their_groups():
+    by_paper = groups_of(found())
+    assert {paper: len(rows) for paper, rows in by_paper.items()} == {"iccl": 4, "rescom": 17, "gloco": 3}
+    counts = [re.search(r"Of the (\d+) rows", one.text)[1] for one in found() if "of their groups" in one.title]
+    assert sorted(map(int, counts)) == [6, 41, 42]
+    assert by_paper["gloco"]["GloCo + ProCo Table 4", "Ours"][4:] == (("49.8", True), "51.99", "51.79", "-2.19")
+    index = {row for (_, row), line in by_paper["rescom"].items() if "by index" in line[-1]}
+    assert {"cRT", "LWS", "MiSLAS"} <= index
+    assert by_paper["rescom"]["ResCom Table 12", "MiSLAS"][-1] == "many and few are interchanged"
+
+
+def test_an_accuracy_that_is_that_of_its_groups_is_not_listed(changed):
+    printed = changed("gloco", "table4", "Ours", "ImageNet-LT", "accuracy", "52.0")
+    assert ("GloCo + ProCo Table 4", "Ours") not in groups_of(printed)["gloco"]
+
+
+def test_increases_are_computed_again(changed):
+    one = about("Increases of Table 1")
+    assert [(row[0], row[-1][0]) for row in one.rows] == [("RIDE(3 experts)", "64")]
+    right = changed("rescom", "table1", "RIDE(3 experts)", "ImageNet-LT", "infer_ms_increase", "84")
+    assert not [one for one in right if "Increases" in one.title]
+
+
+def test_rows_that_were_copied_are_found():
+    pairs = {one.title for one in found() if re.search(r"Table 6 is .* of Table 5", one.title)}
+    assert pairs == {"Adaptive of Table 6 is Supervised of Table 5", "Proco of Table 6 is K-positive (KCL) of Table 5"}
+    own = list(transcripts.transcribed(study(), "gloco"))
+    one = next(n for n in own if (n.table, n.row, n.ratio) == ("table6", "Adaptive", 50))
+    others = [dataclasses.replace(n, std=Decimal("0.3")) if n is one else n for n in own]
+    assert [c.title for c in transcripts.copied(others)] == ["Proco of Table 6 is K-positive (KCL) of Table 5"]
+
+
+def test_a_metric_that_is_twice_another_is_held_to_it():
+    one = about("Intra of Table 1")
+    assert len(one.rows) == 12
+    assert all(Decimal(row[-1][0]) < Decimal(row[2]) for row in one.rows)
+
+
+def test_quotations_of_one_method_are_compared():
+    one = about("quoted with different numbers")
+    assert ("PaCo", "iNaturalist 2018 at ratio 500", "ICCL Table 3: 73.0; ResCom Table 12: 73.2") in one.rows
+    assert sum(row[0] == "CE-DRW" for row in one.rows) == 6
+    assert "LDAM" not in {row[0] for row in one.rows}  # which is LDAM-DRW in ResCom, and not in GloCo
+
+
+def test_a_claim_is_held_against_every_column():
+    one = about("GloCo . ProCo has the best accuracy")
+    assert sum(row[1] == "GloCo+ProCo" for row in one.rows) == 6
+    assert {row[0] for row in about("GloCo with k positives").rows} == {"CIFAR-100-LT at ratio 50"}
+
+
+def test_literal_weights_of_rescom_are_held_against_those_of_its_code():
+    one = about("Eq. 2 makes the loss many times smaller")
+    factors = dict(zip((row[0] for row in one.rows), emphasised(one), strict=True))
+    for ratio, factor in ((100, "85.9"), (50, "93.0"), (10, "99.9")):
+        assert factors[f"CIFAR-10-LT at ratio {ratio}"] == factor
+    for ratio, factor in ((100, "46.3"), (50, "53.3"), (10, "75.7")):
+        assert factors[f"CIFAR-100-LT at ratio {ratio}"] == factor
+    (line,) = [row for row in one.rows if row[0] == "CIFAR-100-LT at ratio 100"]
+    assert line[3] == "0.47 to 9.45"
 
 
 def test_half_a_unit_of_the_last_digit():

@@ -202,7 +202,7 @@ def test_the_page_says_what_schedules_stand_for():
 def test_remarks_on_tables_are_on_tables_that_exist():
     """Of a paper that is not in the catalogue anything may be said when it is loaded."""
     specs = study().catalog.papers
-    known = {f"{paper}_{name}" for paper, spec in specs.items() for name in [*spec["tables"], *spec["figures"]]}
+    known = {f"{paper}_{name}" for paper, spec in specs.items() for name in [*spec["tables"], *spec.get("figures", {})]}
     named = {name for remark in study().catalog.remarks for name in remark.subjects.get("artefacts", ())}
     assert named
     assert named <= known
@@ -245,7 +245,10 @@ def test_the_html_page_is_whole_and_opens_offline():
     assert len(set(reader.anchors)) == len(reader.anchors)
     inner = [link[1:] for link in reader.links if link.startswith("#")]
     assert set(inner) <= set(reader.anchors)
-    assert all(link.startswith(("#", "https://github.com/", "https://openreview.net/")) for link in reader.links)
+    assert all(
+        link.startswith(("#", "https://github.com/", "https://openreview.net/", "https://arxiv.org/"))
+        for link in reader.links
+    )
     assert "@import" not in texts()["html"]
     assert "url(" not in texts()["html"]
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from longtail.discrepancies import statements
+from longtail.discrepancies import formulas, statements, transcripts
 from longtail.discrepancies.numbers import Contradiction, Number, Row, half_unit, metrics_of, numbers
 from longtail.errors import LongtailError
 from longtail.study.cells import Cell
@@ -29,17 +29,22 @@ def derive(study: Study) -> list[Contradiction]:
     """
     every = numbers(study)
     found = [*printed_twice(every), *beyond_spread(every), *averages(study, every), *shared(every)]
-    found += [*better_under_longer_tail(every), *statements.derive(study, every)]
+    found += [
+        *better_under_longer_tail(every),
+        *statements.derive(study, every),
+        *transcripts.derive(study),
+        *formulas.derive(study, every),
+    ]
     order = {paper: index for index, paper in enumerate([*study.catalog.papers, "between"])}
     return sorted(found, key=lambda one: order[one.paper])
 
 
 def printed_twice(every: Sequence[Number]) -> Iterator[Contradiction]:
-    """Cells of one training whose numbers differ between two tables."""
-    cells: defaultdict[Cell, list[Number]] = defaultdict(list)
+    """Cells whose numbers differ between two tables, means over the same number of trainings each."""
+    cells: defaultdict[tuple[Cell, int], list[Number]] = defaultdict(list)
     for number in every:
-        if number.cell is not None and number.seeds == 1:
-            cells[number.cell].append(number)
+        if number.cell is not None:
+            cells[number.cell, number.seeds].append(number)
     for involved in cells.values():
         values: defaultdict[str, set[Decimal]] = defaultdict(set)
         for number in involved:
@@ -88,7 +93,8 @@ def _home(involved: Sequence[Number]) -> str:
 def beyond_spread(every: Sequence[Number]) -> Iterator[Contradiction]:
     """Single trainings that lie outside of what the five trainings of another table allow."""
     singles = {_key(number): number for number in every if number.seeds == 1 and number.cell is not None}
-    tables = list(dict.fromkeys((number.paper, number.table) for number in every if number.std is not None))
+    of_five = (number for number in every if number.std is not None and number.seeds == 5)
+    tables = list(dict.fromkeys((number.paper, number.table) for number in of_five))
     for paper, table in tables:
         several = [number for number in every if (number.paper, number.table) == (paper, table)]
         pairs = [(number, singles[_key(number)]) for number in several if _key(number) in singles]

@@ -35,6 +35,7 @@ class Number:
         std: the printed standard deviation.
         seeds: trainings that it is the mean of.
         cell: what it is measured on here; None if nobody has written that yet.
+        backbone: as the transcript has it, of numbers that were read from one whole.
     """
 
     paper: str
@@ -50,6 +51,7 @@ class Number:
     std: Decimal | None
     seeds: int
     cell: Cell | None
+    backbone: str = ""
 
     @property
     def title(self) -> str:
@@ -116,17 +118,11 @@ def numbers(study: Study) -> tuple[Number, ...]:
                 std = None if entry.published_std is None else Decimal(str(entry.published_std))
                 found.append(
                     Number(
-                        paper, name, short(study, paper), table["title"], entry.row, entry.group, entry.dataset,
+                        paper, name, study.catalog.short(paper), table["title"], entry.row, entry.group, entry.dataset,
                         entry.ratio, entry.metric, Decimal(entry.published_text), std, table["seeds"], cell,
                     )
                 )  # fmt: skip
     return tuple(found)
-
-
-def short(study: Study, paper: str) -> str:
-    """A paper's short name: the title before its colon, or that of the method which bears the paper's name."""
-    methods = study.catalog.methods
-    return methods[paper].title if paper in methods else study.catalog.paper(paper)["title"].partition(":")[0]
 
 
 def agreement(study: Study) -> tuple[int, int]:

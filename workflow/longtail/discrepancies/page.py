@@ -20,9 +20,9 @@ import jinja2
 
 from longtail import files
 from longtail.discrepancies import contradictions, points
-from longtail.discrepancies.numbers import Contradiction, agreement, short
+from longtail.discrepancies.numbers import Contradiction, agreement
 from longtail.discrepancies.points import Place, Point, dataset_label, shown
-from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
+from longtail.reporting.markup import PALETTE, escape_html, escape_markdown, joined
 from longtail.study.catalog import Catalog
 from longtail.study.study import Study, load_study
 
@@ -154,11 +154,6 @@ def sentence(text: str) -> str:
     return (text if "/" in text.partition(" ")[0] else text[0].upper() + text[1:]) + "."
 
 
-def joined(words: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
-
-
 class Cells:
     """Puts cells into words."""
 
@@ -179,7 +174,7 @@ class Cells:
 
     def title(self, paper: str, name: str) -> str:
         """E.g. ``ConMix Table 2``."""
-        return f"{short(self.study, paper)} {_artefacts(self.catalog.papers[paper])[name]['title']}"
+        return f"{self.catalog.short(paper)} {_artefacts(self.catalog.papers[paper])[name]['title']}"
 
     def _summary(self, present: Sequence[tuple[str, str]]) -> str:
         words = []
@@ -190,7 +185,7 @@ class Cells:
                     kind, _, number = _artefacts(self.catalog.papers[paper])[name]["title"].partition(" ")
                     kinds[kind].append(number)
             parts = [f"{kind}{'s' if len(numbers) > 1 else ''} {joined(numbers)}" for kind, numbers in kinds.items()]
-            words.append(f"{short(self.study, paper)} {', '.join(parts)}")
+            words.append(f"{self.catalog.short(paper)} {', '.join(parts)}")
         return "; ".join(words)
 
     def _listed(self, artefact: tuple[str, str], places: Sequence[Place]) -> str:
@@ -251,7 +246,7 @@ def page_of(study: Study) -> Page:
     return Page(
         chapters=tuple(_chapters(study, disagreements, anchors)),
         errata=tuple(
-            (short(study, paper), entry["where"], entry["says"], entry["read"])
+            (study.catalog.short(paper), entry["where"], entry["says"], entry["read"])
             for paper, listed in catalog.inconsistencies.items()
             for entry in listed.get("errata", ())
         ),
@@ -276,7 +271,13 @@ def page_of(study: Study) -> Page:
         schedules=tuple((name, shown(entry)) for name, entry in catalog.schedules.items()),
         counts=counts,
         papers=tuple(
-            (short(study, paper), spec["title"], spec.get("venue", ""), spec.get("url", ""), spec.get("repository", ""))
+            (
+                study.catalog.short(paper),
+                spec["title"],
+                spec.get("venue", ""),
+                spec.get("url", ""),
+                spec.get("repository", ""),
+            )
             for paper, spec in catalog.papers.items()
             if paper not in points.own_papers(catalog)
         ),
@@ -294,7 +295,7 @@ def _chapters(study: Study, found: Iterable[Contradiction], anchors: Anchors) ->
     for one in found:
         by_paper[one.paper].append(one)
     for paper, listed in by_paper.items():
-        title = "Between the papers" if paper == "between" else f"Within {short(study, paper)}"
+        title = "Between the papers" if paper == "between" else f"Within {study.catalog.short(paper)}"
         anchor = anchors("numbers", paper)
         yield Chapter(anchor, title, tuple((anchors(anchor, one.title), one) for one in listed))
 

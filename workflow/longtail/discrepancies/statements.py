@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from longtail.discrepancies.numbers import Contradiction, Number, Row, metrics_of
 from longtail.errors import LongtailError, unknown
+from longtail.reporting.markup import joined
 
 if TYPE_CHECKING:
     from longtail.study.study import Study
@@ -93,30 +94,39 @@ def orders(paper: str, listed: Mapping[str, Any], own: Sequence[Number], study: 
 def claims(paper: str, listed: Mapping[str, Any], own: Sequence[Number], study: Study) -> Iterator[Contradiction]:
     """What the text says of printed numbers, where the numbers say otherwise."""
     for entry in listed.get("claims", ()):
-        by_column: defaultdict[tuple[str, str], dict[str, dict[str, Number]]] = defaultdict(dict)
-        for number in own:
-            if number.table == entry["table"] and number.metric in entry["metrics"]:
-                by_column[number.dataset, number.group].setdefault(number.row, {})[number.metric] = number
+        by_column: defaultdict[tuple[Any, ...], dict[str, dict[str, Number]]] = defaultdict(dict)
+        here = [number for number in own if number.table == entry["table"]]
+        at = {number.ratio for number in here if number.row == entry["row"]}  # else rows of other ratios are meant, too
+        for number in here:
+            if number.metric in entry["metrics"]:
+                column = (number.dataset, number.group, number.ratio if len(at) > 1 else None)
+                by_column[column].setdefault(number.row, {})[number.metric] = number
         wanted = {entry["row"], entry.get("below", entry["row"])}
+        rows: list[Row] = []
+        compared: list[Number] = []
+        refuted: dict[str, None] = {}
         for by_row in by_column.values():
             if not wanted <= set(by_row):
                 raise unknown(f"row (claims of {paper}, {entry['table']})", (wanted - set(by_row)).pop(), by_row)
             other, wrong = _refuted(entry, by_row, study)
             if not wrong:
                 continue
+            refuted.update(dict.fromkeys(wrong))
+            for row in (entry["row"], *other):
+                numbers = [by_row[row][metric] for metric in entry["metrics"]]
+                rows.append((numbers[0].column, row, *((number.printed, number.metric in wrong) for number in numbers)))
+                compared += numbers
+        if rows:
             reading = f" ({entry['reading']})" if "reading" in entry else ""
-            compared = tuple(by_row[row][m] for row in (entry["row"], *other) for m in entry["metrics"])
+            columns = dict.fromkeys(number.column for number in compared if number.row == entry["row"])
             yield Contradiction(
                 paper,
                 f"{entry['where']}: {entry['says'].rstrip('.')}",
-                f"The numbers of {compared[0].artefact} on {compared[0].column} say otherwise for "
-                f"{' and '.join(wrong)}{reading}.",
-                ("row", *entry["metrics"]),
-                tuple(
-                    (row, *((by_row[row][m].printed, m in wrong) for m in entry["metrics"]))
-                    for row in (entry["row"], *other)
-                ),
-                compared,
+                f"The numbers of {compared[0].artefact} on {joined(columns)} say otherwise for "
+                f"{' and '.join(refuted)}{reading}.",
+                ("column", "row", *entry["metrics"]),
+                tuple(rows),
+                tuple(compared),
             )
 
 
