@@ -190,7 +190,7 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-BY_HAND = {("compare", "tables")}
+BY_HAND = {("compare", "tables"), ("methods", "tables")}
 """Commands that no rule runs, with an environment that a person has who asks for them."""
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from . import warm
+
 ROOT = Path(__file__).parents[2]
 CONFIG = "targets: [digits]\nbudget: smoke\nseeds: [0, 1]\n"
 EPOCHS = "targets: [digits]\nbudget: {epochs: 0.4}\nseeds: [0]\n"
@@ -49,8 +51,11 @@ class Workflow:
         self, *arguments: str, cores: int = 2, before: Callable[[], Any] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end; ``before`` is called in the new process, to take something away from it."""
+        command = self.command(*arguments, "--cores", str(cores))
+        if before is None and not self.settings:
+            return warm.run(command, self.folder, self.environment, timeout=900)
         return subprocess.run(
-            self.command(*arguments, "--cores", str(cores)),
+            command,
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

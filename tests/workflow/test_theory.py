@@ -36,11 +36,18 @@ def test_the_theorems_hold_under_their_assumptions_and_are_called_checks(checked
     assert bound.loc[("Equal similarities", "IR=50"), "pairs_covered"] > 0
 
     folder = checked.folder / "results/smoke"
-    for name in ("conmix", "miniclustering"):
+    pairs = pd.read_parquet(folder / "tables/theory/rescom.parquet").pivot(
+        index="group", columns="metric", values="computed"
+    )
+    assert len(pairs) == 4
+    assert (pairs["pair_imbalance"] / pairs["pair_imbalance_stated"]).between(0.9, 1.15).all()
+
+    stated = {"conmix": "Theorem 1", "miniclustering": "Theorem 1", "rescom": "Proposition (Sec. 3.1)"}
+    for name, place in stated.items():
         for form in ("md", "tex", "html"):
             text = " ".join((folder / f"tables/theory/{name}.{form}").read_text().split())
             assert "check of a theorem, not a reproduction" in text
-            assert "Theorem 1" in text
+            assert place in text
             assert "computed" in text
         for form in ("pdf", "png"):
             assert (folder / f"figures/theory/{name}figure.{form}").stat().st_size > 0
