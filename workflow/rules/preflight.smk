@@ -1,6 +1,7 @@
 # What is known before the first job, said before it: data, network, disk, batches, GPUs. No rules here.
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from longtail.cancelling import cancel_what_is_asked_about
 from longtail.scheduling import look_when_it_matters
 from longtail.study.jobs import Jobs
 
@@ -37,6 +38,7 @@ def before_the_first_job(record):
     if getattr(record, "event", None) is LogEvent.RUN_INFO and not LOOKED_AHEAD and not workflow.touch:
         LOOKED_AHEAD.append(True)
         look_when_it_matters(workflow.scheduler)
+        cancel_what_is_asked_about(getattr(workflow.scheduler, "_executor", None))
         ours = [job for job in workflow.dag.needrun_jobs() if str(job.rule.snakefile).startswith(ROOT)]
         known = Jobs(STUDY)
         try:

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,10 +124,11 @@ class Cluster:
         (self.root / "gres.conf").write_text("".join(gpus))
         for name in COMMANDS:
             # The executor clears SLURM_* before it calls srun in a job; what is found on the PATH is left alone. Every
-            # call leaves a line with its exit status.
+            # call leaves a line with its exit status, and a slow one waits, once it is told that it is waited for.
             script = self.root / "bin" / name
             script.write_text(
-                f'#!/bin/sh\nSLURM_CONF={self.configuration} {shutil.which(name, path=SYSTEM_PATH)} "$@"\nstatus=$?\n'
+                f"#!/bin/sh\nif [ -e {self.root}/slow-{name} ]; then touch {self.root}/waits-{name}; sleep 5; fi\n"
+                f'SLURM_CONF={self.configuration} {shutil.which(name, path=SYSTEM_PATH)} "$@"\nstatus=$?\n'
                 f'echo "{name} $status" >> {self.calls}\nexit $status\n'
             )
             script.chmod(0o755)
@@ -240,6 +241,17 @@ class Cluster:
                     )
                 )
         return sorted(found, key=lambda job: int(job.id))
+
+    @contextlib.contextmanager
+    def slow(self, name: str) -> Iterator[Callable[[], bool]]:
+        """Have a command take seconds; yields a function that tells whether one is under way."""
+        slow, waits = self.root / f"slow-{name}", self.root / f"waits-{name}"
+        slow.touch()
+        try:
+            yield waits.exists
+        finally:
+            slow.unlink()
+            waits.unlink(missing_ok=True)
 
     def failures(self, name: str) -> int:
         """How often a command has failed so far."""

@@ -88,10 +88,12 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
         run.wait_until(lambda: saved() > found)
         return found
 
-    # Ctrl-C cancels what is queued and running, and leaves no lock.
+    # Ctrl-C cancels what is queued and running, also while its state is being asked for, and leaves no lock.
     run = submit(untrained, CELL)
     run.wait_until(lambda: saved() > (0, 0))
-    assert "Traceback" not in run.interrupt()
+    with cluster.slow("squeue") as asks:
+        run.wait_until(asks)
+        assert "Traceback" not in run.interrupt()
     cluster.wait_until(lambda: attempts()[0].state == "CANCELLED")
     cancelled = saved()
 
