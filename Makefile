@@ -11,7 +11,7 @@ bin := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
 run := PATH="$(bin):$$PATH" "$(bin)/python" -m
 
 .DEFAULT_GOAL := help
-.PHONY: help study test environment lint types pytest format lock clean
+.PHONY: help study test environment lint types pytest format docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 	$(run) ruff check --fix .
 	$(run) ruff format .
 	$(run) snakefmt Snakefile workflow/rules
+
+docs: $(VENV)/.run ## write docs/methods.md out of the catalogue again
+	$(run) longtail methods --out docs/methods.md
 
 # Versions that are pinned already stay, unless `make lock UPGRADE=--upgrade` asks for the newest. One lock holds for
 # every Python from 3.11 on and every system: what only one of them needs carries a marker.
