@@ -190,12 +190,26 @@ class Cluster:
         self.kill_what_is_left()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def kill_what_is_left(self) -> None:
-        """Kill processes of jobs that lost their parent, which Slurm finds by control groups only, and not here."""
+    def processes(self) -> Iterator[psutil.Process]:
+        """What runs in jobs, also what lost its parent, which Slurm finds by control groups only, and not here."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if f"{self.root}/bin" in process.environ().get("PATH", "") and "SLURM_JOB_ID" in process.environ():
-                    process.kill()
+                    yield process
+
+    def kill_what_is_left(self) -> None:
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    def lose_node(self) -> None:
+        """Lose the node, and what runs there at once: no process lives to see another one die."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        self.command("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
+        self.wait_until(lambda: not self.command("squeue", "--noheader", "--states=running,completing").strip())
+        self.kill_what_is_left()
 
     def command(self, *arguments: str) -> str:
         """What a command of Slurm prints; nothing when it fails."""

@@ -111,7 +111,7 @@ def test_a_training_that_is_stopped_in_four_ways_ends_as_if_nothing_had_happened
 
     # The node is lost: SIGKILL for what ran there. When it is back, Slurm starts the same job anew.
     terminated = goes_on_after(preempted)
-    cluster.command("scontrol", "update", "NodeName=localhost", "State=DOWN", "Reason=lost")
+    cluster.lose_node()
     run.wait_until(lambda: attempts()[3].restarts == 1)
     assert "Stopped by" not in log()
     cluster.command("scontrol", "update", "NodeName=localhost", "State=RESUME")
