@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -75,13 +76,18 @@ def end_of(process):
     return output
 
 
+def is_training(process):
+    """Whether a process trains; one that has just ended, or is no program yet, does not."""
+    with contextlib.suppress(psutil.Error):
+        program, *arguments = process.cmdline() or [""]
+        return "python" in program and arguments[:3] == ["-m", "longtail", "train"]
+    return False
+
+
 def training_of(process):
-    """The training that a running workflow waits for."""
-    (found,) = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.cmdline()[1:4] == ["-m", "longtail", "train"] and "python" in child.cmdline()[0]
-    ]
+    """The training that a running workflow waits for, without what it has started itself."""
+    trainings = list(filter(is_training, psutil.Process(process.pid).children(recursive=True)))
+    (found,) = [training for training in trainings if training.ppid() not in {other.pid for other in trainings}]
     return found
 
 
