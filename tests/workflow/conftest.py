@@ -23,6 +23,17 @@ CONFIG = "targets: [digits]\nbudget: smoke\nseeds: [0, 1]\n"
 EPOCHS = "targets: [digits]\nbudget: {epochs: 0.4}\nseeds: [0]\n"
 
 
+HELD = """\
+import time
+def hold(signals, objective, epoch):
+    place = Path("hold-" + objective)
+    while place.exists() and epoch >= int(place.read_text() or 0) and signals.received is None:
+        Path("held-" + objective).touch()
+        time.sleep(0.05)
+    return signals.received is not None
+"""
+
+
 class Workflow:
     """A working directory in which the Snakefile of a checkout runs."""
 
@@ -35,10 +46,10 @@ class Workflow:
             for name in ("profiles", "slurm", "envs"):
                 (folder / name).symlink_to(ROOT / name)
 
-    def copy(self, folder: Path) -> Workflow:
+    def copy(self, folder: Path, checkout: Path | None = None) -> Workflow:
         """The same state of affairs in another folder, to be changed there."""
         shutil.copytree(self.folder, folder, symlinks=True, dirs_exist_ok=True)
-        return Workflow(folder, checkout=self.checkout)
+        return Workflow(folder, checkout=checkout or self.checkout)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", "--snakefile", str(self.checkout / "Snakefile"), *arguments]
@@ -134,12 +145,6 @@ def workflow(tmp_path):
 
 
 @pytest.fixture
-def longer(tmp_path):
-    """A fresh working directory at a length at which there is something to interrupt."""
-    return Workflow(tmp_path, EPOCHS)
-
-
-@pytest.fixture
 def checkout(tmp_path):
     """A fresh checkout, which is its own working directory."""
     folder = tmp_path / "checkout"
@@ -150,6 +155,31 @@ def checkout(tmp_path):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
     return Workflow(folder, checkout=folder)
+
+
+@pytest.fixture
+def held(checkout):
+    """The folder of a checkout whose trainings wait for a signal, from the epoch on that ``hold-<objective>`` names.
+
+    They say so by a file ``held-<objective>``. Both files are looked for in the working directory.
+    """
+    train = checkout.folder / "workflow/longtail/training/train.py"
+    text = train.read_text()
+    for before, after in {
+        "lambda: signals.received is not None": "lambda: hold(signals, spec.last.objective, training.epoch)",
+        "STOPPED = 75\n": f"{HELD}\nSTOPPED = 75\n",
+    }.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    train.write_text(text)
+    return checkout.folder
+
+
+@pytest.fixture
+def longer(tmp_path, held):
+    """A fresh working directory at a length at which there is something to interrupt; trainings can be held there."""
+    (tmp_path / "work").mkdir()
+    return Workflow(tmp_path / "work", EPOCHS, held)
 
 
 @pytest.fixture

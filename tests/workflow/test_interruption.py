@@ -59,13 +59,26 @@ def wait_until(condition, process):
     raise AssertionError("It did not happen within two minutes.")
 
 
+def hold(workflow, objective, epoch=0):
+    """Have a training wait for a signal, from an epoch on; what is returned tells whether it does."""
+    said = workflow.folder / f"held-{objective}"
+    said.unlink(missing_ok=True)
+    (workflow.folder / f"hold-{objective}").write_text(str(epoch))
+    return said.exists
+
+
+def let_go(workflow, objective):
+    """Have it wait no longer."""
+    (workflow.folder / f"hold-{objective}").unlink()
+
+
 def start_and_wait_for(workflow, objective):
-    """Start the workflow and come back in the middle of a training."""
+    """Start the workflow and come back in the middle of a training, which waits for a signal."""
     for path in workflow.files(f"logs/train/*/{objective}-*.log"):
         path.unlink()  # of an earlier start
+    waits = hold(workflow, objective, epoch=2)
     process = workflow.start(CELL)
-    wait_until(lambda: f"Training {objective}" in log(workflow, objective), process)
-    time.sleep(0.5)  # a few of the epochs
+    wait_until(waits, process)
     return process
 
 
@@ -144,6 +157,7 @@ def test_ctrl_c_and_then_a_power_cut(longer, straight):
     process = start_and_wait_for(workflow, "conmix")
     os.killpg(process.pid, signal.SIGKILL)
     end_of(process)
+    let_go(workflow, "conmix")
     assert f"Going on from epoch {stopped[0]}, step {stopped[1]}." in log(workflow, "conmix")
     assert len(states(workflow)) == 1
 
@@ -164,6 +178,7 @@ def test_a_training_that_is_terminated_says_where_it_goes_on(longer, straight):
     process = start_and_wait_for(workflow, "sdclr")
     training_of(process).terminate()
     output = end_of(process)
+    let_go(workflow, "sdclr")
     assert "Error in rule train" in output
     assert "Stopped by SIGTERM: saved in results/state/" in output
     assert "The next run goes on from epoch" in output
@@ -178,6 +193,7 @@ def test_a_training_that_is_terminated_says_where_it_goes_on(longer, straight):
 
 def kill_in_mid_training(workflow, command):
     """Run a training that saves after every update, and kill it after epoch 12."""
+    waits = hold(workflow, "conmix", epoch=13)
     process = subprocess.Popen(
         [*command, "--checkpoint-seconds", "0"],
         cwd=workflow.folder,
@@ -186,14 +202,15 @@ def kill_in_mid_training(workflow, command):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    wait_until(lambda: any(int(epoch) >= 12 for epoch in re.findall(r"epoch(\d+)", str(states(workflow)))), process)
+    wait_until(waits, process)
     process.kill()
     process.communicate()
+    let_go(workflow, "conmix")
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_training_that_is_killed_goes_on_from_its_last_save(straight, tmp_path):
-    workflow = straight.copy(tmp_path)
+def test_a_training_that_is_killed_goes_on_from_its_last_save(held, straight, tmp_path):
+    workflow = straight.copy(tmp_path / "work", held)
     phase = folder(workflow, "conmix")
     command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
     shutil.rmtree(phase)
@@ -222,12 +239,10 @@ def test_jobs_do_not_outlive_a_workflow_that_is_killed(longer, straight):
     workflow = longer
     process = start_and_wait_for(workflow, "conmix")
     training = training_of(process)
-    training.suspend()  # or it might be done before it looks for its workflow again
     process.kill()
-    time.sleep(2)
-    training.resume()
     end_of(process)
     assert not psutil.wait_procs([training], timeout=120)[1]
+    let_go(workflow, "conmix")
     assert "has ended without its jobs" in log(workflow, "conmix")
     (stopped,) = re.findall(r"goes on from epoch (\d+), step (\d+)", log(workflow, "conmix"))
     assert not outputs_of(workflow, "conmix")
@@ -243,8 +258,6 @@ def test_jobs_do_not_outlive_a_workflow_that_is_killed(longer, straight):
 def test_a_second_workflow_is_refused_and_the_first_finishes_its_job_when_it_is_terminated(longer, elsewhere, straight):
     workflow = longer
     process = start_and_wait_for(workflow, "sdclr")
-    training = training_of(process)
-    training.suspend()
     output = workflow.fail(CELL)
     assert "cannot be locked" in output
     assert "Traceback" not in output
@@ -254,7 +267,7 @@ def test_a_second_workflow_is_refused_and_the_first_finishes_its_job_when_it_is_
         assert word in message
 
     process.terminate()
-    training.resume()
+    let_go(workflow, "sdclr")
     output = end_of(process)
     assert "Will exit after finishing currently running jobs" in output
     assert "Traceback" not in output
@@ -267,8 +280,8 @@ def test_a_second_workflow_is_refused_and_the_first_finishes_its_job_when_it_is_
     assert_same_metrics(workflow, straight)
 
 
-def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
-    workflow = straight.copy(tmp_path)
+def test_a_damaged_state_falls_back_to_the_one_before(held, straight, tmp_path):
+    workflow = straight.copy(tmp_path / "work", held)
     phase = folder(workflow, "conmix")
     command = workflow.job(relative(workflow, phase / "checkpoint.pt"))
     shutil.rmtree(phase)
