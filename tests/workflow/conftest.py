@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,10 @@ HELD = """\
 import time
 def hold(signals, objective, epoch):
     place = Path("hold-" + objective)
-    while place.exists() and epoch >= int(place.read_text() or 0) and signals.received is None:
+    if place.exists() and epoch >= int(place.read_text()):
         Path("held-" + objective).touch()
-        time.sleep(0.05)
+        while place.exists() and signals.received is None:
+            time.sleep(0.05)
     return signals.received is not None
 """
 
@@ -157,21 +158,26 @@ def checkout(tmp_path):
     return Workflow(folder, checkout=folder)
 
 
+def change(file: Path, changes: Mapping[str, str]) -> None:
+    """Replace texts of a file, each of which stands in it once."""
+    text = file.read_text()
+    for before, after in changes.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    file.write_text(text)
+
+
 @pytest.fixture
 def held(checkout):
     """The folder of a checkout whose trainings wait for a signal, from the epoch on that ``hold-<objective>`` names.
 
     They say so by a file ``held-<objective>``. Both files are looked for in the working directory.
     """
-    train = checkout.folder / "workflow/longtail/training/train.py"
-    text = train.read_text()
-    for before, after in {
+    changes = {
         "lambda: signals.received is not None": "lambda: hold(signals, spec.last.objective, training.epoch)",
         "STOPPED = 75\n": f"{HELD}\nSTOPPED = 75\n",
-    }.items():
-        assert text.count(before) == 1
-        text = text.replace(before, after)
-    train.write_text(text)
+    }
+    change(checkout.folder / "workflow/longtail/training/train.py", changes)
     return checkout.folder
 
 

@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.workflow.conftest import change
+
 CELL = "results/custom/cells/conmix/digits-ir10/seed0.parquet"
 
 
@@ -39,16 +41,12 @@ def untrained(straight, checkout, hold):
     """The uninterrupted run without ConMix's training and what follows from it, in a checkout that always saves."""
     workflow = straight.copy(checkout.folder.parent / "work")
     workflow.checkout = checkout.folder
-    loop = checkout.folder / "workflow/longtail/training/train.py"
-    text = loop.read_text()
-    for before, after in {
+    changes = {
         "default=300.0": "default=0.0",  # seconds between the periodic saves
         "folder.save(saved_state(spec, now))": "(folder.save(saved_state(spec, now)), hold(signals))",
         "STOPPED = 75\n": f"{HELD.format(hold=str(hold))}\nSTOPPED = 75\n",
-    }.items():
-        assert text.count(before) == 1
-        text = text.replace(before, after)
-    loop.write_text(text)
+    }
+    change(checkout.folder / "workflow/longtail/training/train.py", changes)
     shutil.rmtree(conmix(workflow))
     for path in [workflow.folder / CELL, *workflow.files("logs/train/digits-ir10/conmix-*.log")]:
         path.unlink()
