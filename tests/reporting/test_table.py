@@ -365,7 +365,7 @@ def test_a_failure_leaves_the_old_files_alone(tmp_path: Path, monkeypatch: pytes
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.pq, "write_table", full)
+    monkeypatch.setattr(files.pq.ParquetWriter, "write_table", full)
     with pytest.raises(LongtailError, match="No space left on device"):
         rendered().write(tmp_path, "table")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

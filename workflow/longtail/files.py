@@ -94,12 +94,20 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 def write_table(path: str | os.PathLike[str], table: pa.Table, **facts: Any) -> None:
     """Write ``table`` as zstd Parquet, complete or not at all, with ``provenance(**facts)`` in its metadata."""
-    described = table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), PROVENANCE_KEY: json.dumps(provenance(**facts), sort_keys=True).encode()}
-    )
-    with replacing(path) as temporary:
-        # Pages of values carry a checksum, pages of dictionaries do not; zstd makes up for the dictionaries.
-        pq.write_table(described, temporary, compression="zstd", use_dictionary=False, write_page_checksum=True)
+    write_described(path, table, provenance(**facts))
+
+
+def write_described(path: str | os.PathLike[str], table: pa.Table, facts: Mapping[str, Any]) -> None:
+    """The same with nothing but ``facts`` in place of the provenance: equal contents make equal files."""
+    # Metadata of a schema stand in the file twice, those that are added to the file once.
+    with replacing(path) as temporary, _writing(temporary, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({PROVENANCE_KEY.decode(): json.dumps(facts, sort_keys=True)})
+
+
+def _writing(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # Pages of values carry a checksum, pages of dictionaries do not; zstd makes up for the dictionaries.
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
 def write_tables(
@@ -115,12 +123,7 @@ def write_tables(
     remaining = iter(tables)
     first = next(remaining)
     schema = first.schema.remove_metadata()
-    with (
-        replacing(path) as temporary,
-        pq.ParquetWriter(
-            temporary, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
-        ) as writer,
-    ):
+    with replacing(path) as temporary, _writing(temporary, schema) as writer:
         for table in itertools.chain([first], remaining):
             writer.write_table(table.replace_schema_metadata(None))
         described = json.dumps(provenance(**facts()), sort_keys=True)
