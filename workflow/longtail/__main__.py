@@ -33,6 +33,11 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figures.figure", "draw one figure"),
+    "record": ("longtail.records.collect", "keep what finished cells have found, small enough for git"),
+    "recorded": (
+        "longtail.reproduction.page",
+        "tables of records alone, and the page that holds them against print",
+    ),
     "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),

@@ -405,6 +405,10 @@ class Artefacts(Trainings):
                     found[cell, seed] = self._measurement(cell, seed, projection)
         return list(found.values())
 
+    def cuts(self, paper: str, name: str) -> list[str]:
+        """Folder names of the splits behind a table or figure."""
+        return sorted({measurement.run.cut for measurement in self.measurements(paper, name)})
+
     def _measurement(self, cell: Cell, seed: int, projection: str | None = None) -> Measurement:
         run = self.run(cell, seed)
         if projection is not None:

@@ -76,7 +76,12 @@ class Config:
         return "-".join(parts)
 
 
-def _budget(given: str | Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]]) -> Budget:
+def budget_of(given: str | Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]]) -> Budget:
+    """The budget of a name, or of numbers of one's own.
+
+    Raises:
+        LongtailError: for a name that is none.
+    """
     if isinstance(given, str):
         if given not in budgets:
             raise unknown("budget", given, budgets)
@@ -102,7 +107,7 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
     return Config(
         targets=tuple(document["targets"]),
         protocol=document.get("protocol", "official"),
-        budget=_budget(document.get("budget", "paper"), budgets),
+        budget=budget_of(document.get("budget", "paper"), budgets),
         precision=document.get("precision"),
         pretraining_seed=document.get("pretraining_seed"),
         partial=document.get("partial", False),

@@ -147,6 +147,26 @@ def finished_phases() -> Iterator[Run]:
         yield Run("phases", cut, name, int(seed.removeprefix("seed")))
 
 
+def saved_states() -> list[str]:
+    """The folders of trainings that were begun, and are not finished."""
+    return sorted(str(path) for path in Path(RESULTS).glob("state/*/*/seed*") if any(path.iterdir()))
+
+
+def records_folder() -> str:
+    """Where the records lie that a checkout carries."""
+    return f"{RESULTS}/records"
+
+
+def record(folder: str, cut: str, name: str) -> str:
+    """One record in a folder of records, of its file name."""
+    return f"{folder}/cells/{cut}/{name}"
+
+
+def records(folder: str, cuts: Iterable[str] = ("*",)) -> list[str]:
+    """All records that lie in a folder of records, or those on some splits."""
+    return sorted(str(path) for cut in cuts for path in Path(folder).glob(f"cells/{cut}/*.parquet"))
+
+
 def log(stage: str, job: str, view_name: str = "") -> str:
     """The log of a job of a stage; those of merged metrics, tables and figures lie in the view they are made for."""
     return f"{view(view_name)}/logs/{stage}/{job}.log"
@@ -198,6 +218,16 @@ DISCREPANCIES = f"{RESULTS}/discrepancies"
 
 TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")
 FIGURE_FORMATS = ("parquet", "pdf", "png")
+
+
+def recorded_view(view_name: str) -> str:
+    """The name of the view that shows what is recorded, and nothing that was computed here."""
+    return f"{view_name}-recorded" if view_name else "recorded"
+
+
+def reproduction(view_name: str) -> str:
+    """The page that holds what is recorded against what is printed; without the suffix of its formats."""
+    return f"{view(view_name)}/reproduction"
 
 
 def table(view_name: str, paper: str, name: str) -> list[str]:

@@ -26,6 +26,42 @@ def canonical(document: Any) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+OF_THE_SPLIT = ("rows", "class_sizes")
+"""What a training adds to ``data``, which only its split tells."""
+
+OF_THE_SOURCE = ("source", "interpolation")
+"""What ``data`` and its ``test_transform`` say that follows from where the images come from."""
+
+
+def identity_of(spec: Mapping[str, Any]) -> str:
+    """A hash over everything in a specification that can change the weights, apart from the seed.
+
+    Args:
+        spec: with ``data``, ``backbone``, ``precision`` and ``lineage``; the rest is left out of account.
+    """
+    content = {
+        "data": {key: value for key, value in spec["data"].items() if key not in OF_THE_SPLIT},
+        "backbone": spec["backbone"],
+        "precision": spec["precision"],
+        "lineage": [
+            {key: value for key, value in stretch.items() if key != "implementation"} for stretch in spec["lineage"]
+        ],
+    }
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:IDENTITY_LENGTH]
+
+
+def kinship(spec: Mapping[str, Any]) -> str:
+    """The identity apart from where the images come from: equal for a training on Parquet and one on a download."""
+
+    def kept(part: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key not in OF_THE_SOURCE}
+
+    data = kept(spec["data"])
+    if "test_transform" in data:
+        data["test_transform"] = kept(data["test_transform"])
+    return identity_of({**spec, "data": data})
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Consecutive epochs of one objective on one clock.
@@ -84,16 +120,20 @@ class Phase:
     @functools.cached_property
     def identity(self) -> str:
         """A hash over everything that can change the weights, apart from the seed."""
-        content = {
+        return identity_of(self._content())
+
+    @functools.cached_property
+    def kin(self) -> str:
+        """The :func:`kinship` of its trainings."""
+        return kinship(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "data": json.loads(self.data),
             "backbone": json.loads(self.backbone),
             "precision": self.precision,
-            "lineage": [
-                {key: value for key, value in stretch.as_dict().items() if key != "implementation"}
-                for stretch in self.lineage
-            ],
+            "lineage": [stretch.as_dict() for stretch in self.lineage],
         }
-        return hashlib.sha256(canonical(content).encode()).hexdigest()[:IDENTITY_LENGTH]
 
     @property
     def name(self) -> str:
@@ -123,14 +163,7 @@ class Phase:
 
     def spec(self, seed: int) -> dict[str, Any]:
         """What a training job is told, and what ``spec.json`` records."""
-        return {
-            "identity": self.identity,
-            "data": json.loads(self.data),
-            "backbone": json.loads(self.backbone),
-            "precision": self.precision,
-            "lineage": [stretch.as_dict() for stretch in self.lineage],
-            "seed": seed,
-        }
+        return {"identity": self.identity, **self._content(), "seed": seed}
 
 
 def cut_name(dataset: Dataset, ratio: int, budget: Budget) -> str:

@@ -28,10 +28,15 @@ class Trainings(Sets):
             phases.require_fit(method, dataset)
             cut = phases.cut_name(dataset, cell.ratio, self.config.budget)
             return Run("controls", cut, method.control, seed)
-        phase = self._final(method.name, cell.settings, cell.backbone, dataset.name, cell.ratio)
+        phase = self.trained(cell, seed)
+        return Run("phases", phase.cut, phase.name, seed)
+
+    def trained(self, cell: Cell, seed: int) -> Phase:
+        """The phase whose features a cell has; of a control there is none, and must not be asked for."""
+        phase = self._final(cell.method, cell.settings, cell.backbone, cell.dataset, cell.ratio)
         if self.config.pretraining_seed not in (None, seed):
             phase = phases.pretrained_with(phase, self.config.pretraining_seed)
-        return Run("phases", phase.cut, phase.name, seed)
+        return phase
 
     @functools.cache  # noqa: B019 - a study lives as long as its process
     def _final(self, method: str, overrides: str, backbone: str, dataset: str, ratio: int) -> Phase:
@@ -48,6 +53,21 @@ class Trainings(Sets):
     @functools.cache  # noqa: B019 - a study lives as long as its process
     def phases_of(self, cut: str) -> Mapping[str, Phase]:
         """Every phase that a recipe of the catalogue, or an override of a table, trains on a split, by folder name."""
+        found: dict[str, Phase] = {}
+        leaves: dict[Any, list[int]] = defaultdict(list)
+        for final in self.finals(cut).values():
+            finals = [final]
+            if self.config.pretraining_seed is not None:
+                finals.append(phases.pretrained_with(final, self.config.pretraining_seed))
+            for phase in (step for each in finals for step in phases.steps(each)):
+                if phase.name not in found:
+                    found[phase.name] = phase
+                    leaves[phases.stretch_key(phase)].append(phase.lineage[-1].last_epoch)
+        return {name: phases.cut_at(phase, leaves) for name, phase in found.items()}
+
+    @functools.cache  # noqa: B019 - a study lives as long as its process
+    def finals(self, cut: str) -> Mapping[tuple[str, str, str], Phase]:
+        """Where recipes of the catalogue, and overrides of tables, end on a split: by method, settings, backbone."""
         dataset, ratio = self.dataset_of(cut)
         fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
         wanted = {(name, "{}", self.backbone(dataset)) for name in fitting}
@@ -57,20 +77,13 @@ class Trainings(Sets):
                 if here and not asked.keys().isdisjoint(("settings", "backbone")):
                     backbone = self.backbone(dataset, asked.get("backbone"))
                     wanted.add((asked["method"], canonical(asked.get("settings", {})), backbone))
-        found: dict[str, Phase] = {}
-        leaves: dict[Any, list[int]] = defaultdict(list)
-        for name, overrides, backbone in sorted(wanted):
-            if name in self.catalog.planned["methods"]:
-                continue
-            final = self._final(self.catalog.method(name).name, overrides, backbone, dataset.name, ratio)
-            finals = [final]
-            if self.config.pretraining_seed is not None:
-                finals.append(phases.pretrained_with(final, self.config.pretraining_seed))
-            for phase in (step for each in finals for step in phases.steps(each)):
-                if phase.name not in found:
-                    found[phase.name] = phase
-                    leaves[phases.stretch_key(phase)].append(phase.lineage[-1].last_epoch)
-        return {name: phases.cut_at(phase, leaves) for name, phase in found.items()}
+        return {
+            (name, overrides, backbone): self._final(
+                self.catalog.method(name).name, overrides, backbone, dataset.name, ratio
+            )
+            for name, overrides, backbone in sorted(wanted)
+            if name not in self.catalog.planned["methods"]
+        }
 
     def phase(self, cut: str, name: str) -> Phase:
         """The phase in a folder.
