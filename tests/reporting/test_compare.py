@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from longtail import files
 from longtail.__main__ import main
 from longtail.errors import LongtailError
-from longtail.reporting.aggregate import FRAME_TYPES
+from longtail.reporting.aggregate import FRAME_TYPES, NOT_RECORDED
 from longtail.reporting.compare import OUTSIDE, UNJUDGED, WITHIN, Side, Value, compare, page, read
 from longtail.reporting.table import render_table
 
@@ -29,7 +29,7 @@ RECORD = Path(__file__).parents[2] / "results" / "records" / "digits" / "table1.
 def frame(*values: tuple[str, float | None, float | None, int], **changes: Any) -> pd.DataFrame:
     """A table's tidy frame with a line per (row, mean, std, seeds)."""
     blank = {"paper": "toy", "table": "table1", "group": "", "dataset": "digits", "ratio": 10.0, "metric": "ACC"}
-    blank |= {"unit": "percent", "trials": 1, "status": "computed", "reason": "", "label": ""}
+    blank |= {"unit": "percent", "trials": 1, "status": "computed", "reason": "", "label": "", **NOT_RECORDED}
     records = [
         {**blank, "row": row, "computed": mean, "computed_std": std, "seeds": seeds, **changes}
         for row, mean, std, seeds in values

@@ -16,10 +16,10 @@ from longtail.data.longtail import class_sizes
 from longtail.errors import LongtailError
 from longtail.files import write_table
 from longtail.models.backbones import BACKBONES, STEMS, new_backbone
-from longtail.reporting import recorded
+from longtail.reporting import finished
 from longtail.reporting.estimate import CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
+from longtail.reporting.finished import Finished, Pace
 from longtail.reporting.forecast import epochs_left
-from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.jobs import Job, Jobs, behind
 from longtail.study.study import load_study
 from longtail.training.build import build
@@ -60,7 +60,7 @@ def embed(job: Job, features: str, rows: int) -> Path:
 
 
 def test_nothing_is_known_at_first(jobs: Jobs) -> None:
-    assert recorded.read() == Recorded()
+    assert finished.read() == Finished()
 
 
 def test_paces_are_averaged_over_the_images_of_trainings_on_one_device(jobs: Jobs) -> None:
@@ -68,7 +68,7 @@ def test_paces_are_averaged_over_the_images_of_trainings_on_one_device(jobs: Job
     finish(training(jobs, "simclr", "digits-ir5"), seconds=10, pace=300)
     finish(training(jobs, "simclr", seed=1), seconds=20, pace=5000, device="a GPU")
     finish(training(jobs, "moco"), seconds=1, pace=7, device="a GPU")
-    paces = recorded.read().paces
+    paces = finished.read().paces
     assert paces["simclr", "resnet_small/cifar", 8, "float32"] == Pace(150.0, "a CPU", 2)
     assert paces["moco", "resnet_small/cifar", 8, "float32"] == Pace(7.0, "a GPU", 1)
     assert len(paces) == 2
@@ -77,7 +77,7 @@ def test_paces_are_averaged_over_the_images_of_trainings_on_one_device(jobs: Job
 def test_a_training_without_a_pace_tells_its_size_only(jobs: Jobs) -> None:
     finish(training(jobs, "simclr"), pace=None, size=500)
     finish(training(jobs, "simclr", seed=1), pace=None, size=700)
-    found = recorded.read()
+    found = finished.read()
     assert found.paces == {}
     assert found.checkpoint_bytes == {("simclr", "resnet_small"): 600}
 
@@ -85,7 +85,7 @@ def test_a_training_without_a_pace_tells_its_size_only(jobs: Jobs) -> None:
 def test_embeddings_are_measured_per_row(jobs: Jobs) -> None:
     finish(training(jobs, "simclr"))
     path = embed(training(jobs, "simclr"), "projection", 50)
-    assert recorded.read().row_bytes == {("resnet_small", "projection"): path.stat().st_size / 50}
+    assert finished.read().row_bytes == {("resnet_small", "projection"): path.stat().st_size / 50}
 
 
 @pytest.mark.parametrize("damage", ["spec", "history", "embeddings"])
@@ -97,7 +97,7 @@ def test_damaged_records_are_named_and_left_out(jobs: Jobs, damage: str) -> None
     assert bad.run is not None
     path = bad.run.embeddings("projection", "train") if damage == "embeddings" else getattr(bad.run, damage)
     Path(path).write_bytes(b"{}")
-    found = recorded.read()
+    found = finished.read()
     assert found.unreadable == (bad.run.folder,)
     assert "simclr" in {objective for objective, *_ in found.paces}
 
@@ -115,11 +115,11 @@ def phase(job: Job):
 )
 def test_the_rows_are_those_of_the_split(jobs: Jobs, cut: str, head: int, classes: int) -> None:
     ratio = int(cut.rsplit("ir", 1)[1])
-    assert Estimate(jobs.study, Recorded()).rows(cut, "train") == class_sizes(head, classes, ratio).sum()
+    assert Estimate(jobs.study, Finished()).rows(cut, "train") == class_sizes(head, classes, ratio).sum()
 
 
 def test_the_rows_of_a_list_and_of_a_test_split_are_those_of_their_parts(jobs: Jobs) -> None:
-    estimate = Estimate(jobs.study, Recorded())
+    estimate = Estimate(jobs.study, Finished())
     assert estimate.rows("imagenet_lt-ir256", "train") == 115846
     assert estimate.rows("cifar10-ir10", "test") == 10000
 
@@ -127,9 +127,9 @@ def test_the_rows_of_a_list_and_of_a_test_split_are_those_of_their_parts(jobs: J
 def test_recorded_paces_come_first(jobs: Jobs) -> None:
     job = training(jobs, "simclr")
     finish(training(jobs, "simclr", "digits-ir5"), pace=500, device="some CPU")
-    estimate = Estimate(jobs.study, recorded.read())
+    estimate = Estimate(jobs.study, finished.read())
     basis = estimate.basis(phase(job))
-    assert basis.source == "500 images/s, recorded over 1 training on some CPU"
+    assert basis.source == "500 images/s, measured over 1 training on some CPU"
     assert basis.hours_per_epoch == pytest.approx(class_sizes(174, 10, 10).sum() / 500 / 3600)
     # another objective, another backbone, another precision are other paces
     for other in (
@@ -137,7 +137,7 @@ def test_recorded_paces_come_first(jobs: Jobs) -> None:
         training(jobs, "simclr", "cifar10-ir10"),
         training(Jobs(load_study({"targets": ["digits"], "precision": "mixed"})), "simclr"),
     ):
-        assert "recorded" not in estimate.basis(phase(other)).source
+        assert "measured" not in estimate.basis(phase(other)).source
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def resources(jobs: Jobs) -> Iterator[dict[str, Any]]:
 
 def test_then_comes_what_the_catalogue_states(jobs: Jobs, resources: dict[str, Any]) -> None:
     resources.update(gpu=1, minutes_per_epoch=3)
-    estimate, simclr = Estimate(jobs.study, Recorded()), phase(training(jobs, "simclr"))
+    estimate, simclr = Estimate(jobs.study, Finished()), phase(training(jobs, "simclr"))
     assert estimate.basis(simclr).source == "3 minutes per epoch, the catalogue's for time limits"
     assert estimate.basis(simclr).hours_per_epoch == 0.05
     assert estimate.wants_gpu(simclr)
@@ -161,7 +161,7 @@ def test_then_comes_what_the_catalogue_states(jobs: Jobs, resources: dict[str, A
 def test_otherwise_nothing_is_said(jobs: Jobs, resources: dict[str, Any]) -> None:
     for key in ("gpu", "minutes_per_epoch"):
         resources.pop(key, None)
-    estimate, simclr = Estimate(jobs.study, Recorded()), phase(training(jobs, "simclr"))
+    estimate, simclr = Estimate(jobs.study, Finished()), phase(training(jobs, "simclr"))
     assert estimate.basis(simclr).hours_per_epoch is None
     assert estimate.basis(simclr).source == NOT_KNOWN
     assert not estimate.wants_gpu(simclr)
@@ -181,7 +181,7 @@ def test_saved_epochs_need_no_training(jobs: Jobs) -> None:
 
 
 def test_images_are_counted_exactly(jobs: Jobs) -> None:
-    estimate = Estimate(jobs.study, Recorded())
+    estimate = Estimate(jobs.study, Finished())
     assert estimate.size(jobs.store("cifar10", "train")) == 50000 * 32 * 32 * 3
     assert estimate.size(jobs.store("imagenet_lt", "train")) == 115846 * 256 * 256 * 3  # stored larger than seen
 
@@ -190,7 +190,7 @@ def test_files_are_as_large_as_finished_ones_of_their_kind(jobs: Jobs) -> None:
     job = training(jobs, "simclr")
     finish(training(jobs, "simclr", "digits-ir5"), size=12345)
     path = embed(training(jobs, "simclr", "digits-ir5"), "projection", 10)
-    estimate = Estimate(jobs.study, recorded.read())
+    estimate = Estimate(jobs.study, finished.read())
     assert estimate.size(job) == 12345
     assert job.run is not None
     embedding = estimate.size(jobs.embed(job.run, "projection", "train"))
@@ -198,7 +198,7 @@ def test_files_are_as_large_as_finished_ones_of_their_kind(jobs: Jobs) -> None:
 
 
 def test_without_any_a_bound_comes_from_the_backbone(jobs: Jobs) -> None:
-    estimate = Estimate(jobs.study, Recorded())
+    estimate = Estimate(jobs.study, Finished())
     job = training(jobs, "simclr", "cifar10-ir10")
     assert job.run is not None
     assert estimate.size(job) == CHECKPOINT_WEIGHTS * 4 * 11_200_000
@@ -212,7 +212,7 @@ def test_a_sentence_encoder_has_no_bound(jobs: Jobs) -> None:
     of = Jobs(load_study({"targets": ["digits"]}))
     job = training(of, "text-conmix", "agnews-ir10")
     assert job.run is not None
-    estimate = Estimate(of.study, Recorded())
+    estimate = Estimate(of.study, Finished())
     assert estimate.size(job) is None
     assert estimate.size(of.embed(job.run, "projection", "train")) is None
 
@@ -220,7 +220,7 @@ def test_a_sentence_encoder_has_no_bound(jobs: Jobs) -> None:
 def test_what_is_small_is_not_counted(jobs: Jobs) -> None:
     small = {"split", "cluster", "classify", "score", "project", "merge", "table", "figure"}
     order = behind(jobs.artefact(*artefact) for artefact in jobs.study.artefacts("digits"))
-    sizes = {job.rule: Estimate(jobs.study, Recorded()).size(job) for job in order}
+    sizes = {job.rule: Estimate(jobs.study, Finished()).size(job) for job in order}
     assert {rule for rule, size in sizes.items() if size == 0} == small
 
 
@@ -241,7 +241,7 @@ def test_the_backbones_are_as_stated(name: str, jobs: Jobs) -> None:
 
 def test_no_checkpoint_is_larger_than_its_bound(jobs: Jobs) -> None:
     """The networks, and one moment of what is trained, or two under Adam, of every method of the catalogue."""
-    estimate = Estimate(jobs.study, Recorded())
+    estimate = Estimate(jobs.study, Finished())
     for name, method in jobs.study.catalog.methods.items():
         if method.recipe and method.reads == "images":
             supervised = method.readout in jobs.study.catalog.classifiers

@@ -14,8 +14,8 @@ from longtail.__main__ import main
 from longtail.data.longtail import class_sizes
 from longtail.files import read_provenance, read_table
 from longtail.reporting.estimate import Estimate
+from longtail.reporting.finished import Finished, Pace
 from longtail.reporting.forecast import cost, page, table
-from longtail.reporting.recorded import Pace, Recorded
 from longtail.study.counting import works
 from longtail.study.jobs import RULES, Jobs
 from longtail.study.study import load_study
@@ -27,10 +27,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def plan(*targets: str, recorded: Recorded | None = None, **config: object) -> tuple[str, list[dict[str, Any]]]:
+def plan(*targets: str, finished: Finished | None = None, **config: object) -> tuple[str, list[dict[str, Any]]]:
     """The page and the lines of the table."""
     study = load_study({"targets": list(targets), **config})
-    estimate = Estimate(study, recorded or Recorded())
+    estimate = Estimate(study, finished or Finished())
     costs = [cost(work, estimate) for work in works(Jobs(study))]
     return page(costs, estimate), table(costs).to_pylist()
 
@@ -44,10 +44,10 @@ def row(text: str, target: str, *, of: int = 0) -> list[str]:
 OBJECTIVES = ("simclr", "moco", "byol", "sdclr", "conmix", "miniclustering")
 
 
-def paces(images_per_second: float, *objectives: str) -> Recorded:
+def paces(images_per_second: float, *objectives: str) -> Finished:
     """As if trainings of these objectives on the digits had finished."""
     pace = Pace(images_per_second, "a CPU", 3)
-    return Recorded({(objective, "resnet_small/cifar", 8, "float32"): pace for objective in objectives or OBJECTIVES})
+    return Finished({(objective, "resnet_small/cifar", 8, "float32"): pace for objective in objectives or OBJECTIVES})
 
 
 def test_what_a_table_takes() -> None:
@@ -74,20 +74,20 @@ def test_what_a_table_takes() -> None:
 
 def test_hours_of_recorded_paces() -> None:
     rows = int(class_sizes(174, 10, 10).sum())
-    text, (alone, _) = plan("digits_figure2", recorded=paces(2.0), seeds=[0])
+    text, (alone, _) = plan("digits_figure2", finished=paces(2.0), seeds=[0])
     hours = (40 + 50 + 50) * rows / 2.0 / 3600  # BYOL, SimCLR, MoCo
     assert alone["cpu_hours"] == alone["cpu_hours_left"] == alone["cpu_hours_apart"] == pytest.approx(hours)
     assert alone["gpu_hours"] == alone["phases_left_of_unknown_pace"] == 0
     assert f"- Time, estimated: {hours:,.1f} CPU-hours, one training after the other." in text
     assert row(text, "digits_figure2")[7:9] == ["0.0", f"{hours:,.1f}"]
     assert row(text, "digits (resnet_small)")[1:] == [
-        "byol, moco, simclr", "2 images/s, recorded over 3 trainings on a CPU", "4", "140",
+        "byol, moco, simclr", "2 images/s, measured over 3 trainings on a CPU", "4", "140",
     ]  # fmt: skip
 
 
 def test_hours_that_sharing_saves() -> None:
     rows = int(class_sizes(174, 10, 10).sum())
-    text, (alone, _) = plan("digits_figure3", recorded=paces(2.0), seeds=[0])
+    text, (alone, _) = plan("digits_figure3", finished=paces(2.0), seeds=[0])
     once, shared = (
         (40 + 10) * rows / 2.0 / 3600,
         40 * rows / 2.0 / 3600,
@@ -98,7 +98,7 @@ def test_hours_that_sharing_saves() -> None:
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
-    text, (alone, _) = plan("digits_figure2", seeds=[0], recorded=paces(2.0, "byol"))
+    text, (alone, _) = plan("digits_figure2", seeds=[0], finished=paces(2.0, "byol"))
     assert alone["phases_left_of_unknown_pace"] == 3
     assert "CPU-hours and 3 trainings of unknown pace" in text
     assert row(text, "digits_figure2")[8].endswith("+")
@@ -126,7 +126,7 @@ def test_finished_work_and_saved_states_are_subtracted(folder: Path) -> None:
     state.parent.mkdir(parents=True)
     state.touch()
 
-    text, (alone, _) = plan("digits_figure2", recorded=paces(2.0), seeds=[0])
+    text, (alone, _) = plan("digits_figure2", finished=paces(2.0), seeds=[0])
     rows = int(class_sizes(174, 10, 10).sum())
     assert alone["cpu_hours_left"] == pytest.approx((50 + 1) * rows / 2.0 / 3600)
     assert alone["cpu_hours"] == pytest.approx(140 * rows / 2.0 / 3600)

@@ -66,7 +66,7 @@ def test_an_empty_folder_waits_for_its_images() -> None:
     text, missing = page(found)
     assert "- Cells: 6, of which 0 are there and 6 are missing." in text
     assert "- Phases: 8, of which 8 are missing." in text
-    assert row(text, "digits_figure2")[1:] == ["3", "0", "0", "3", "0", "6", "0", "6", "no"]
+    assert row(text, "digits_figure2")[1:] == ["3", "0", "0", "3", "0", "0", "6", "0", "6", "no"]
     assert row(text, "store digits-train")[1:] == ["not begun", "", "6"]
     assert {line["job"] for line in found.lines} == {"store digits-train"}
     assert missing.count("| simclr ") == missing.count("| moco ") == missing.count("| byol-encoder ") == 2
@@ -90,7 +90,7 @@ def test_the_first_missing_stage_of_every_cell() -> None:
         ("byol-encoder", 1): ("missing", "train"),
     }
     text, missing = page(found)
-    assert row(text, "digits_figure2")[1:] == ["3", "0", "1", "2", "0", "6", "1", "5", "no"]
+    assert row(text, "digits_figure2")[1:] == ["3", "0", "1", "2", "0", "0", "6", "1", "5", "no"]
     assert missing.count("| moco ") == 1
     # SimCLR's first part comes before the whole
     (line,) = [each for each in found.lines if (each["method"], each["seed"]) == ("simclr", 1)]
@@ -148,7 +148,7 @@ def test_a_table_whose_rendering_failed() -> None:
     (figure,) = everything.artefacts
     log(figure, "error: The metric parameter 'k' is not of the form 'name=number'.\n")
     text, missing = page(now())
-    assert row(text, "digits_figure2")[1:] == ["3", "3", "0", "0", "0", "6", "6", "0", "no"]
+    assert row(text, "digits_figure2")[1:] == ["3", "3", "0", "0", "0", "0", "6", "6", "0", "no"]
     assert "figure digits-figure2: cells waiting for it: 0" in section(text, "Failed")
     assert missing == ""
     make(figure)

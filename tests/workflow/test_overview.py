@@ -79,7 +79,7 @@ def test_plan_and_status_print_and_write_and_run_nothing(trained, tmp_path):
         "plan.md", "plan.parquet", "status.md", "status.parquet", "logs/plan.log", "logs/status.log",
     }  # fmt: skip
     assert pd.read_parquet(view / "plan.parquet").set_index("target").loc["all", "cells_missing"] > 0
-    assert "images/s, recorded over" in (view / "plan.md").read_text()
+    assert "images/s, measured over" in (view / "plan.md").read_text()
     cells = pd.read_parquet(view / "status.parquet")
     there = cells[cells["status"] == "there"]
     assert set(there["method"] + there["seed"].astype(str)) == {"conmix0"}

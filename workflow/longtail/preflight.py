@@ -229,10 +229,10 @@ def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, fre
     learned = [job for job in jobs if job.run is not None]
     if images + sum(SMALL if job.phase and "resnet_small" in job.phase.backbone else LARGE for job in learned) < free:
         return
-    from longtail.reporting import recorded
+    from longtail.reporting import finished
     from longtail.reporting.estimate import Estimate
 
-    estimate = Estimate(study, recorded.read())
+    estimate = Estimate(study, finished.read())
     sizes = [estimate.size(job) for job in learned]
     needed = images + sum(size for size in sizes if size is not None)
     if needed > free:

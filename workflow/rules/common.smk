@@ -54,6 +54,7 @@ IMPORTED = not workflow.modifier.is_main_snakefile()
 called = workflow.modifier.modify_rulename
 moved = workflow.modifier.path_modifier.replace_prefix
 RESULTS = moved(f"{layout.RESULTS}/").rstrip("/")
+RECORDS = moved(layout.records_folder())
 
 for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
     if moved(f"{folder}/") != f"{RESULTS}{folder.removeprefix(layout.RESULTS)}/":
@@ -426,6 +427,12 @@ def sources_of(room, *modules):
     return [f"{ROOT}/longtail/{room}/{module}.py" for module in modules]
 
 
+TABLE_SOURCES = [
+    *sources_of("reporting", "table", "aggregate", "from_records", "spread", "grid", "formats", "markup"),
+    *sources_of("records", "record", "ledger"),
+]
+
+
 def paper_title(wildcards):
     return STUDY.catalog.papers[wildcards.paper]["title"]
 
@@ -433,6 +440,16 @@ def paper_title(wildcards):
 def made_with(plan):
     label = plan.label or "the papers' own budget, official protocol"
     return f"{label}; partial" if STUDY.config.partial else label
+
+
+@friendly
+def table_records(wildcards):
+    """The records that a table may show: those on its splits."""
+    return layout.records(RECORDS, STUDY.cuts(wildcards.paper, wildcards.table))
+
+
+def records_folder(wildcards):
+    return RECORDS
 
 
 @friendly

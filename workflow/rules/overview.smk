@@ -31,11 +31,60 @@ rule status:
         "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
 
 
+# What is finished, kept in files that git may carry: of the targets beside it, or of all results.
+rule record:
+    log:
+        layout.overview_log("record", NAME),
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        config=overview_config,
+        results=results_folder,
+        targets=lambda wildcards: " ".join(OVERVIEW) if LOOKED_AT else "",
+    shell:
+        "python -m longtail record {params.targets} --config {params.config:q} --results {params.results} 2>&1 | tee {log}"
+
+
+CATALOG_FILES = [
+    path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))
+]
+
+
+rule recorded:
+    input:
+        records=layout.records(RECORDS),
+        catalog=CATALOG_FILES,
+        source=TABLE_SOURCES + sources_of("reproduction", "page", "compared", "drawings"),
+        templates=expand(f"{ROOT}/longtail/reproduction/page.{{form}}.jinja", form=["md", "html"]),
+    output:
+        directory(f"{layout.view(layout.recorded_view(NAME))}/tables"),
+        multiext(layout.reproduction(layout.recorded_view(NAME)), ".md", "-scatter.svg", "-curves.svg"),
+        html=report(
+            f"{layout.reproduction(layout.recorded_view(NAME))}.html",
+            caption="../report/reproduction.rst",
+            category="Records",
+            labels={"page": "Recorded against printed"},
+        ),
+    log:
+        layout.log("recorded", "recorded", NAME),
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    resources:
+        gpu=0,
+        mem_mb=rising(2000),
+        runtime=rising(10),
+    params:
+        config=overview_config,
+        results=results_folder,
+    shell:
+        "python -m longtail recorded --config {params.config:q} --results {params.results} > {log} 2>&1"
+
+
 rule discrepancies:
     input:
-        catalog=[
-            path for path in sorted(map(str, Path(ROOT, "catalog").rglob("*"))) if path.endswith((".yaml", ".csv"))
-        ],
+        catalog=CATALOG_FILES,
         source=sources_of("discrepancies", "page", "points", "numbers", "contradictions", "statements"),
         markup=sources_of("reporting", "markup"),
         templates=expand(f"{ROOT}/longtail/discrepancies/page.{{form}}.jinja", form=["md", "html"]),

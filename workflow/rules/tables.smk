@@ -7,7 +7,8 @@ TABLE = layout.table(NAME, "{paper}", "{table}")  # the page for people is the l
 rule table:
     input:
         metrics=layout.merged(NAME, "{paper}", "{table}"),
-        source=sources_of("reporting", "table", "aggregate", "spread", "grid", "formats", "markup"),
+        records=table_records,
+        source=TABLE_SOURCES,
     output:
         TABLE[:-1],
         html=report(
@@ -31,6 +32,7 @@ rule table:
     params:
         config=table_config,
         folder=lambda wildcards, output: str(Path(output.html).parent),
+        records=records_folder,
     shell:
         "python -m longtail table --paper {wildcards.paper} --table {wildcards.table} --config {params.config:q}"
-        " --metrics {input.metrics} --out-dir {params.folder} > {log} 2>&1"
+        " --metrics {input.metrics} --records {params.records} --out-dir {params.folder} > {log} 2>&1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from longtail.errors import LongtailError
 from longtail.reporting.spread import allowed_difference
 
 if TYPE_CHECKING:
+    from longtail.reporting.from_records import RecordedPlace
     from longtail.study.artefacts import TableEntry, TablePlan
 
 CELL_KEYS = ("method", "settings", "backbone", "dataset", "ratio", "split", "features", "readout", "scorer")
@@ -48,8 +49,23 @@ FRAME_TYPES = {
     "status": "str",
     "reason": "str",
     "label": "str",
+    "recorded": "float64",
+    "recorded_std": "float64",
+    "recorded_difference": "float64",
+    "recorded_seeds": "int64",
+    "recorded_status": "str",
+    "recorded_on": "str",
+    "recorded_in": "str",
+    "recorded_too": "str",
+    "outdated": "str",
 }
 """The columns of a rendered table's tidy frame, in order."""
+
+NOT_RECORDED: Mapping[str, Any] = {
+    "recorded_seeds": 0,
+    **dict.fromkeys(("recorded_status", "recorded_on", "recorded_in", "recorded_too", "outdated"), ""),
+}
+"""The columns of a place of which there is no record."""
 
 MISSING, COMPUTED, REPRODUCED, DIFFERS = "missing", "computed", "reproduced", "differs"
 """What a value can be: see :func:`tidy`."""
@@ -102,7 +118,7 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
     return values
 
 
-def _found(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
+def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
     """The :func:`seed_values` of an entry. An average has those of the seeds that all its members have."""
     if not entry.members:
         return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.measured))
@@ -124,7 +140,7 @@ def _found(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) ->
     )
 
 
-def _check_unit(entry: TableEntry, units: set[str]) -> None:
+def check_unit(entry: TableEntry, units: set[str]) -> None:
     """Fractions printed beside percentages would differ by a factor of a hundred without looking wrong."""
     if len({unit == "percent" for unit in {entry.unit, *units}}) > 1:
         raise LongtailError(
@@ -158,13 +174,13 @@ def _p_values(plan: TablePlan, seeds: list[pd.Series | None]) -> list[float]:
     return tested
 
 
-def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int) -> float:
-    """How far a value may lie from the printed one, NaN unless it was trained as that one was.
+def tolerance_of(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_printed: bool) -> float:
+    """How far a value may lie from the printed one, NaN unless it was trained ``as_printed``, with as many seeds.
 
     The catalogue gives it for a single printed training. Where the spread of several is printed, it is what that and
     our own spread allow. Half a unit of the last printed digit comes on top: that is what printing may have changed.
     """
-    if entry.published is None or not entry.as_printed or seeds < plan.printed_seeds:
+    if entry.published is None or not as_printed or seeds < plan.printed_seeds:
         return math.nan
     digits = len(entry.published_text.partition(".")[2])
     allowed = math.nan
@@ -176,7 +192,7 @@ def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int) -> fl
     return allowed + 0.5 * 10.0**-digits
 
 
-def _judged(difference: float, tolerance: float) -> tuple[str, str]:
+def judged(difference: float, tolerance: float) -> tuple[str, str]:
     """The status of a computed value, and what is to be said about it."""
     if math.isnan(tolerance):
         return COMPUTED, ""
@@ -185,7 +201,7 @@ def _judged(difference: float, tolerance: float) -> tuple[str, str]:
     return DIFFERS, "trained as printed, yet further from the published value than the tolerance"
 
 
-def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
+def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlace] | None = None) -> pd.DataFrame:
     """One line per printed or planned number.
 
     ``computed`` is the mean over the training seeds of the means over their clustering trials, ``computed_std`` the
@@ -197,9 +213,14 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
     paper's budget, its data, all of its seeds) has a ``tolerance``, and is ``reproduced`` if ``difference`` lies within
     it, else ``differs``.
 
+    ``recorded`` and what begins so is of the records instead: of those that most seeds have in common, device, number
+    format and source of data (``recorded_on``); ``recorded_in`` names their files, ``recorded_too`` the values of the
+    others, and ``outdated`` the records that are none of this cell any more.
+
     Args:
         plan: what the table shows.
         metrics: merged metrics, possibly without a line.
+        recorded: what is recorded of each of the plan's entries; None of nothing.
 
     Returns:
         The columns of :data:`FRAME_TYPES`; ``reason`` says why a missing value is missing, why a computed one rests on
@@ -214,7 +235,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
     for entry in plan.entries:
-        found = _found(entry, values)
+        found = found_values(entry, values)
         record: dict[str, Any] = {
             "paper": plan.paper,
             "table": plan.name,
@@ -241,14 +262,14 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
             some = cell_key(entry.cell) in known
             record["reason"] = "not among the computed metrics" if some else "not computed yet"
         if found is not None:
-            _check_unit(entry, set(found["unit"]))
+            check_unit(entry, set(found["unit"]))
             seeds = len(found)
             mean = float(found["mean"].mean())
             std = float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan
             spreads = found["std"].dropna()
             difference = math.nan if entry.published is None else mean - entry.published
-            tolerance = _tolerance(plan, entry, std, seeds)
-            status, remark = _judged(difference, tolerance)
+            tolerance = tolerance_of(plan, entry, std, seeds, entry.as_printed)
+            status, remark = judged(difference, tolerance)
             record |= {
                 "computed": mean,
                 "computed_std": std,
@@ -262,6 +283,8 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame) -> pd.DataFrame:
             }
         records.append(record)
         means.append(None if found is None else found["mean"])
-    for record, p_value in zip(records, _p_values(plan, means), strict=True):
+    remembered = [place.as_columns() for place in recorded] if recorded is not None else [NOT_RECORDED] * len(records)
+    for record, p_value, columns in zip(records, _p_values(plan, means), remembered, strict=True):
         record["p_value"] = p_value
+        record |= columns
     return pd.DataFrame(records, columns=list(FRAME_TYPES)).astype(FRAME_TYPES)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.reporting.recorded import Recorded, input_size, pace_key
+from longtail.reporting.finished import Finished, input_size, pace_key
 from longtail.study.jobs import Job
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
@@ -45,9 +45,9 @@ class Basis:
 class Estimate:
     """Estimates for the jobs of one study."""
 
-    def __init__(self, study: Study, recorded: Recorded) -> None:
+    def __init__(self, study: Study, finished: Finished) -> None:
         self.study = study
-        self.recorded = recorded
+        self.finished = finished
 
     def rows(self, cut: str, split: str) -> int:
         """Images of a split, as the catalogue describes it."""
@@ -56,16 +56,16 @@ class Estimate:
     def basis(self, phase: Phase) -> Basis:
         """What is known about the pace of a training.
 
-        Recorded trainings of the objective with the same backbone and image size come first, then the catalogue's
+        Finished trainings of the objective with the same backbone and image size come first, then the catalogue's
         ``minutes_per_epoch``, which is made for time limits and is rather too long.
         """
         objective = phase.lineage[-1].objective
         images, backbone = self._images(phase.cut), json.loads(phase.backbone)
         title = f"{images['title']} ({backbone['name']})"
-        pace = self.recorded.paces.get(pace_key(objective, backbone, input_size(images), phase.precision))
+        pace = self.finished.paces.get(pace_key(objective, backbone, input_size(images), phase.precision))
         if pace is not None:
             trainings = "1 training" if pace.trainings == 1 else f"{pace.trainings} trainings"
-            source = f"{pace.images_per_second:,.0f} images/s, recorded over {trainings} on {pace.device}"
+            source = f"{pace.images_per_second:,.0f} images/s, measured over {trainings} on {pace.device}"
             return Basis(objective, title, source, self.rows(phase.cut, "train") / pace.images_per_second / 3600)
         minutes = images["resources"].get("minutes_per_epoch")
         if minutes is not None:
@@ -103,7 +103,7 @@ class Estimate:
 
     def _checkpoint(self, phase: Phase) -> float | None:
         backbone = json.loads(phase.backbone)["name"]
-        known = self.recorded.checkpoint_bytes.get((phase.lineage[-1].objective, backbone))
+        known = self.finished.checkpoint_bytes.get((phase.lineage[-1].objective, backbone))
         if known is None and backbone in self.study.catalog.backbones:
             return CHECKPOINT_WEIGHTS * 4 * self.study.catalog.backbones[backbone]["parameters"]
         return known
@@ -114,7 +114,7 @@ class Estimate:
             width = images["image_size"] ** 2 * images["channels"] if "image_size" in images else SENTENCE_WIDTH
             return 4 * (width + images["classes"]) * rows
         backbone = json.loads(self.study.phase(run.cut, run.name).backbone)["name"]
-        known = self.recorded.row_bytes.get((backbone, features))
+        known = self.finished.row_bytes.get((backbone, features))
         if known is None and backbone in self.study.catalog.backbones:
             known = 4 * (self.study.catalog.backbones[backbone]["width"] + images["classes"])
         return None if known is None else known * rows

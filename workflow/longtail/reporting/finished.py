@@ -38,7 +38,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Finished:
     """What is known from finished jobs.
 
     Attributes:
@@ -55,7 +55,7 @@ class Recorded:
 
 
 def pace_key(objective: str, backbone: Mapping[str, Any], image_size: int, precision: str) -> PaceKey:
-    """The key under which the pace of a training is recorded."""
+    """The key under which the pace of a training is known."""
     return (objective, "/".join(backbone[part] for part in ("name", "stem") if part in backbone), image_size, precision)
 
 
@@ -64,7 +64,7 @@ def input_size(data: Mapping[str, Any]) -> int:
     return int(data["max_tokens"] if "max_tokens" in data else data["image_size"])
 
 
-def read() -> Recorded:
+def read() -> Finished:
     """The records of all phases under ``results/``, whatever configuration they were trained under."""
     seconds: dict[PaceKey, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     checkpoints: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -86,7 +86,7 @@ def read() -> Recorded:
                 embeddings[backbone["name"], features].append((path.stat().st_size, pq.read_metadata(path).num_rows))
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, LongtailError):
             unreadable.append(run.folder)
-    return Recorded(
+    return Finished(
         paces={key: _pace(by_device) for key, by_device in seconds.items()},
         checkpoint_bytes={key: sum(sizes) / len(sizes) for key, sizes in checkpoints.items()},
         row_bytes={

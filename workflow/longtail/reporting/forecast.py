@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from longtail.reporting import overview, recorded
+from longtail.reporting import finished, overview
 from longtail.reporting.attempts import saved_epoch
 from longtail.reporting.estimate import Estimate
 from longtail.study.counting import Work, works
@@ -235,7 +235,7 @@ def _bases(total: Cost, estimate: Estimate) -> list[str]:
         "Hours are those of training; embedding, clustering and scoring come on top. Checkpoints and embeddings are "
         "taken to be as large as finished ones of their kind, and where there are none, as large as they can be. A "
         "file that exists counts as done; what has to be redone after a change, `snakemake --dry-run` tells.",
-        *(f"The records in {folder} are damaged and left out." for folder in estimate.recorded.unreadable),
+        *(f"The records in {folder} are damaged and left out." for folder in estimate.finished.unreadable),
     ]
 
 
@@ -247,7 +247,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print the plan and write it."""
     study = overview.study_of(arguments)
-    estimate = Estimate(study, recorded.read())
+    estimate = Estimate(study, finished.read())
     costs = [cost(work, estimate) for work in works(Jobs(study))]
     text = page(costs, estimate)
     overview.write(arguments.out, text, table(costs), targets=list(study.config.targets))

@@ -98,7 +98,17 @@ def markdown(document: Document) -> str:
             value = f"**{cell.computed}**" if cell.best else cell.computed
             value += r"\*" if cell.significant else ""
             value += f" {cell.spread}" if cell.spread else ""
-        return (f"{escape_markdown(cell.published)} \\| " if grid.pairs else "") + value + mark
+        recorded = [
+            " ".join(filter(None, [one.value, one.spread, f"({one.seeds})"]))
+            + (f"<sup>{one.letter}</sup>" if one.letter else "")
+            for one in cell.recorded
+        ]
+        shown = {
+            "published": escape_markdown(cell.published),
+            "recorded": "; ".join(recorded) or DASH,
+            "computed": value,
+        }
+        return " \\| ".join(shown[part] for part in grid.parts) + mark
 
     stub = ["Group", "Method"] if grid.groups else ["Method"]
     header = [*stub, *(" ".join(filter(None, column)) for column in grid.header)]
@@ -131,7 +141,17 @@ def latex(document: Document) -> str:
             value = rf"\textbf{{{cell.computed}}}" if cell.best else cell.computed
             value += r"\textsuperscript{*}" if cell.significant else ""
             value += rf"\,{escape_latex(cell.spread)}" if cell.spread else ""
-        return (rf"{escape_latex(cell.published)} $\mid$ " if grid.pairs else "") + value + mark
+        recorded = [
+            r"\,".join(map(escape_latex, filter(None, [one.value, one.spread, f"({one.seeds})"])))
+            + (rf"\textsuperscript{{{one.letter}}}" if one.letter else "")
+            for one in cell.recorded
+        ]
+        shown = {
+            "published": escape_latex(cell.published),
+            "recorded": "; ".join(recorded) or escape_latex(DASH),
+            "computed": value,
+        }
+        return r" $\mid$ ".join(shown[part] for part in grid.parts) + mark
 
     stub = 2 if grid.groups else 1
     wide = len(grid.header) > 4
@@ -209,18 +229,25 @@ def html(document: Document) -> str:
         style = ' class="edge"' if edge else ""
         if cell is None:
             return f"<td{style}></td>"
-        text = (
-            f'<span class="published" title="published">{escape_html(cell.published)}</span><span class="bar">|</span>'
-            if grid.pairs
-            else ""
-        )
         if cell.computed:
             value = f"<b>{cell.computed}</b>" if cell.best else cell.computed
             star = "<sup>*</sup>" if cell.significant else ""
             spread = f' <span class="spread">{escape_html(cell.spread)}</span>' if cell.spread else ""
-            text += f'<span class="{cell.status}" title="{cell.status}">{value}{star}</span>{spread}'
+            computed = f'<span class="{cell.status}" title="{cell.status}">{value}{star}</span>{spread}'
         else:
-            text += f'<span class="missing" title="not computed">{DASH}</span>'
+            computed = f'<span class="missing" title="not computed">{DASH}</span>'
+        recorded = "; ".join(
+            f'<span class="recorded {one.status}" title="recorded: {one.status}">{one.value}</span>'
+            f'<span class="spread"> {escape_html(" ".join(filter(None, [one.spread, f"({one.seeds})"])))}</span>'
+            + (f"<sup>{one.letter}</sup>" if one.letter else "")
+            for one in cell.recorded
+        )
+        shown = {
+            "published": f'<span class="published" title="published">{escape_html(cell.published)}</span>',
+            "recorded": recorded or f'<span class="missing" title="not recorded">{DASH}</span>',
+            "computed": computed,
+        }
+        text = '<span class="bar">|</span>'.join(shown[part] for part in grid.parts)
         text += f"<sup>{cell.mark}</sup>" if cell.mark else ""
         return f"<td{style}>{text}</td>"
 

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from longtail.errors import LongtailError
-from longtail.reporting.aggregate import CONFIDENCE, DIFFERS, MISSING, REPRODUCED
+from longtail.records.ledger import Group
+from longtail.reporting.aggregate import COMPUTED, CONFIDENCE, DIFFERS, MISSING, REPRODUCED
+from longtail.reporting.from_records import RecordedPlace, RecordedValue
 
 if TYPE_CHECKING:
     from longtail.study.artefacts import TableEntry, TablePlan
 
 DASH = "—"
 
+PARTS = ("published", "recorded", "computed")
+"""What a cell may show side by side, in this order."""
+
 CONTROLS = "Controls"
 """The group of rows that bound every metric. They do not compete for the best value."""
+
+
+@dataclass(frozen=True)
+class GridRecord:
+    """One recorded value of a place.
+
+    Attributes:
+        value: the mean.
+        spread: ``± std`` over seeds, empty for one seed.
+        seeds: ``n=3``.
+        status: of the value, as in ``aggregate.tidy``.
+        letter: of the note that says on what it was trained; empty where the table's records have all the same.
+    """
+
+    value: str
+    spread: str
+    seeds: str
+    status: str
+    letter: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +51,7 @@ class GridCell:
 
     Attributes:
         published: the printed number as printed, empty if there is none.
+        recorded: the values of records.
         computed: our mean, empty if it is missing.
         status: of the value, as in ``aggregate.tidy``.
         spread: ``± std`` over seeds or ``(std)`` over trials, empty if neither exists.
@@ -36,6 +61,7 @@ class GridCell:
     """
 
     published: str
+    recorded: tuple[GridRecord, ...]
     computed: str
     status: str
     spread: str = ""
@@ -53,7 +79,7 @@ class Grid:
         header: one tuple of header texts per column, outermost first, the metric last.
         groups: whether rows carry a sub-header.
         rows: (group, row, cells), a cell being None where the table has no such place.
-        pairs: whether cells show a published number beside the computed one.
+        parts: which of :data:`PARTS` each cell shows.
         notes: sentences below the table.
         marks: texts of the numbered footnotes, from 1.
     """
@@ -62,7 +88,7 @@ class Grid:
     header: list[tuple[str, ...]]
     groups: bool
     rows: list[tuple[str, str, list[GridCell | None]]]
-    pairs: bool
+    parts: tuple[str, ...]
     notes: list[str]
     marks: list[str]
 
@@ -124,11 +150,14 @@ def _remarks(plan: TablePlan) -> list[str]:
     return sentences
 
 
-def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[GridCell], pairs: bool) -> list[str]:
+def _notes(
+    plan: TablePlan, frame: pd.DataFrame, cells: list[GridCell], parts: tuple[str, ...], groups: Sequence[Group]
+) -> list[str]:
     done = frame[frame["status"] != MISSING]
+    pairs = "published" in parts
     notes = []
-    if pairs:
-        notes.append("Each cell shows published | computed.")
+    if len(parts) > 1:
+        notes.append(f"Each cell shows {' | '.join(parts)}.")
     units: dict[str, dict[str, None]] = {}
     for entry in plan.entries:
         units.setdefault(entry.unit, {})[plan.metric_titles[entry.metric]] = None
@@ -138,7 +167,13 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[GridCell], pairs: b
             if len(units) == 1
             else "Units: " + "; ".join(f"{', '.join(metrics)} in {unit}" for unit, metrics in units.items()) + "."
         )
-    if done.empty:
+    if "recorded" in parts:
+        notes += _recorded_notes(frame, groups)
+    if "computed" not in parts:
+        pass
+    elif done.empty and "recorded" in parts:
+        notes.append("Nothing in this table is computed here yet.")
+    elif done.empty:
         notes.append(
             "Nothing in this table is computed yet: every number shown is the published one."
             if pairs
@@ -172,6 +207,33 @@ def _notes(plan: TablePlan, frame: pd.DataFrame, cells: list[GridCell], pairs: b
     if plan.significance:
         notes.append(_significance_note(plan, plan.significance, frame, cells))
     return [*notes, *plan.footnotes, *_remarks(plan)]
+
+
+def _letters(groups: Sequence[Group]) -> dict[Group, str]:
+    """How a table tells its records apart."""
+    return {group: chr(ord("a") + number) if len(groups) > 1 else "" for number, group in enumerate(groups)}
+
+
+def _recorded_notes(frame: pd.DataFrame, groups: Sequence[Group]) -> list[str]:
+    there = frame[frame["recorded_seeds"] > 0]
+    counts = there["recorded_status"].value_counts()
+    verdicts = [f"{counts[status]} {words}" for status, words in _RECORDED.items() if status in counts]
+    notes = [
+        f"Recorded: {len(there)} of {len(frame)} values, each the mean ± standard deviation (n − 1) over n training "
+        f"seeds that the records of this checkout hold; {', '.join(verdicts)}."
+    ]
+    for group, letter in _letters(groups).items():
+        again = " (the same seeds, trained again)" if group.copy else ""
+        notes.append(f"{letter + ': r' if letter else 'R'}ecorded on {group}{again}.")
+    return notes
+
+
+_RECORDED = {
+    REPRODUCED: "reproduced",
+    DIFFERS: "trained as printed and further from the printed number than the tolerance",
+    COMPUTED: "not trained as printed in all respects, and so called neither reproduced nor different",
+}
+"""What is said of recorded values by their status."""
 
 
 def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
@@ -215,18 +277,49 @@ def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataF
     )
 
 
-def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
+def _recorded(value: RecordedValue, decimals: int, letter: str) -> GridRecord:
+    return GridRecord(
+        value=f"{value.mean:.{decimals}f}",
+        spread="" if math.isnan(value.std) else f"± {value.std:.{decimals}f}",
+        seeds=f"n={value.seeds}",
+        status=value.status,
+        letter=letter,
+    )
+
+
+def _old(place: RecordedPlace) -> list[str]:
+    """What is said of the records that a place does not show."""
+    if not place.outdated:
+        return []
+    return [
+        f"not shown: {len(place.outdated)} outdated record{'s' if len(place.outdated) > 1 else ''} of this cell, which "
+        "the catalogue trains or measures otherwise now"
+    ]
+
+
+def arrange(
+    plan: TablePlan, frame: pd.DataFrame, recorded: Sequence[RecordedPlace] = (), only_recorded: bool = False
+) -> Grid:
     """Lay the tidy frame of a plan out in rows and columns.
 
     Args:
         plan: what the table shows.
         frame: ``aggregate.tidy`` of the same plan, in the order of its entries.
+        recorded: what is recorded of each entry, in the same order; empty if nothing of any is.
+        only_recorded: leave out what was computed here.
 
     Raises:
         LongtailError: if the layout puts two numbers in one place.
     """
     levels = _layout_columns(plan.layout)
-    pairs = any(entry.published is not None for entry in plan.entries)
+    shown = {
+        "published": any(entry.published is not None for entry in plan.entries),
+        "recorded": only_recorded or any(place.values for place in recorded),
+        "computed": not only_recorded,
+    }
+    parts = tuple(part for part in PARTS if shown[part])
+    groups = list(dict.fromkeys(value.group for place in recorded for value in place.values))
+    letters = _letters(groups)
 
     columns: dict[tuple[str, ...], None] = {}
     for entry in plan.entries:
@@ -244,14 +337,18 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
     marks: dict[str, int] = {}
     cells: dict[tuple[str, str, tuple[str, ...]], GridCell] = {}
     means: dict[tuple[str, str, tuple[str, ...]], float] = {}
-    for entry, line in zip(plan.entries, frame.to_dict("records"), strict=True):
+    unrecorded = [RecordedPlace((), (), entry.decimals) for entry in plan.entries]
+    for entry, line, remembered in zip(plan.entries, frame.to_dict("records"), recorded or unrecorded, strict=True):
         place = ("" if "group" in levels else entry.group, entry.row, (*_column(entry, levels), entry.metric))
         if place in cells:
             raise LongtailError(
                 f"{plan.paper} {plan.name}: two numbers fall in row {entry.row!r}, column {' / '.join(place[2])!r}. "
                 "Name what tells them apart in the layout's columns, or as a group."
             )
-        mark = marks.setdefault(str(line["reason"]), len(marks) + 1) if line["reason"] else None
+        reason = "; ".join(
+            filter(None, [str(line["reason"]) if shown["computed"] else entry.missing, *_old(remembered)])
+        )
+        mark = marks.setdefault(reason, len(marks) + 1) if reason else None
         if line["status"] != MISSING:
             means[place] = round(line["computed"], entry.decimals)
             spread = ""
@@ -264,7 +361,8 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
         else:
             spread, significant, computed = "", False, ""
         cells[place] = GridCell(
-            published=_published_text(entry) if pairs else "",
+            published=_published_text(entry) if shown["published"] else "",
+            recorded=tuple(_recorded(value, entry.decimals, letters[value.group]) for value in remembered.values),
             computed=computed,
             status=str(line["status"]),
             spread=spread,
@@ -299,8 +397,8 @@ def arrange(plan: TablePlan, frame: pd.DataFrame) -> Grid:
         ],
         groups=any(group_order),
         rows=rows,
-        pairs=pairs,
-        notes=_notes(plan, frame, list(cells.values()), pairs),
+        parts=parts,
+        notes=_notes(plan, frame, list(cells.values()), parts, groups),
         marks=list(marks),
     )
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
-from longtail.reporting.recorded import trained_on
+from longtail.reporting.finished import trained_on
 from longtail.study import layout
 from longtail.study.cells import Measurement
 from longtail.study.study import load_study

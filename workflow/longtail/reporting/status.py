@@ -11,8 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from longtail.records.ledger import Ledger
+from longtail.records.record import read_all
 from longtail.reporting import overview
 from longtail.reporting.attempts import Attempt, device, last_attempt
+from longtail.reporting.from_records import recorded_places
+from longtail.study import layout
 from longtail.study.counting import Work, works
 from longtail.study.jobs import Job, Jobs, behind, first_missing
 from longtail.study.study import Study
@@ -56,6 +60,8 @@ class Status:
         attempts: what is known about the last attempt at each missing job.
         waiting: for each missing job, how many missing cells rest on it.
         first: for each job that some of them wait for in the end, those cells.
+        ledger: the records of the checkout.
+        recorded: of each target, how many values of its tables have a record.
     """
 
     study: Study
@@ -64,6 +70,8 @@ class Status:
     attempts: Mapping[Job, Attempt]
     waiting: Mapping[Job, int]
     first: Mapping[Job, Sequence[Job]] = field(repr=False)
+    ledger: Ledger = field(repr=False)
+    recorded: Sequence[int]
 
 
 def status(study: Study) -> Status:
@@ -79,7 +87,17 @@ def status(study: Study) -> Status:
         first[first_missing(cell, found)].append(cell)
     asked = dict.fromkeys(artefact for target in study.config.targets for artefact in study.artefacts(target))
     lines = [line for artefact in asked for line in _lines(jobs, artefact, found)]
-    return Status(study, everything, lines, found, waiting, first)
+    ledger = Ledger(read_all(layout.records_folder()), study)
+    counts = [_recorded(ledger, artefact) for artefact in asked]
+    return Status(study, everything, lines, found, waiting, first, ledger, [*counts, sum(counts)])
+
+
+def _recorded(ledger: Ledger, artefact: tuple[str, str, str]) -> int:
+    """How many values of a table have a record."""
+    paper, kind, name = artefact
+    if kind != "tables":
+        return 0
+    return sum(bool(place.values) for place in recorded_places(ledger.study.table(paper, name), ledger.of(paper, name)))
 
 
 def _lines(jobs: Jobs, artefact: tuple[str, str, str], found: Mapping[Job, Attempt]) -> Iterator[dict[str, Any]]:
@@ -117,6 +135,7 @@ def page(now: Status) -> tuple[str, str]:
         "some seeds",
         "missing",
         "published only",
+        "recorded",
         "cells",
         "there",
         "missing",
@@ -127,10 +146,10 @@ def page(now: Status) -> tuple[str, str]:
         "",
         *_summary(now),
         "",
-        overview.listing(header, map(_line, now.works)),
+        overview.listing(header, map(_line, now.works, now.recorded)),
         "",
         "Whole: computed with all seeds. Published only: the method or dataset is not implemented, or not selected. "
-        "Cells are counted per seed.",
+        "Recorded: values of tables that a record of this checkout shows. Cells are counted per seed.",
         *_attempts(now, "failed", "Failed"),
         *_attempts(now, "stopped", "Stopped, and will go on when the workflow is started again"),
         *_attempts(now, "begun", "Begun: running, or ended without a word (killed, or its files were deleted since)"),
@@ -152,16 +171,28 @@ def _summary(now: Status) -> list[str]:
         f"- Phases: {len(total.trainings)}, of which {phases_missing} are missing.",
         f"- Missing jobs that failed: {outcomes['failed']}, were stopped: {outcomes['stopped']}, have begun: "
         f"{outcomes['begun']}.",
+        *_records(now),
         *([f"- Trainings, by what their logs say: {ran}."] if ran else []),
     ]
 
 
-def _line(work: Work) -> list[str]:
+def _records(now: Status) -> list[str]:
+    """How many records there are, and how many of them the catalogue has no cell for any more."""
+    records = now.ledger.records
+    if not records:
+        return []
+    stale = {match.record.path for match in now.ledger.outdated(now.study.config.targets)}
+    machines = len({(record.device, record.precision) for record in records})
+    kinds = f"{machines} kind{'s' if machines > 1 else ''} of machine and number format"
+    return [f"- Records: {len(records)} of {kinds}; outdated for these targets: {len(stale)}."]
+
+
+def _line(work: Work, recorded: int) -> list[str]:
     values, missing = work.coverage, len(work.cells_missing)
     rendered = [_rendered(work, artefact) for artefact in work.artefacts]
     return [
         work.target,
-        *map(str, (len(work.values), values["whole"], values["some"], values["missing"], values["barred"])),
+        *map(str, (len(work.values), values["whole"], values["some"], values["missing"], values["barred"], recorded)),
         *map(str, (len(work.cells), len(work.cells) - missing, missing)),
         rendered[0] if len(rendered) == 1 else f"{rendered.count('yes')} of {len(rendered)}",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from longtail import files
+from longtail.records.ledger import Ledger, Match
+from longtail.records.record import read_all
 from longtail.reporting import formats
 from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS, tidy
 from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
+from longtail.reporting.from_records import recorded_places
 from longtail.reporting.grid import arrange
 
 if TYPE_CHECKING:
@@ -57,24 +61,29 @@ class RenderedTable:
             )
 
 
-def render_table(plan: TablePlan, metrics: pd.DataFrame) -> RenderedTable:
-    """Put what was computed beside what was printed.
+def render_table(
+    plan: TablePlan, metrics: pd.DataFrame | None, matches: Sequence[Match] | None = None
+) -> RenderedTable:
+    """Put what was recorded and what was computed beside what was printed.
 
     Args:
         plan: the table's places, from ``study``.
-        metrics: merged metrics of its cells, possibly without a line.
+        metrics: merged metrics of its cells, possibly without a line; None for a table of records alone.
+        matches: the records of its measurements.
 
     Raises:
         LongtailError: if metrics and plan contradict each other (units, repeated trials, two numbers in one place).
     """
-    frame = tidy(plan, metrics)
+    places = recorded_places(plan, matches or ())
+    frame = tidy(plan, pd.DataFrame() if metrics is None else metrics, places)
+    labels = dict.fromkeys(value.group.label for place in places for value in place.values if value.group.label)
     document = formats.Document(
         title=plan.title,
         paper=plan.paper_title,
         caption=plan.caption,
-        label=plan.label,
+        label="; ".join(filter(None, [plan.label, *(f"recorded values: {label}" for label in labels)])),
         name=f"{plan.paper}-{plan.name}",
-        grid=arrange(plan, frame),
+        grid=arrange(plan, frame, places, only_recorded=metrics is None),
     )
     return RenderedTable(frame, document)
 
@@ -82,6 +91,7 @@ def render_table(plan: TablePlan, metrics: pd.DataFrame) -> RenderedTable:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--table", required=True, help="name of the table, e.g. table2")
+    parser.add_argument("--records", metavar="FOLDER", help="records whose values are shown, too")
     add_common_arguments(parser)
 
 
@@ -89,6 +99,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Render one table in all formats."""
     from longtail.study.study import load_study
 
-    plan = load_study(files.read_json(arguments.config, "--config")).table(arguments.paper, arguments.table)
+    study = load_study(files.read_json(arguments.config, "--config"))
+    plan = study.table(arguments.paper, arguments.table)
+    records = read_all(arguments.records, study.cuts(arguments.paper, arguments.table)) if arguments.records else ()
+    matches = Ledger(records, study).of(arguments.paper, arguments.table)
     metrics = read_metrics(arguments.metrics, METRIC_COLUMNS, null=PART_COLUMNS)
-    render_table(as_merged(plan, arguments.metrics), metrics).write(Path(arguments.out_dir), arguments.table)
+    render_table(as_merged(plan, arguments.metrics), metrics, matches).write(Path(arguments.out_dir), arguments.table)

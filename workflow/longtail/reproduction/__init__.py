@@ -1,0 +1,1 @@
+"""The page that holds what is recorded against what is printed."""
