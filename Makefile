@@ -52,8 +52,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 	$(run) ruff format .
 	$(run) snakefmt Snakefile workflow/rules
 
-docs: $(VENV)/.run ## write docs/methods.md out of the catalogue again
+docs: $(VENV)/.run ## write docs/methods.md and docs/reproduction.md out of catalogue and records again
 	$(run) longtail methods --out docs/methods.md
+	$(run) longtail recorded --page docs/reproduction
 
 # Versions that are pinned already stay, unless `make lock UPGRADE=--upgrade` asks for the newest. One lock holds for
 # every Python from 3.11 on and every system: what only one of them needs carries a marker.

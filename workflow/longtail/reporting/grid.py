@@ -216,11 +216,11 @@ def _letters(groups: Sequence[Group]) -> dict[Group, str]:
 
 def _recorded_notes(frame: pd.DataFrame, groups: Sequence[Group]) -> list[str]:
     there = frame[frame["recorded_seeds"] > 0]
-    counts = there["recorded_status"].value_counts()
+    counts = there[there["published"].notna()]["recorded_status"].value_counts()
     verdicts = [f"{counts[status]} {words}" for status, words in _RECORDED.items() if status in counts]
     notes = [
         f"Recorded: {len(there)} of {len(frame)} values, each the mean ± standard deviation (n − 1) over n training "
-        f"seeds that the records of this checkout hold; {', '.join(verdicts)}."
+        f"seeds that the records of this checkout hold{'; ' if verdicts else ''}{', '.join(verdicts)}."
     ]
     for group, letter in _letters(groups).items():
         again = " (the same seeds, trained again)" if group.copy else ""

@@ -153,7 +153,7 @@ def whole_curve(record: Record) -> tuple[np.ndarray, np.ndarray, list[int]]:
 def _svg(figure: Figure) -> str:
     """The picture as an element that may stand in a page, or alone in a file."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

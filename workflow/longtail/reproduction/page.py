@@ -158,8 +158,13 @@ def _listed(ledger: Ledger, matches: Sequence[Match]) -> list[Listed]:
     return found
 
 
-def write(page: Page, stem: Path) -> None:
+def write(page: Page, stem: Path, forms: Sequence[str] = FORMS) -> None:
     """Write ``<stem>.md``, ``<stem>.html`` and the drawings of the former, ``<stem>-scatter.svg`` and the like.
+
+    Args:
+        page: what they show.
+        stem: where, without a suffix.
+        forms: which of :data:`FORMS`; the drawings in any case.
 
     Raises:
         LongtailError: when the folder cannot be written.
@@ -181,7 +186,7 @@ def write(page: Page, stem: Path) -> None:
         "relative": lambda path: Path(os.path.relpath(path, stem.parent)).as_posix(),
     }
     with ExitStack() as stack:
-        for form in FORMS:
+        for form in forms:
             text = environment.get_template(f"page.{form}.jinja").render(given)
             stack.enter_context(files.replacing(Path(f"{stem}.{form}"))).write_text(text, encoding="utf-8")
         for name in DRAWINGS:
@@ -208,7 +213,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--config", default="{}", help="the run's configuration as JSON, or @FILE with that JSON")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
-    parser.add_argument("--page", type=Path, metavar="STEM", help="write the page alone, without .md and .html")
+    parser.add_argument("--page", type=Path, metavar="STEM", help="write the page alone, as .md")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -219,7 +224,7 @@ def run(arguments: argparse.Namespace) -> None:
     ledger = Ledger(read_all(layout.records_folder()), study)
     page = page_of(ledger)
     if arguments.page is not None:
-        write(page, arguments.page)
+        write(page, arguments.page, ["md"])
         return
     view = layout.recorded_view(study.config.view)
     for paper, spec in study.catalog.papers.items():
