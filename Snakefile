@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 # A GPU is a local matter: the limit of one job at a time (rules/preflight.smk) must not throttle a cluster's queue.
 resource_scopes:
     gpu="local",
+    gpu_slots="local",
 
 
 include: "workflow/rules/common.smk"

@@ -64,6 +64,13 @@ def test_train(tmp_path: Path) -> None:
     assert 8 * 2 * 3 * 2 * 9 * 64 * 64 < stacks["ours"]["update_tflop"] * 1e12 < 1e12
 
 
+def test_share(tmp_path: Path) -> None:
+    sizes = ["--backbone", "resnet_small", "--image-size", "8", "--batch", "8", "--steps", "2", "--seconds", "0.5"]
+    rows = run("share", tmp_path, *sizes, "--trainings", "2")["sharing"]
+    assert [row["trainings"] for row in rows] == [1, 2]
+    assert rows[0]["of_one_alone"] == 1
+
+
 def test_cluster(tmp_path: Path) -> None:
     sizes = ["--rows", "120", "--dimensions", "4", "--clusters", "3", "--trials", "2", "--inits", "2", "--threads", "1"]
     rows = run("cluster", tmp_path, *sizes, "--embeddings", "tight", "--growth", "--repeats", "1")["clusterers"]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longtail.devices import driver, gpus
 from longtail.devices.gpus import Gpu, Pool
@@ -24,7 +26,7 @@ import os, sys, time
 from longtail.devices import gpus
 names, gpus.FOLDER, gpus.PAUSE = sys.argv[2:], gpus.Path(sys.argv[1]), 0.02
 gpus.pool = lambda: gpus.Pool(tuple(gpus.Gpu(name, "Model") for name in names))
-(taken,) = gpus.lease().gpus
+(taken,) = gpus.lease(per_gpu=%d).gpus
 assert "torch" not in sys.modules
 print(taken.uuid, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 %s
@@ -63,9 +65,9 @@ def hold():
     """Start a process that leases one of the named GPUs; its standard output says which."""
     started = []
 
-    def start(*names, then=""):
+    def start(*names, then="", per_gpu=1):
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER % then, str(gpus.FOLDER), *names],
+            [sys.executable, "-c", HOLDER % (per_gpu, then), str(gpus.FOLDER), *names],
             env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -108,7 +110,7 @@ def test_a_killed_process_frees_its_gpu_and_who_waits_gets_it(hold, number):
     first.send_signal(number)
     assert taken(second) == "GPU-a"
     assert first.wait() == -number
-    assert (gpus.FOLDER / "GPU-a.lock").read_text() == str(second.pid)
+    assert (gpus.FOLDER / "GPU-a.lock").read_text().strip() == str(second.pid)
 
 
 def test_a_process_without_a_gpu_can_be_stopped_while_it_waits(hold):
@@ -133,17 +135,82 @@ def test_what_the_holder_started_does_not_hold_the_gpu_after_it(hold):
         os.kill(child, signal.SIGKILL)
 
 
+def test_as_many_trainings_share_a_gpu_as_are_said_to(hold):
+    sharing = [hold("GPU-a", per_gpu=3) for _ in range(3)]
+    assert [taken(process) for process in sharing] == ["GPU-a"] * 3
+    fourth = hold("GPU-a", per_gpu=3)
+    waiting = fourth.stderr.readline()
+    assert all(str(process.pid) in waiting for process in sharing)
+    sharing[1].kill()
+    assert taken(fourth) == "GPU-a"
+
+
+def test_no_gpu_is_shared_while_another_is_free(hold):
+    names = ("GPU-a", "GPU-b")
+    held = [taken(hold(*names, per_gpu=2)) for _ in range(4)]
+    assert held[:2] == ["GPU-a", "GPU-b"]
+    assert sorted(held[2:]) == ["GPU-a", "GPU-b"]
+
+
+def test_who_wants_a_gpu_alone_waits_for_all_that_share_it(hold):
+    sharing = [hold("GPU-a", per_gpu=2) for _ in range(2)]
+    assert [taken(process) for process in sharing] == ["GPU-a"] * 2
+    alone = hold("GPU-a")
+    assert "Waiting for a GPU" in alone.stderr.readline()
+    sharing[0].kill()
+    sharing[0].wait()
+    with pytest.raises(subprocess.TimeoutExpired):  # one still has half of it
+        alone.wait(0.3)
+    sharing[1].kill()
+    assert taken(alone) == "GPU-a"
+    sharer = hold("GPU-a", per_gpu=2)
+    assert str(alone.pid) in sharer.stderr.readline()
+
+
+def test_two_studies_that_divide_a_gpu_otherwise_never_have_more_than_all_of_it(hold):
+    """Halves and thirds: beside the first third lies one half, and then no share is left that fits."""
+    assert taken(hold("GPU-a", per_gpu=3)) == "GPU-a"
+    assert taken(hold("GPU-a", per_gpu=2)) == "GPU-a"
+    for per_gpu in (2, 3):
+        assert "Waiting for a GPU" in hold("GPU-a", per_gpu=per_gpu).stderr.readline()
+
+
+@given(per_gpu=st.integers(1, 100))
+def test_shares_are_equal_do_not_overlap_and_make_up_the_whole(per_gpu):
+    shares = [gpus.share(number, per_gpu) for number in range(per_gpu)]
+    ends = [start + length for start, length in shares]
+    assert [start for start, _ in shares] == [0, *ends[:-1]]
+    assert ends[-1] == gpus.WIDTH
+    lengths = [length for _, length in shares]
+    assert max(lengths) - min(lengths) <= 1
+    assert min(lengths) > len(str(2**22))  # room for the number of a process, and a line's end
+
+
+@given(taken=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 11)).filter(lambda pair: pair[1] < pair[0])))
+def test_shares_of_any_sizes_that_exclude_each_other_are_at_most_one_gpu(taken):
+    """What the locks do: a share is had if none of its bytes is taken. The sum of those that are had is at most one."""
+    bytes_taken: set[int] = set()
+    whole = 0.0
+    for per_gpu, number in taken:
+        start, length = gpus.share(number, per_gpu)
+        mine = set(range(start, start + length))
+        if not mine & bytes_taken:
+            bytes_taken |= mine
+            whole += 1 / per_gpu
+    assert whole <= 1 + 12 / gpus.WIDTH  # shares that do not come out even differ by a byte
+
+
 def test_a_lock_file_that_was_removed_is_not_mistaken_for_the_lock(hold, monkeypatch):
     """Somebody who cleans up /tmp between another process's opening and locking of the file."""
     gpus.FOLDER.mkdir()
-    real = gpus.fcntl.flock
+    real = gpus.fcntl.lockf
 
-    def flock(handle, how):
+    def lockf(handle, *how):
         (gpus.FOLDER / "GPU-a.lock").unlink(missing_ok=True)
-        monkeypatch.setattr(gpus.fcntl, "flock", real)
-        real(handle, how)
+        monkeypatch.setattr(gpus.fcntl, "lockf", real)
+        real(handle, *how)
 
-    monkeypatch.setattr(gpus.fcntl, "flock", flock)
+    monkeypatch.setattr(gpus.fcntl, "lockf", lockf)
     assert not gpus._lock(gpus.FOLDER / "GPU-a.lock")
     assert taken(hold("GPU-a")) == "GPU-a"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from longtail.devices import memory
 from longtail.devices.memory import Footprint, measure, room_for
 from longtail.errors import LongtailError
 
@@ -43,3 +44,52 @@ def test_networks_without_room_are_said_so():
         raise torch.OutOfMemoryError("CUDA out of memory.")
     with pytest.raises(RuntimeError, match="another"), room_for("the networks", "Model A"):
         raise RuntimeError("another")
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """A GPU of 16 GB, 15 of them free, by what torch says of it; what is set on it is noted."""
+    noted = {"fraction": 1.0}
+    monkeypatch.setattr(memory, "_sharers", 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (15_000_000_000, 16_000_000_000))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500_000_000)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: noted["fraction"])
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda share, device: noted.update(fraction=share)
+    )
+    return noted
+
+
+DEVICE = torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize("sharers", [2, 4, 8])
+def test_the_shares_and_what_cuda_takes_fit_into_the_gpu(card, sharers):
+    memory.divide(sharers, DEVICE)
+    whole = sharers * (card["fraction"] * 16e9 + memory.CONTEXT)
+    assert whole == pytest.approx(16e9)
+
+
+def test_a_gpu_too_small_to_be_divided_says_so(card):
+    with pytest.raises(
+        LongtailError, match=r"Some GPU has 16\.0 GB, too little for 30 trainings at once.*lower trainings"
+    ):
+        memory.divide(30, DEVICE)
+
+
+def test_a_share_is_all_that_a_training_can_have(card):
+    assert memory.available(DEVICE) == (15_500_000_000, "")
+    assert "trainings_per_gpu" not in memory.way_to_more()
+    memory.divide(4, DEVICE)
+    room, word = memory.available(DEVICE)
+    assert room == pytest.approx(16e9 / 4 - memory.CONTEXT)
+    assert word == "It has one of 4 shares of that GPU's 16.0 GB."
+    assert "set a lower trainings_per_gpu" in memory.way_to_more()
+
+
+def test_what_others_use_is_named(card, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8_000_000_000, 16_000_000_000))
+    room, word = memory.available(DEVICE)
+    assert room == 8_500_000_000
+    assert word == "7.5 GB of its 16.0 GB are in use outside this job."

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -61,3 +65,38 @@ def test_activations_computed_again_train_the_same_on_a_gpu(cuda_desk, tools):
     for name, value in kept.items():  # two trainings on a GPU need not agree to the last bit
         torch.testing.assert_close(value.float(), again[name].float(), rtol=1e-2, atol=1e-3)
     assert kept["network.backbone.bn1.dense.num_batches_tracked"] == 12
+
+
+ONE_OF_TWO = """
+import sys, torch
+from longtail.devices.precision import prepare_device
+device = prepare_device(1, 1, per_gpu=2)
+total = torch.cuda.mem_get_info()[1]
+held = torch.empty(int(0.4 * total) - 1_000_000_000, dtype=torch.uint8, device=device)
+try:
+    torch.empty(int(0.3 * total), dtype=torch.uint8, device=device)
+    print("more than its share")
+except torch.OutOfMemoryError:
+    print("its share", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_share_a_gpu_and_neither_takes_more_than_its_half():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", ONE_OF_TWO],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(2)
+    ]
+    try:
+        assert [process.stdout.readline() for process in pair] == ["its share\n"] * 2
+    finally:
+        for process in pair:
+            process.kill()
+            process.communicate()

@@ -85,3 +85,45 @@ def test_computing_activations_again_redoes_nothing(trained):
 def test_activations_are_computed_again_on_demand(workflow):
     said = workflow.succeed(DIGITS, "--dry-run", "--printshellcmds", "--set-resources", "train:recompute_activations=1")
     assert "--recompute-activations 1" in said
+
+
+SHARED = ("--config", "trainings_per_gpu=8")
+
+
+def flags(said, command, name):
+    """What the jobs of a command are told by an option."""
+    return set(re.findall(rf"python -m longtail {command} .*--{name} (\S+)", said))
+
+
+@pytest.mark.parametrize(("options", "at_a_time"), [((), 8), (("--resources", "gpu=2"), 16)])
+def test_trainings_may_share_gpus(driver, options, at_a_time):
+    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", *options, *SHARED)
+    for command in ("train", "embed"):
+        assert flags(said, command, "trainings-per-gpu") == {"8"}
+        assert asked(said, command) == {("1",)}
+    assert flags(said, "train", "threads") == {"1"}
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options, *SHARED)
+    for name in ("gpu", "gpu_slots"):
+        assert f'{name}=Resource("{name}", {at_a_time})' in said
+
+
+def test_a_training_on_several_gpus_has_them_alone(driver):
+    said = driver.succeed(IMAGENET, "--dry-run", "--printshellcmds", "--resources", "gpu=2", *SHARED)
+    assert asked(said, "train") == {("2",)}
+    assert flags(said, "train", "trainings-per-gpu") == {"1"}
+    assert "gpu_slots=16" in said
+
+
+@pytest.mark.parametrize("options", [(), ("--resources", "gpu=0")])
+def test_without_a_gpu_there_is_nothing_to_share(workflow, options):
+    workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
+    plain, shared = (
+        workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *options, *config) for config in ((), SHARED)
+    )
+    commands = [re.findall(r"python -m longtail (?:train|embed) .*", said) for said in (plain, shared)]
+    assert commands[0]
+    assert commands[0] == commands[1]
+
+
+def test_sharing_a_gpu_redoes_nothing(finished):
+    assert "Nothing to be done" in finished.succeed("--dry-run", *SHARED)

@@ -26,6 +26,9 @@ from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import load_study
 
+# Whether jobs run on other machines, in the process that submits them and in those on these machines.
+ON_CLUSTER = workflow.resource_settings.nodes is not None or workflow.remote_exec
+
 
 def refuse(message):
     """End Snakemake with one message; under any other exception of a function of ours it would print a traceback."""
@@ -43,6 +46,10 @@ NAME = (
     STUDY.config.view
 )  # what tables and figures under this configuration are called apart by; empty for the papers' own
 VIEW = layout.view(NAME)
+
+# How many trainings share a GPU changes no result, so jobs that are told the configuration are not told that.
+MEANT = {key: value for key, value in config.items() if key != "trainings_per_gpu"}
+PER_GPU = STUDY.config.trainings_per_gpu
 
 # The runs that rules speak of, in their wildcards: only the layout knows where files lie.
 ANY = Run("{kind}", "{cut}", "{run}", "{seed}")
@@ -139,7 +146,7 @@ def resources_of(cut):
 
 
 def train_threads(wildcards):
-    return resources_of(wildcards.cut)["threads"]
+    return max(1, resources_of(wildcards.cut)["threads"] // sharers(wildcards))
 
 
 @friendly
@@ -267,20 +274,46 @@ def parent_option(wildcards, input):
 
 
 def train_minutes(wildcards, attempt):
+    """Where trainings share a GPU, as many times more as if nothing were gained by it: that is the worst case."""
     epochs = STUDY.phase(wildcards.cut, wildcards.phase).epochs
-    return rising(30 + round(epochs * resources_of(wildcards.cut)["minutes_per_epoch"]))(wildcards, attempt)
+    minutes = epochs * resources_of(wildcards.cut)["minutes_per_epoch"] * sharers(wildcards)
+    return rising(30 + round(minutes))(wildcards, attempt)
 
 
 def train_memory(wildcards, attempt):
     return rising(resources_of(wildcards.cut)["mem_mb"])(wildcards, attempt)
 
 
+def gpus_for_training(wildcards):
+    """As many as the dataset asks for; on this machine no more than there are to be used."""
+    asked, limit = resources_of(wildcards.cut)["gpu"], workflow.global_resources.get("gpu").value
+    return asked if ON_CLUSTER or limit is None else min(asked, limit // PER_GPU)
+
+
+def sharers(wildcards):
+    """How many trainings share this one's GPU: it alone if it asks for several, or has none."""
+    return PER_GPU if resources_of(wildcards.cut)["gpu"] == gpus_for_training(wildcards) == 1 else 1
+
+
+def gpu_shard(wildcards):
+    """What is asked of Slurm in place of a GPU that is shared; nothing on this machine, or for a whole GPU."""
+    return "shard:1" if ON_CLUSTER and sharers(wildcards) > 1 else None
+
+
 def train_gpus(wildcards):
-    return resources_of(wildcards.cut)["gpu"]
+    return 0 if gpu_shard(wildcards) else gpus_for_training(wildcards)
 
 
 def embed_gpus(wildcards):
     return min(train_gpus(wildcards), 1)
+
+
+def train_slots(wildcards):
+    return gpus_for_training(wildcards) * PER_GPU // sharers(wildcards)
+
+
+def embed_slots(wildcards):
+    return min(gpus_for_training(wildcards), 1) * PER_GPU // sharers(wildcards)
 
 
 OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
@@ -383,7 +416,7 @@ def results_folder(wildcards):
 
 def config_for(*targets):
     """The configuration as a job that makes these targets sees it, so that other targets do not change its parameters."""
-    return canonical({**config, "targets": list(targets)})
+    return canonical({**MEANT, "targets": list(targets)})
 
 
 @friendly
@@ -403,7 +436,7 @@ def cell_measurements(wildcards):
 
 # Functions, since Snakemake looks for wildcards in what is a text: a name or path in the configuration may have braces.
 def whole_config(wildcards):
-    return canonical(config)
+    return canonical(MEANT)
 
 
 def overview_config(wildcards):

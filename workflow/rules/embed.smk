@@ -22,6 +22,9 @@ rule embed:
     threads: train_threads
     resources:
         gpu=embed_gpus,
+        gpu_slots=embed_slots,
+        gres=gpu_shard,
+        trainings_per_gpu=sharers,
         cpus_per_task=train_threads,
         mem_mb=train_memory,
         runtime=rising(20),
@@ -31,6 +34,7 @@ rule embed:
     shell:
         "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
         " --split {input.split} --images {params.images} {params.encoder} --threads {threads} --gpus {resources.gpu}"
+        " --trainings-per-gpu {resources.trainings_per_gpu}"
         " --out {output.embeddings} --weights {output.weights} > {log} 2>&1"
 
 

@@ -37,6 +37,7 @@ asyncio.sleep = lambda seconds, *result: sleep(min(seconds, 2), *result)
 sys.exit(main())
 """
 GPUS = ("null", "zero")  # below /dev: Slurm wants a file for each
+SHARDS = 4  # of each GPU
 
 # Urgent jobs end those of the default partition, which Slurm does not queue anew. Jobs die when they use more memory
 # than they asked for, but are not bound to cores, which may be busy with something else. What has ended is remembered
@@ -68,8 +69,8 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 MinJobAge=3600
 MessageTimeout=4
-GresTypes=gpu
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:{gpus} State=UNKNOWN
+GresTypes=gpu,shard
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=16 RealMemory=64000 Gres=gpu:{gpus},shard:{shards} State=UNKNOWN
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=1440 DefaultTime=10 PriorityTier=1 State=UP
 PartitionName=urgent Nodes=localhost MaxTime=1440 DefaultTime=10 PriorityTier=2 PreemptMode=OFF State=UP
 """
@@ -90,6 +91,7 @@ class Job:
     cpus: int
     memory: str
     gpus: int
+    shards: int
 
 
 class Cluster:
@@ -115,12 +117,14 @@ class Cluster:
                 root=self.root,
                 user=self.user,
                 gpus=len(GPUS),
+                shards=len(GPUS) * SHARDS,
                 controller_port=free_port(),
                 node_port=free_port(),
                 loopback="CommunicationParameters=NoInAddrAny,NoCtldInAddrAny" if named_loopback() else "",
             )
         )
         gpus = [f"NodeName=localhost Name=gpu File=/dev/{device}\n" for device in GPUS]
+        gpus += [f"NodeName=localhost Name=shard Count={SHARDS} File=/dev/{device}\n" for device in GPUS]
         (self.root / "gres.conf").write_text("".join(gpus))
         for name in COMMANDS:
             # The executor clears SLURM_* before it calls srun in a job; what is found on the PATH is left alone. Every
@@ -238,6 +242,7 @@ class Cluster:
             if "JobId" in facts:
                 hours, minutes, _ = facts["TimeLimit"].split(":")
                 gpus = re.search(r"TresPer\w+=gres:gpu:(\d+)", line)
+                shards = re.search(r"TresPer\w+=gres[:/]shard:(\d+)", line)
                 memory = re.search(r"mem=(\w+)", facts["TRES"])
                 found.append(
                     Job(
@@ -252,6 +257,7 @@ class Cluster:
                         cpus=int(facts["NumCPUs"]),
                         memory=memory[1] if memory else "",
                         gpus=int(gpus[1]) if gpus else 0,
+                        shards=int(shards[1]) if shards else 0,
                     )
                 )
         return sorted(found, key=lambda job: int(job.id))

@@ -1,14 +1,18 @@
 """GPUs for one process: a lease that the kernel ends with the process, however that ends. Imports no torch.
 
 Which GPUs there are to choose from is CUDA's to say, so CUDA_VISIBLE_DEVICES, set by a person or by Slurm, is the pool.
-A lease is a locked file (flock) per GPU in a folder of the user on this machine, beside no results, so that two studies
+A lease is a lock on a file per GPU in a folder of the user on this machine, beside no results, so that two studies
 share a workstation. Files are named by UUID, which stays the same however a pool numbers its GPUs.
+
+The file stands for the whole GPU. A training that has a third of it holds a third of the file's bytes, so that shares
+of different sizes, of two studies say, exclude each other where they overlap, and never add up to more than the GPU.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import subprocess
@@ -29,6 +33,9 @@ SLURM_GPUS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
 
 PAUSE = 1.0
 """Seconds between two looks for a free GPU."""
+
+WIDTH = 5040
+"""Bytes of a lock file, all of which stand for the GPU; the halves, thirds, ... up to the tenths of it are even."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +96,15 @@ def visible(**environment: str) -> Pool:
     return Pool(tuple(Gpu(**gpu) for gpu in found["gpus"]), found["problem"])
 
 
-def lease(count: int = 1) -> Pool:
+def lease(count: int = 1, per_gpu: int = 1) -> Pool:
     """Take GPUs for the life of this process, and wait while too few are free. CUDA must not have started yet.
 
     Afterwards CUDA shows those GPUs alone. A GPU that is the only one of a Slurm job is Slurm's to share out: it is
     taken without a lock, and without waiting.
+
+    Args:
+        count: how many.
+        per_gpu: how many processes may share each of them. To keep to its share of the memory is up to the process.
 
     Returns:
         The GPUs that were taken, in a pool of their own; if there are fewer than ``count`` at all, the pool of those,
@@ -108,7 +119,7 @@ def lease(count: int = 1) -> Pool:
     if len(choice.gpus) < count:
         return choice
     of_slurm = len(choice.gpus) == 1 and assigned_by_slurm()
-    taken = choice.gpus if of_slurm else _first_free(choice.gpus, count)
+    taken = choice.gpus if of_slurm else _first_free(choice.gpus, count, per_gpu)
     if len(choice.gpus) > 1:  # one alone is visible already, by a name that may be no UUID (MIG)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.uuid for gpu in taken)
     _leased.extend(taken)
@@ -124,19 +135,26 @@ def adopt(number: int) -> None:
         _leased.append(shown[number])
 
 
-def _first_free(gpus: Sequence[Gpu], count: int) -> tuple[Gpu, ...]:
+def share(number: int, per_gpu: int) -> tuple[int, int]:
+    """First byte and length of share ``number`` of ``per_gpu``, from 0; all of them together cover the file."""
+    start = number * WIDTH // per_gpu
+    return start, (number + 1) * WIDTH // per_gpu - start
+
+
+def _first_free(gpus: Sequence[Gpu], count: int, per_gpu: int) -> tuple[Gpu, ...]:
     """The first ``count`` that are free at the same time: who held some and waited for more might wait for ever."""
     try:
         _open_folder()
         told = False
         while True:
             locked: dict[Gpu, int] = {}
-            for gpu in gpus:
-                handle = _lock(FOLDER / f"{gpu.uuid}.lock")
-                if handle is not None:
-                    locked[gpu] = handle
+            for number, gpu in itertools.product(range(per_gpu), gpus):  # no GPU is shared while another one is free
+                if gpu not in locked:
+                    handle = _lock(FOLDER / f"{gpu.uuid}.lock", *share(number, per_gpu))
+                    if handle is not None:
+                        locked[gpu] = handle
                 if len(locked) == count:
-                    return tuple(locked)
+                    return tuple(gpu for gpu in gpus if gpu in locked)
             for handle in locked.values():
                 os.close(handle)
             if not told:
@@ -164,19 +182,22 @@ def _open_folder() -> None:
     fcntl.flock(handle, fcntl.LOCK_SH)
 
 
-def _lock(path: Path) -> int | None:
-    """Lock the file if nobody else has. It stays locked until the handle is closed, or the process ends."""
+def _lock(path: Path, start: int = 0, length: int = WIDTH) -> int | None:
+    """Lock bytes of the file if nobody else has any of them. They stay locked until the process ends.
+
+    Bytes can be locked by POSIX locks alone, which a process loses as soon as it closes *any* handle of the file, not
+    only the one that is returned. So nothing here opens a file of which this process has locked a part.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
     except BlockingIOError:
         os.close(handle)
         return None
     if os.fstat(handle).st_nlink == 0:  # it was removed meanwhile, and the next one makes it anew
         os.close(handle)
         return None
-    os.truncate(handle, 0)
-    os.write(handle, str(os.getpid()).encode())
+    os.pwrite(handle, f"{os.getpid()}\n".rjust(length).encode(), start)  # over whoever held these bytes before
     return handle
 
 
@@ -184,8 +205,10 @@ def _waiting(gpus: Sequence[Gpu], count: int) -> str:
     holders = []
     for gpu in gpus:
         with contextlib.suppress(FileNotFoundError):
-            holders.append((FOLDER / f"{gpu.uuid}.lock").read_text())
+            named = (FOLDER / f"{gpu.uuid}.lock").read_text().replace("\0", " ").split()
+            holders += [process for process in named if Path("/proc", process).exists()]  # others have left theirs
     return (
         f"Waiting for {'a GPU' if count == 1 else f'{count} GPUs'}: other jobs of yours use "
-        f"{'all' if count == 1 else 'some'} that CUDA shows to this one ({len(gpus)}; processes {', '.join(holders)})."
+        f"{'all' if count == 1 else 'some'} that CUDA shows to this one ({len(gpus)}; processes "
+        f"{', '.join(dict.fromkeys(holders))})."
     )

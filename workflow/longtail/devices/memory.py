@@ -1,4 +1,4 @@
-"""What updates take of a device's memory, measured on small batches, and how it is said that there is none left."""
+"""A process's share of a GPU's memory, what updates take of it, and how it is said that there is none left."""
 
 from __future__ import annotations
 
@@ -12,6 +12,55 @@ import torch
 from longtail.errors import LongtailError
 
 MORE = "use a device with more memory, or one that nothing else uses"
+
+CONTEXT = 750_000_000
+"""Bytes of a GPU that a process takes beside its tensors, for CUDA itself and its libraries. Generous, not measured."""
+
+_sharers = 1  # of this process's GPU, itself included
+
+
+def divide(sharers: int, device: torch.device) -> None:
+    """Hold this process to its share of a GPU's memory, so that it cannot make the others fail which have the rest.
+
+    Args:
+        sharers: processes that share the GPU.
+        device: that GPU.
+
+    Raises:
+        LongtailError: if the share has no room for more than CUDA itself.
+    """
+    global _sharers
+    total = torch.cuda.mem_get_info(device)[1]
+    own = total / sharers - CONTEXT
+    if own <= 0:
+        raise LongtailError(
+            f"{torch.cuda.get_device_name(device)} has {gigabytes(total)}, too little for {sharers} trainings at once: "
+            f"each takes {gigabytes(CONTEXT)} for CUDA alone. Set a lower trainings_per_gpu."
+        )
+    torch.cuda.set_per_process_memory_fraction(own / total, device)
+    _sharers = sharers
+
+
+def available(device: torch.device) -> tuple[float, str]:
+    """Bytes of a GPU that this process can have, those it has included, and a word if it shares the GPU with others.
+
+    Args:
+        device: the GPU, where nothing that was freed is still kept.
+    """
+    free, total = torch.cuda.mem_get_info(device)
+    own = torch.cuda.memory_reserved(device)
+    if _sharers > 1:
+        share = torch.cuda.get_per_process_memory_fraction(device) * total
+        return min(free + own, share), f"It has one of {_sharers} shares of that GPU's {gigabytes(total)}."
+    elsewhere = total - free - own
+    if elsewhere > 0.1 * total:
+        return free + own, f"{gigabytes(elsewhere)} of its {gigabytes(total)} are in use outside this job."
+    return free + own, ""
+
+
+def way_to_more() -> str:
+    """What gives a process more memory."""
+    return MORE if _sharers == 1 else f"set a lower trainings_per_gpu, or {MORE}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +120,7 @@ def room_for(what: str, device: str) -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise LongtailError(f"{device} has no memory left for {what}. To go on, {MORE}.") from error
+        raise LongtailError(f"{device} has no memory left for {what}. To go on, {way_to_more()}.") from error
 
 
 def gigabytes(size: float) -> str:

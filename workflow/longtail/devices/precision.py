@@ -9,6 +9,7 @@ import torch
 
 from longtail.devices.allocator import keep_freed_memory
 from longtail.devices.gpus import Pool, assigned_by_slurm, lease
+from longtail.devices.memory import divide
 from longtail.errors import LongtailError, unknown
 
 PRECISIONS = ("mixed", "float32")
@@ -42,24 +43,27 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
 
 
-def prepare_device(threads: int | None, gpus: int | None = None) -> torch.device:
+def prepare_device(threads: int | None, gpus: int | None = None, per_gpu: int = 1) -> torch.device:
     """Take a GPU or the CPU, and make the CPU deterministic and sparing with page faults.
 
-    A GPU is leased for the life of the process (:mod:`longtail.devices.gpus`). Convolutions and matrix products in
-    float32 stay float32 on it (no TF32): ``float32`` means what it says.
+    A GPU, or a share of one, is leased for the life of the process (:mod:`longtail.devices.gpus`). Convolutions and
+    matrix products in float32 stay float32 on it (no TF32): ``float32`` means what it says.
 
     Args:
         threads: CPU threads of torch; None leaves its default.
         gpus: 0 takes the CPU, 1 a GPU; None a GPU if there is one. A Slurm job that was given a GPU takes it anyhow.
+        per_gpu: processes among which a GPU and its memory are divided.
 
     Raises:
-        LongtailError: if a GPU is asked for and none can be used.
+        LongtailError: if a GPU is asked for and none can be used, or if it has too little memory to be divided so.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     if gpus != 0 or assigned_by_slurm():
-        leased = lease()
+        leased = lease(per_gpu=per_gpu)
         if torch.cuda.is_available():
+            if per_gpu > 1:
+                divide(per_gpu, torch.device("cuda", 0))
             torch.backends.cudnn.benchmark = True
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False

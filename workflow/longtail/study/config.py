@@ -62,6 +62,7 @@ class Config:
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sentence_encoder: Mapping[str, str] | None = None
     wordnet: str | None = None
+    trainings_per_gpu: int = 1
 
     @property
     def view(self) -> str:
@@ -115,5 +116,6 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         data=document.get("data", {}),
         sentence_encoder=document.get("sentence_encoder"),
         wordnet=document.get("wordnet"),
+        trainings_per_gpu=document.get("trainings_per_gpu", 1),
         **lists,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,18 @@ from pathlib import Path
 from longtail.errors import LongtailError
 
 GPUS_HELP = "1: on a GPU, 0: on the CPU; a GPU if there is one when not given, in a Slurm job what that was given"
+
+PER_GPU_HELP = (
+    "K: as many processes share a GPU, each with a K-th of its memory (1); one on several GPUs has them alone"
+)
+
+
+def at_least_one(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
 
 
 def stores(pairs: Sequence[str]) -> dict[str, Path]:

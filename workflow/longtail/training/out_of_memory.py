@@ -15,7 +15,7 @@ import torch
 from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
 from longtail.devices.distributed import ALONE, Group
-from longtail.devices.memory import MORE, Footprint, gigabytes, is_out_of_memory, measure
+from longtail.devices.memory import Footprint, available, gigabytes, is_out_of_memory, measure, way_to_more
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
 from longtail.training.loop import Interrupted, Training, train
@@ -56,11 +56,8 @@ def out_of_memory(
     if recompute_activations(training.objective):
         small = measure(lambda size: peak_on_gpu(training, spec, split, dtype, size), images)
     _empty(training)
-    free, total = torch.cuda.mem_get_info(split.device)
-    own = torch.cuda.memory_reserved(split.device)
-    if total - free - own > 0.1 * total:
-        text += f" {gigabytes(total - free - own)} of its {gigabytes(total)} are in use outside this job."
-    return LongtailError(f"{text} {advice(images, plain, small, HEADROOM * (free + own))}")
+    room, word = available(split.device)
+    return LongtailError(" ".join(filter(None, (text, word, advice(images, plain, small, HEADROOM * room)))))
 
 
 def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: float | None) -> str:
@@ -72,11 +69,11 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
         small: what they take when activations are recomputed.
         room: bytes that there are.
     """
-    recompute = "--set-resources train:recompute_activations=1"
+    recompute, more = "--set-resources train:recompute_activations=1", way_to_more()
     if plain is None or room is None or plain.of(batch) <= room:
         return (
             f"Activations that are computed again in the backward pass take less of it and give the same result, in a "
-            f"third more time: say {recompute} to Snakemake if you have not yet. Else {MORE}; a smaller batch_size "
+            f"third more time: say {recompute} to Snakemake if you have not yet. Else {more}; a smaller batch_size "
             f"also helps, but trains something else."
         )
     fits = plain.largest_batch(room)
@@ -86,10 +83,10 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
         said += (
             f" With activations that are computed again in the backward pass it takes about "
             f"{gigabytes(small.of(batch))} and gives the same result, in a third more time: say {recompute} to "
-            f"Snakemake. Or {MORE}."
+            f"Snakemake. Or {more}."
         )
     else:
-        said += f" Not even {recompute} would be enough: {MORE}."
+        said += f" Not even {recompute} would be enough: {more}."
     return (
         f"{said} In a smaller batch, {smaller} would fit, but that trains something else (budget: {{batch_size: ...}})."
     )
