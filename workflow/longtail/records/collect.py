@@ -7,7 +7,6 @@ the catalogue under every budget and protocol, with images from wherever it had 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -119,9 +118,9 @@ def _pretraining_seed(spec: Mapping[str, Any]) -> int | None:
 
 
 def finished_cells() -> Iterator[Run]:
-    """Every finished training of the results of which something was measured."""
+    """Every finished training of the results of which something was measured, whether or not its weights are kept."""
     for run in layout.finished_phases():
-        if Path(run.checkpoint).exists() and any(True for _ in _metric_files(run)):
+        if any(True for _ in _metric_files(run)):
             yield run
 
 
@@ -137,11 +136,29 @@ def _metric_files(run: Run) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
         yield str(path), (features, split, readout, path.stem)
 
 
-def record_of(run: Run, known: Catalogued, overlook: Sequence[str] = ()) -> Record:
+def specification(run: Run) -> dict[str, Any]:
+    """What a run's folder says that was trained.
+
+    Raises:
+        Refused: if that is not what the folder is called after.
+        LongtailError: if it cannot be read.
+    """
+    spec = read_json(f"@{run.spec}", "The specification")
+    try:
+        fits = identity_of(spec) == spec["identity"] and spec["seed"] == run.seed
+    except (KeyError, TypeError, AttributeError):
+        fits = False
+    if not fits or not run.name.endswith(f"-{spec['identity']}"):
+        raise Refused(f"{run.spec} does not describe what its folder is called after; one of them was changed")
+    return spec
+
+
+def record_of(run: Run, spec: Mapping[str, Any], known: Catalogued, overlook: Sequence[str] = ()) -> Record:
     """The record of a finished cell.
 
     Args:
         run: the training that it measures.
+        spec: its :func:`specification`.
         known: the catalogue.
         overlook: words of :data:`OVERLOOKED`.
 
@@ -149,9 +166,6 @@ def record_of(run: Run, known: Catalogued, overlook: Sequence[str] = ()) -> Reco
         Refused: if the cell is not finished, or what is not overlooked keeps it from being a record.
         LongtailError: if one of its files is damaged.
     """
-    spec = read_json(f"@{run.spec}", "The specification")
-    if identity_of(spec) != spec["identity"] or not run.name.endswith(f"-{spec['identity']}"):
-        raise Refused(f"{run.spec} does not describe what its folder is called after; one of them was changed")
     noticed: list[Refused] = []
     origin = known.find(run.cut, spec)
     if origin is None:
@@ -206,7 +220,7 @@ def _behind(run: Run, spec: Mapping[str, Any], origin: Origin | None) -> list[Ru
 def _training(run: Run) -> tuple[dict[str, Any], pa.Table]:
     """How a job trained, and its curves."""
     if not Path(run.history).exists():
-        raise Refused(f"the training before it, {run.folder}, has left no history")
+        raise Refused(f"{run.folder} has no history.parquet, so its training is not finished or not all here")
     history, facts = read_with_provenance(run.history)
     lacking = [name for name in (*MADE, *CODE) if name not in facts]
     if lacking:
@@ -291,18 +305,20 @@ def run(arguments: argparse.Namespace) -> int:
     written, seen = 0, set()
     refused: dict[tuple[str, str], list[str]] = {}
     for cell in finished_cells():
-        spec = json.loads(Path(cell.spec).read_text(encoding="utf-8"))
-        key = (cell.cut, kinship(spec), cell.seed)
-        if wanted is not None and key not in wanted:
-            continue
-        seen.add(key)
         try:
-            record = record_of(cell, known, arguments.overlook)
+            spec = specification(cell)
+            key = (cell.cut, kinship(spec), cell.seed)
+            if wanted is not None and key not in wanted:
+                continue
+            seen.add(key)
+            record = record_of(cell, spec, known, arguments.overlook)
         except Refused as refusal:
             refused.setdefault((str(refusal), refusal.word), []).append(cell.folder)
-            continue
-        written += 1
-        print(f"recorded: {record.write(folder)}")
+        except LongtailError as error:  # a file of this cell is damaged; the others are none the worse for it
+            refused.setdefault((str(error).removesuffix("."), ""), []).append(cell.folder)
+        else:
+            written += 1
+            print(f"recorded: {record.write(folder)}")
     missing = len(wanted - seen) if wanted is not None else 0
     begun = unfinished()
     for (reason, word), folders in refused.items():
