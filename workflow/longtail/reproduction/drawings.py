@@ -156,4 +156,4 @@ def _svg(figure: Figure) -> str:
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     plt.close(figure)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return "\n".join(line.rstrip() for line in text[text.index("<svg") :].splitlines()) + "\n"
