@@ -95,16 +95,24 @@ def flags(said, command, name):
     return set(re.findall(rf"python -m longtail {command} .*--{name} (\S+)", said))
 
 
-@pytest.mark.parametrize(("options", "at_a_time"), [((), 8), (("--resources", "gpu=2"), 16)])
-def test_trainings_may_share_gpus(driver, options, at_a_time):
-    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", *options, *SHARED)
+def test_trainings_may_share_gpus(driver):
+    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", "--resources", "gpu=2", *SHARED)
     for command in ("train", "embed"):
         assert flags(said, command, "trainings-per-gpu") == {"8"}
         assert asked(said, command) == {("1",)}
     assert flags(said, "train", "threads") == {"1"}
-    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options, *SHARED)
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", "--resources", "gpu=2", *SHARED)
     for name in ("gpu", "gpu_slots"):
-        assert f'{name}=Resource("{name}", {at_a_time})' in said
+        assert f'{name}=Resource("{name}", 16)' in said
+
+
+def test_on_a_cluster_a_share_of_a_gpu_is_a_shard(driver):
+    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", "--profile", "slurm", *SHARED)
+    jobs = re.findall(r"^ *rule (train|embed):\n(?: +.*\n)*? +resources: (.*)$", said, re.M)
+    assert {rule for rule, _ in jobs} == {"train", "embed"}
+    for _, resources in jobs:
+        assert {"gpu=0", "gres=shard:1", "trainings_per_gpu=8"} <= set(resources.split(", "))
+    assert flags(said, "train", "trainings-per-gpu") == flags(said, "embed", "trainings-per-gpu") == {"8"}
 
 
 def test_a_training_on_several_gpus_has_them_alone(driver):
@@ -114,16 +122,14 @@ def test_a_training_on_several_gpus_has_them_alone(driver):
     assert "gpu_slots=16" in said
 
 
-@pytest.mark.parametrize("options", [(), ("--resources", "gpu=0")])
-def test_without_a_gpu_there_is_nothing_to_share(workflow, options):
+def test_without_a_gpu_there_is_nothing_to_share(workflow):
     workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
-    plain, shared = (
-        workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *options, *config) for config in ((), SHARED)
-    )
+    plain, shared = (workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *config) for config in ((), SHARED))
     commands = [re.findall(r"python -m longtail (?:train|embed) .*", said) for said in (plain, shared)]
     assert commands[0]
     assert commands[0] == commands[1]
 
 
-def test_sharing_a_gpu_redoes_nothing(finished):
-    assert "Nothing to be done" in finished.succeed("--dry-run", *SHARED)
+def test_sharing_a_gpu_redoes_nothing(trained):
+    target = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
+    assert "Nothing to be done" in trained.succeed(target, "--dry-run", *SHARED)

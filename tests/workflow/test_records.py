@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shutil
-import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from longtail.__main__ import main
 from longtail.files import PROVENANCE_KEY, read_table, write_described
 from longtail.records.record import read, read_all
 
 from .conftest import ROOT, Workflow
 
 CELL = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
+Recording = namedtuple("Recording", "returncode stdout stderr")
 LOOKED_OVER = ("--overlook", "budget", "dirty")
 
 
@@ -34,8 +38,12 @@ def results(trained, tmp_path):
     return workflow
 
 
-def recording(workflow: Workflow, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return workflow.by_hand([sys.executable, "-m", "longtail", "record", *arguments])
+def recording(workflow: Workflow, *arguments: str) -> Recording:
+    """The command, in this process and from the folder of the results."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(workflow.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["record", *arguments])
+    return Recording(status, out.getvalue(), err.getvalue())
 
 
 def phase(workflow: Workflow, objective: str) -> Path:
@@ -218,8 +226,11 @@ def test_a_fresh_clone_shows_its_records_and_trains_nothing(workflow):
     """All tables of all papers in seconds, of the records that the checkout carries, without torch."""
     shutil.copytree(ROOT / "results/records", workflow.folder / "results/records")
     (workflow.folder / "config.yaml").write_text("targets: [digits]\n")
-    output = workflow.succeed("recorded", cores=1)
+    output = workflow.succeed("recorded", "--dry-run", "--printshellcmds", cores=1)
     assert re.findall(r"^(?:local)?rule (.+):$", output, re.M) == ["recorded"]
+    script = "import sys; from longtail.__main__ import main; sys.exit(main(['recorded']) or 'torch' in sys.modules)"
+    done = workflow.by_hand([sys.executable, "-c", script])
+    assert done.returncode == 0, done.stderr
     view = workflow.folder / "results/recorded"
     table = pd.read_parquet(view / "tables/digits/table2.parquet")
     assert (table["recorded_seeds"] == 3).all()
@@ -230,9 +241,6 @@ def test_a_fresh_clone_shows_its_records_and_trains_nothing(workflow):
     for record in workflow.files("records/cells/*/*.parquet"):
         assert f"../records/cells/{record.parent.name}/{record.name}" in page
     assert "<svg" in page
-    script = "import sys; from longtail.__main__ import main; sys.exit(main(['recorded']) or 'torch' in sys.modules)"
-    done = workflow.by_hand([sys.executable, "-c", script])
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_broken_record_stops_the_tables_that_would_show_it(workflow):
