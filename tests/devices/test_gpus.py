@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longtail.devices import driver, gpus
+from longtail.devices import driver, gpus, precision
 from longtail.devices.gpus import Gpu, Pool
 from longtail.devices.precision import prepare_device
 from longtail.errors import LongtailError
@@ -26,7 +26,7 @@ import os, sys, time
 from longtail.devices import gpus
 names, gpus.FOLDER, gpus.PAUSE = sys.argv[2:], gpus.Path(sys.argv[1]), 0.02
 gpus.pool = lambda: gpus.Pool(tuple(gpus.Gpu(name, "Model") for name in names))
-(taken,) = gpus.lease(per_gpu=%d).gpus
+(taken,) = gpus.lease(per_gpu=int(os.environ.get("SHARERS", "1"))).gpus
 assert "torch" not in sys.modules
 print(taken.uuid, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 %s
@@ -65,10 +65,10 @@ def hold():
     """Start a process that leases one of the named GPUs; its standard output says which."""
     started = []
 
-    def start(*names, then="", per_gpu=1):
+    def start(*names, then="", sharers=1):
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER % (per_gpu, then), str(gpus.FOLDER), *names],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+            [sys.executable, "-c", HOLDER % then, str(gpus.FOLDER), *names],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "SHARERS": str(sharers)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -110,7 +110,7 @@ def test_a_killed_process_frees_its_gpu_and_who_waits_gets_it(hold, number):
     first.send_signal(number)
     assert taken(second) == "GPU-a"
     assert first.wait() == -number
-    assert (gpus.FOLDER / "GPU-a.lock").read_text().strip() == str(second.pid)
+    assert (gpus.FOLDER / "GPU-a.lock").read_text().split() == [str(second.pid)]
 
 
 def test_a_process_without_a_gpu_can_be_stopped_while_it_waits(hold):
@@ -135,80 +135,15 @@ def test_what_the_holder_started_does_not_hold_the_gpu_after_it(hold):
         os.kill(child, signal.SIGKILL)
 
 
-def test_as_many_trainings_share_a_gpu_as_are_said_to(hold):
-    sharing = [hold("GPU-a", per_gpu=3) for _ in range(3)]
-    assert [taken(process) for process in sharing] == ["GPU-a"] * 3
-    fourth = hold("GPU-a", per_gpu=3)
-    waiting = fourth.stderr.readline()
-    assert all(str(process.pid) in waiting for process in sharing)
-    sharing[1].kill()
-    assert taken(fourth) == "GPU-a"
-
-
-def test_no_gpu_is_shared_while_another_is_free(hold):
-    names = ("GPU-a", "GPU-b")
-    held = [taken(hold(*names, per_gpu=2)) for _ in range(4)]
-    assert held[:2] == ["GPU-a", "GPU-b"]
-    assert sorted(held[2:]) == ["GPU-a", "GPU-b"]
-
-
-def test_who_wants_a_gpu_alone_waits_for_all_that_share_it(hold):
-    sharing = [hold("GPU-a", per_gpu=2) for _ in range(2)]
-    assert [taken(process) for process in sharing] == ["GPU-a"] * 2
-    alone = hold("GPU-a")
-    assert "Waiting for a GPU" in alone.stderr.readline()
-    sharing[0].kill()
-    sharing[0].wait()
-    with pytest.raises(subprocess.TimeoutExpired):  # one still has half of it
-        alone.wait(0.3)
-    sharing[1].kill()
-    assert taken(alone) == "GPU-a"
-    sharer = hold("GPU-a", per_gpu=2)
-    assert str(alone.pid) in sharer.stderr.readline()
-
-
-def test_two_studies_that_divide_a_gpu_otherwise_never_have_more_than_all_of_it(hold):
-    """Halves and thirds: beside the first third lies one half, and then no share is left that fits."""
-    assert taken(hold("GPU-a", per_gpu=3)) == "GPU-a"
-    assert taken(hold("GPU-a", per_gpu=2)) == "GPU-a"
-    for per_gpu in (2, 3):
-        assert "Waiting for a GPU" in hold("GPU-a", per_gpu=per_gpu).stderr.readline()
-
-
-@given(per_gpu=st.integers(1, 100))
-def test_shares_are_equal_do_not_overlap_and_make_up_the_whole(per_gpu):
-    shares = [gpus.share(number, per_gpu) for number in range(per_gpu)]
-    ends = [start + length for start, length in shares]
-    assert [start for start, _ in shares] == [0, *ends[:-1]]
-    assert ends[-1] == gpus.WIDTH
-    lengths = [length for _, length in shares]
-    assert max(lengths) - min(lengths) <= 1
-    assert min(lengths) > len(str(2**22))  # room for the number of a process, and a line's end
-
-
-@given(taken=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 11)).filter(lambda pair: pair[1] < pair[0])))
-def test_shares_of_any_sizes_that_exclude_each_other_are_at_most_one_gpu(taken):
-    """What the locks do: a share is had if none of its bytes is taken. The sum of those that are had is at most one."""
-    bytes_taken: set[int] = set()
-    whole = 0.0
-    for per_gpu, number in taken:
-        start, length = gpus.share(number, per_gpu)
-        mine = set(range(start, start + length))
-        if not mine & bytes_taken:
-            bytes_taken |= mine
-            whole += 1 / per_gpu
-    assert whole <= 1 + 12 / gpus.WIDTH  # shares that do not come out even differ by a byte
-
-
 def test_a_lock_file_that_was_removed_is_not_mistaken_for_the_lock(hold, monkeypatch):
     """Somebody who cleans up /tmp between another process's opening and locking of the file."""
     gpus.FOLDER.mkdir()
     real = gpus.fcntl.lockf
 
-    def lockf(handle, *how):
+    def lockf(*arguments):
         (gpus.FOLDER / "GPU-a.lock").unlink(missing_ok=True)
         monkeypatch.setattr(gpus.fcntl, "lockf", real)
-        real(handle, *how)
+        real(*arguments)
 
     monkeypatch.setattr(gpus.fcntl, "lockf", lockf)
     assert not gpus._lock(gpus.FOLDER / "GPU-a.lock")
@@ -411,6 +346,102 @@ def test_a_lease_of_several_is_shown_to_cuda_and_shared_out(monkeypatch):
     gpus.adopt(1)
     assert gpus.lease() == Pool(PAIR[1:])  # without waiting for the lock that the first process holds
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-b"
+
+
+@given(per_gpu=st.integers(1, 100))
+def test_shares_cover_the_gpu_once_and_are_equal_but_for_a_byte(per_gpu):
+    shares = [gpus.share(number, per_gpu) for number in range(per_gpu)]
+    covered = [byte for start, length in shares for byte in range(start, start + length)]
+    assert covered == list(range(gpus.WIDTH))
+    assert max(length for _, length in shares) - min(length for _, length in shares) <= 1
+    assert min(length for _, length in shares) > len(str(2**22))  # the largest process id, and a line's end
+
+
+LOCKER = """
+import sys
+from longtail.devices import gpus
+for line in sys.stdin:
+    uuid, number, per_gpu = line.split()
+    handle = gpus._lock(gpus.Path(sys.argv[1]) / f"{uuid}.lock", *gpus.share(int(number), int(per_gpu)))
+    print(int(handle is not None), flush=True)
+"""
+
+
+@settings(max_examples=8)
+@given(wishes=st.lists(st.integers(1, 9).flatmap(lambda k: st.tuples(st.integers(0, k - 1), st.just(k))), max_size=6))
+def test_shares_that_are_held_at_once_never_add_up_to_more_than_the_gpu(tmp_path_factory, wishes):
+    """Every wish is that of a process of its own, as a process has no quarrel with itself."""
+    command = [sys.executable, "-c", LOCKER, str(tmp_path_factory.mktemp("locks"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    held, processes = [], []
+    try:
+        for number, per_gpu in wishes:
+            process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            processes.append(process)
+            process.stdin.write(f"GPU-a {number} {per_gpu}\n")
+            process.stdin.flush()
+            start, length = gpus.share(number, per_gpu)
+            free = all(start >= end or start + length <= begin for begin, end in held)
+            assert process.stdout.readline().strip() == str(int(free))
+            if free:
+                held.append((start, start + length))
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert sum(end - start for start, end in held) <= gpus.WIDTH
+
+
+def test_a_gpu_is_shared_by_so_many_and_who_waits_gets_the_share_of_one_that_ends(hold):
+    first, second = hold("GPU-a", sharers=2), hold("GPU-a", sharers=2)
+    assert taken(first) == taken(second) == "GPU-a"
+    third = hold("GPU-a", sharers=2)
+    waiting = third.stderr.readline()
+    assert str(first.pid) in waiting
+    assert str(second.pid) in waiting
+    second.kill()
+    assert taken(third) == "GPU-a"
+    fourth = hold("GPU-a", sharers=2)
+    waiting = fourth.stderr.readline()
+    assert str(third.pid) in waiting
+    assert str(second.pid) not in waiting
+
+
+def test_trainings_are_spread_before_they_share(hold):
+    found = []
+    for _ in range(4):
+        found.append(taken(hold("GPU-a", "GPU-b", sharers=2)))
+    assert found == ["GPU-a", "GPU-b", "GPU-a", "GPU-b"]
+
+
+def test_shares_of_other_sizes_and_whole_gpus_keep_out_of_each_other_s_way(hold):
+    assert taken(hold("GPU-a", sharers=2)) == "GPU-a"  # the first half
+    assert taken(hold("GPU-a", sharers=3)) == "GPU-a"  # the last third
+    assert "Waiting for a GPU" in hold("GPU-a", sharers=3).stderr.readline()
+    assert "Waiting for a GPU" in hold("GPU-a").stderr.readline()
+    assert taken(hold("GPU-a", "GPU-b")) == "GPU-b"
+
+
+def test_a_share_of_slurm_s_is_taken_without_a_lock(hold, monkeypatch):
+    taken(hold("GPU-a"))
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(gpus, "pool", lambda: Pool(PAIR[:1]))
+    assert gpus.lease(per_gpu=8) == Pool(PAIR[:1])
+
+
+@pytest.mark.parametrize("per_gpu", [1, 8])
+def test_memory_is_divided_among_those_that_share_a_gpu(device_settings, monkeypatch, per_gpu):
+    divided = []
+    monkeypatch.setattr(gpus, "pool", lambda: Pool(PAIR[:1]))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(precision, "divide", lambda sharers, device: divided.append((sharers, device.index)))
+    for name in ("allow_tf32", "benchmark"):
+        monkeypatch.setattr(torch.backends.cudnn, name, False)
+    assert prepare_device(None, 1, per_gpu).type == "cuda"
+    assert divided == [(8, 0)][: per_gpu - 1]
 
 
 def test_fewer_gpus_than_wanted_are_left_alone(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from longtail.devices import memory
-from longtail.devices.memory import Footprint, measure, room_for
+from longtail.devices.memory import Footprint, available, divide, measure, room_for
 from longtail.errors import LongtailError
 
 GB = 10**9
@@ -46,50 +46,40 @@ def test_networks_without_room_are_said_so():
         raise RuntimeError("another")
 
 
+GPU = torch.device("cuda", 0)
+
+
 @pytest.fixture
-def card(monkeypatch):
-    """A GPU of 16 GB, 15 of them free, by what torch says of it; what is set on it is noted."""
-    noted = {"fraction": 1.0}
+def gpu(monkeypatch):
+    """torch.cuda as a GPU of 24 GB of which 15 are free and 2 this process's; holds the share it was limited to."""
+    limits = {}
     monkeypatch.setattr(memory, "_sharers", 1)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (15_000_000_000, 16_000_000_000))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 500_000_000)
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: noted["fraction"])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (15 * GB, 24 * GB))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 2 * GB)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Model A")
     monkeypatch.setattr(
-        torch.cuda, "set_per_process_memory_fraction", lambda share, device: noted.update(fraction=share)
+        torch.cuda, "set_per_process_memory_fraction", lambda part, device: limits.update({device: part})
     )
-    return noted
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", limits.get)
+    return limits
 
 
-DEVICE = torch.device("cuda", 0)
+@pytest.mark.parametrize("sharers", range(2, 33))
+def test_all_shares_and_what_cuda_takes_for_each_fit_into_the_gpu(gpu, sharers):
+    if sharers * memory.CONTEXT < 24 * GB:
+        divide(sharers, GPU)
+        assert sharers * (gpu[GPU] * 24 * GB + memory.CONTEXT) == pytest.approx(24 * GB)
+    else:
+        with pytest.raises(LongtailError, match=f"too little for {sharers} trainings .* lower trainings_per_gpu"):
+            divide(sharers, GPU)
 
 
-@pytest.mark.parametrize("sharers", [2, 4, 8])
-def test_the_shares_and_what_cuda_takes_fit_into_the_gpu(card, sharers):
-    memory.divide(sharers, DEVICE)
-    whole = sharers * (card["fraction"] * 16e9 + memory.CONTEXT)
-    assert whole == pytest.approx(16e9)
-
-
-def test_a_gpu_too_small_to_be_divided_says_so(card):
-    with pytest.raises(
-        LongtailError, match=r"Some GPU has 16\.0 GB, too little for 30 trainings at once.*lower trainings"
-    ):
-        memory.divide(30, DEVICE)
-
-
-def test_a_share_is_all_that_a_training_can_have(card):
-    assert memory.available(DEVICE) == (15_500_000_000, "")
-    assert "trainings_per_gpu" not in memory.way_to_more()
-    memory.divide(4, DEVICE)
-    room, word = memory.available(DEVICE)
-    assert room == pytest.approx(16e9 / 4 - memory.CONTEXT)
-    assert word == "It has one of 4 shares of that GPU's 16.0 GB."
-    assert "set a lower trainings_per_gpu" in memory.way_to_more()
-
-
-def test_what_others_use_is_named(card, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8_000_000_000, 16_000_000_000))
-    room, word = memory.available(DEVICE)
-    assert room == 8_500_000_000
-    assert word == "7.5 GB of its 16.0 GB are in use outside this job."
+def test_what_a_process_can_have_of_a_gpu_alone_and_shared(gpu):
+    assert available(GPU) == (17 * GB, "7.0 GB of its 24.0 GB are in use outside this job.")
+    assert memory.way_to_more() == memory.MORE
+    divide(4, GPU)
+    room, word = available(GPU)
+    assert room == pytest.approx(6 * GB - memory.CONTEXT)
+    assert word == "It has one of 4 shares of that GPU's 24.0 GB."
+    with pytest.raises(LongtailError, match="lower trainings_per_gpu"), room_for("the networks", "Model A"):
+        raise torch.OutOfMemoryError("CUDA out of memory.")

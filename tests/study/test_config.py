@@ -36,6 +36,8 @@ def test_the_default_configuration_is_valid():
         ({"methods": ["simcl"]}, "There is no method 'simcl'. Did you mean 'simclr'"),
         ({"sentence_encoder": {"folder": "/encoder"}}, "name"),
         ({"wordnet": 3}, "wordnet"),
+        ({"trainings_per_gpu": 0}, "trainings_per_gpu"),
+        ({"trainings_per_gpu": 1.5}, "trainings_per_gpu"),
         ({"datasets": ["cifar11"]}, "There is no dataset 'cifar11'. Did you mean"),
         ({"targets": []}, "targets"),
         ({"targets": ["conmix_table22"]}, "Did you mean 'conmix_table2'"),
@@ -60,6 +62,13 @@ def test_budget_and_protocol_name_the_view():
     study = load_study({"targets": ["digits"], "budget": "smoke", "protocol": "paper"})
     assert study.config.view == "smoke-paper-protocol"
     assert "budget smoke" in study.config.budget.label
+
+
+def test_how_many_trainings_share_a_gpu_changes_no_name():
+    shared, alone = (load_study({"targets": ["digits"], "trainings_per_gpu": number}) for number in (8, 1))
+    assert shared.config.trainings_per_gpu == 8
+    assert shared.config.view == alone.config.view == ""
+    assert shared.targets() == alone.targets()
 
 
 def test_partial_tables_never_stand_where_whole_ones_do():

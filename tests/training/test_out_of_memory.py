@@ -7,6 +7,7 @@ import types
 import pytest
 import torch
 
+from longtail.devices import memory
 from longtail.devices.memory import Footprint
 from longtail.errors import LongtailError
 from longtail.training import out_of_memory
@@ -82,6 +83,18 @@ def test_a_gpu_out_of_memory_is_measured_and_told(gpu, tools, monkeypatch):
         "about 208 images would fit",
     ):
         assert words in said
+
+
+def test_who_shares_a_gpu_is_told_that_fewer_would_have_more(gpu, tools, monkeypatch):
+    monkeypatch.setattr(memory, "_sharers", 4)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 0.2)
+    monkeypatch.setattr(out_of_memory, "peak_on_gpu", lambda *arguments: GB + arguments[-1] * 5 * 10**8)
+    error = torch.OutOfMemoryError("CUDA out of memory.")
+    spec = tools.parse(tools.spec(tools.stretch(batch_size=512)))
+    said = str(out_of_memory.out_of_memory(error, run_with_blocks(), spec, Split(), torch.float32, "Model A"))
+    for words in ("one of 4 shares of that GPU's 24.0 GB", "there are 4.6 GB", "set a lower trainings_per_gpu"):
+        assert words in said
+    assert "outside this job" not in said
 
 
 @pytest.mark.parametrize(

@@ -87,49 +87,79 @@ def test_activations_are_computed_again_on_demand(workflow):
     assert "--recompute-activations 1" in said
 
 
-SHARED = ("--config", "trainings_per_gpu=8")
+SHARED = ("--config", "trainings_per_gpu=4")
 
 
-def flags(said, command, name):
-    """What the jobs of a command are told by an option."""
-    return set(re.findall(rf"python -m longtail {command} .*--{name} (\S+)", said))
+def said_to(said, command):
+    """Threads, GPUs and trainings per GPU that the jobs of a command are told."""
+    lines = re.findall(rf"python -m longtail {command} .*?--spec-out|python -m longtail {command} .*", said)
+    pattern = r"--threads (\d+) --gpus (\d+) --trainings-per-gpu (\d+)"
+    return {tuple(map(int, re.search(pattern, line).groups())) for line in lines}
 
 
-def test_trainings_may_share_gpus(driver):
-    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", "--resources", "gpu=2", *SHARED)
-    for command in ("train", "embed"):
-        assert flags(said, command, "trainings-per-gpu") == {"8"}
-        assert asked(said, command) == {("1",)}
-    assert flags(said, "train", "threads") == {"1"}
-    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", "--resources", "gpu=2", *SHARED)
-    for name in ("gpu", "gpu_slots"):
-        assert f'{name}=Resource("{name}", 16)' in said
+@pytest.mark.parametrize(
+    ("target", "options", "train", "embed"),
+    [
+        (CIFAR, (), (2, 1, 4), (2, 1, 4)),  # a fourth of the 8 threads, too
+        (CIFAR, ("--resources", "gpu=2"), (2, 1, 4), (2, 1, 4)),
+        (CIFAR, ("--resources", "gpu=0"), (8, 0, 1), (8, 0, 1)),
+        (IMAGENET, ("--resources", "gpu=2"), (16, 2, 1), (16, 1, 1)),  # it asks for several, and has them alone
+        (IMAGENET, (), (16, 1, 1), (16, 1, 1)),
+    ],
+)
+def test_what_a_training_that_may_share_a_gpu_is_told(driver, target, options, train, embed):
+    done = driver.run(target, "--dry-run", "--printshellcmds", *options, *SHARED, cores=16)
+    assert said_to(done.stdout + done.stderr, "train") == {train}
+    assert said_to(done.stdout + done.stderr, "embed") == {embed}
 
 
-def test_on_a_cluster_a_share_of_a_gpu_is_a_shard(driver):
-    said = driver.succeed(CIFAR, "--dry-run", "--printshellcmds", "--profile", "slurm", *SHARED)
-    jobs = re.findall(r"^ *rule (train|embed):\n(?: +.*\n)*? +resources: (.*)$", said, re.M)
-    assert {rule for rule, _ in jobs} == {"train", "embed"}
-    for _, resources in jobs:
-        assert {"gpu=0", "gres=shard:1", "trainings_per_gpu=8"} <= set(resources.split(", "))
-    assert flags(said, "train", "trainings-per-gpu") == flags(said, "embed", "trainings-per-gpu") == {"8"}
+@pytest.mark.parametrize(("options", "at_a_time"), [((), 4), (("--resources", "gpu=2"), 8)])
+def test_so_many_trainings_run_at_a_time_on_each_gpu(driver, options, at_a_time):
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options, *SHARED)
+    assert f'gpu=Resource("gpu", {at_a_time})' in said
+    assert f'gpu_slots=Resource("gpu_slots", {at_a_time})' in said
 
 
-def test_a_training_on_several_gpus_has_them_alone(driver):
-    said = driver.succeed(IMAGENET, "--dry-run", "--printshellcmds", "--resources", "gpu=2", *SHARED)
-    assert asked(said, "train") == {("2",)}
-    assert flags(said, "train", "trainings-per-gpu") == {"1"}
-    assert "gpu_slots=16" in said
+def test_a_training_that_has_its_gpus_alone_takes_all_their_slots(driver):
+    said = driver.run(IMAGENET, "--dry-run", "--printshellcmds", "--resources", "gpu=4", *SHARED, cores=16)
+    assert re.search(r"gpu=4, gpu_slots=16, nodes=1", said.stdout + said.stderr)
 
 
-def test_without_a_gpu_there_is_nothing_to_share(workflow):
+def test_more_gpus_than_there_are_is_said_in_gpus_where_they_are_shared(driver):
+    said = driver.run(IMAGENET, "--resources", "gpu=9", "--set-resources", "train:gpu=9", *SHARED, cores=16)
+    assert "A job asks for 9 GPUs, and CUDA shows 4 here." in said.stdout + said.stderr
+
+
+def test_without_a_gpu_sharing_one_changes_nothing(workflow):
     workflow.settings["CUDA_VISIBLE_DEVICES"] = ""
-    plain, shared = (workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *config) for config in ((), SHARED))
-    commands = [re.findall(r"python -m longtail (?:train|embed) .*", said) for said in (plain, shared)]
-    assert commands[0]
-    assert commands[0] == commands[1]
+    said = workflow.succeed(CIFAR, "--dry-run", "--printshellcmds", *SHARED, cores=16)
+    assert said_to(said, "train") == said_to(said, "embed") == {(8, 0, 1)}
 
 
-def test_sharing_a_gpu_redoes_nothing(trained):
+def test_sharing_gpus_redoes_nothing(trained):
     target = "results/smoke/cells/conmix/digits-h100-ir10/seed0.parquet"
     assert "Nothing to be done" in trained.succeed(target, "--dry-run", *SHARED)
+
+
+SLURM = ("--profile", "slurm", "--default-resources", "slurm_account=group", "slurm_partition=gpu")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "resources"),
+    [
+        (CIFAR, SHARED, r"gpu=0, gpu_slots=1, gres=shard:1, nodes=1.* trainings_per_gpu=4, cpus_per_task=2,"),
+        (CIFAR, (), r"gpu=1, gpu_slots=1, nodes=1.* trainings_per_gpu=1, cpus_per_task=8,"),
+        (IMAGENET, SHARED, r"gpu=4, gpu_slots=1, nodes=1.* trainings_per_gpu=1, cpus_per_task=16,"),
+        (IMAGENET, (), r"gpu=4, gpu_slots=1, nodes=1.* trainings_per_gpu=1, cpus_per_task=16,"),
+    ],
+)
+def test_what_slurm_is_asked_for(driver, target, options, resources):
+    done = driver.run(target, "--dry-run", "--printshellcmds", *SLURM, *options, cores=16)
+    said = done.stdout + done.stderr
+    (asked_for,) = {re.search(r"gpu=.*trainings_per_gpu=\d+, cpus_per_task=\d+,", text)[0] for text in trainings(said)}
+    assert re.fullmatch(resources, asked_for)
+
+
+def trainings(said):
+    """What is printed of each training's resources."""
+    return re.findall(r"^rule train:\n(?:    .*\n)*?    resources: (.*)$", said, re.M)

@@ -285,9 +285,9 @@ def train_memory(wildcards, attempt):
 
 
 def gpus_for_training(wildcards):
-    """As many as the dataset asks for; on this machine no more than there are to be used."""
+    """As many as the dataset asks for, or as there may be; on this machine that limit counts shares (preflight.smk)."""
     asked, limit = resources_of(wildcards.cut)["gpu"], workflow.global_resources.get("gpu").value
-    return asked if ON_CLUSTER or limit is None else min(asked, limit // PER_GPU)
+    return asked if limit is None else min(asked, limit // (1 if ON_CLUSTER else PER_GPU))
 
 
 def sharers(wildcards):

@@ -5,27 +5,27 @@ from longtail.cancelling import cancel_what_is_asked_about
 from longtail.scheduling import look_when_it_matters
 from longtail.study.jobs import Jobs
 
-# Locally one GPU is used at a time, unless --resources or a profile says otherwise; no job asks for one where none is.
+# Locally one GPU is used at a time, unless --resources or a profile says otherwise; no job asks for a GPU where none is.
 # A cluster's jobs are of its own machines, and are told there.
 GPU_LIMITED = "gpu" in workflow.global_resources
 GPU_ASKED = GPU_LIMITED or any("gpu" in named for named in workflow.resource_settings.overwrite_resources.values())
-if workflow.is_main_process and not GPU_LIMITED:
-    workflow.register_resource("gpu", int(ON_CLUSTER or GPU_ASKED or preflight.may_have_gpu()))
-GPUS = workflow.global_resources.get("gpu").value or 0
-
 if ON_CLUSTER:
-    # In a group of jobs, which is one job of the cluster, what follows from a training takes turns on its share of a GPU.
+    # The limit of a group of jobs, which is one job of the cluster: what follows from a training takes turns on one GPU.
     workflow.register_resource("gpu_slots", 1)
-elif workflow.is_main_process:
-    # Each of the trainings that share a GPU asks for one, so there seem to be more. One on several GPUs takes all their slots.
+elif workflow.is_main_process and not GPU_LIMITED:
+    workflow.register_resource("gpu", int(GPU_ASKED or preflight.may_have_gpu()))
+
+# Each of the trainings that share GPUs asks for one, so there seem to be more. One that has its GPUs alone takes all their slots.
+GPUS = workflow.global_resources.get("gpu").value
+if PER_GPU > 1 and workflow.is_main_process and not ON_CLUSTER:
     for name in ("gpu", "gpu_slots"):
         workflow.register_resource(name, GPUS * PER_GPU)
 
 
 def look_ahead(found, jobs):
     """Add to the findings what is known about the GPUs that jobs want on this machine."""
-    asked = [resources_of(job.wildcards.cut)["gpu"] for job in jobs if hasattr(job.wildcards, "phase")]
-    wanted = max(asked, default=0)
+    trainings = [job.wildcards.cut for job in jobs if hasattr(job.wildcards, "phase")]
+    wanted = max([resources_of(cut)["gpu"] for cut in trainings], default=0)
     overwritten = workflow.resource_settings.overwrite_resources
     if any("gpu" in named for named in overwritten.values()):
         wanted = max([wanted, *(job.resources.get("gpu", 0) for job in jobs if job.rule.name in overwritten)])

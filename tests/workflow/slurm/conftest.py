@@ -37,7 +37,7 @@ asyncio.sleep = lambda seconds, *result: sleep(min(seconds, 2), *result)
 sys.exit(main())
 """
 GPUS = ("null", "zero")  # below /dev: Slurm wants a file for each
-SHARDS = 4  # of each GPU
+SHARDS_PER_GPU = 2
 
 # Urgent jobs end those of the default partition, which Slurm does not queue anew. Jobs die when they use more memory
 # than they asked for, but are not bound to cores, which may be busy with something else. What has ended is remembered
@@ -117,15 +117,15 @@ class Cluster:
                 root=self.root,
                 user=self.user,
                 gpus=len(GPUS),
-                shards=len(GPUS) * SHARDS,
+                shards=SHARDS_PER_GPU * len(GPUS),
                 controller_port=free_port(),
                 node_port=free_port(),
                 loopback="CommunicationParameters=NoInAddrAny,NoCtldInAddrAny" if named_loopback() else "",
             )
         )
         gpus = [f"NodeName=localhost Name=gpu File=/dev/{device}\n" for device in GPUS]
-        gpus += [f"NodeName=localhost Name=shard Count={SHARDS} File=/dev/{device}\n" for device in GPUS]
-        (self.root / "gres.conf").write_text("".join(gpus))
+        shards = f"NodeName=localhost Name=shard Count={SHARDS_PER_GPU * len(GPUS)}\n"  # as many of each GPU
+        (self.root / "gres.conf").write_text("".join(gpus) + shards)
         for name in COMMANDS:
             # The executor clears SLURM_* before it calls srun in a job; what is found on the PATH is left alone. Every
             # call leaves a line with its exit status, and a slow one waits, once it is told that it is waited for.
@@ -242,7 +242,7 @@ class Cluster:
             if "JobId" in facts:
                 hours, minutes, _ = facts["TimeLimit"].split(":")
                 gpus = re.search(r"TresPer\w+=gres:gpu:(\d+)", line)
-                shards = re.search(r"TresPer\w+=gres[:/]shard:(\d+)", line)
+                shards = re.search(r"TresPer\w+=gres:shard:(\d+)", line)
                 memory = re.search(r"mem=(\w+)", facts["TRES"])
                 found.append(
                     Job(

@@ -7,8 +7,6 @@ import re
 
 import pandas as pd
 
-from tests.workflow.conftest import Workflow, change
-
 TABLE = "results/smoke/tables/digits/table1.parquet"
 FIRST_CELLS = ["methods=[moco]", "seeds=[0]", "budget=smoke"]
 
@@ -52,22 +50,3 @@ def test_a_study_from_a_fresh_checkout(cluster, submit, checkout):
     assert checkout.files("logs/train/digits-h100-ir10/moco-*-seed0.log")
     assert not checkout.files("logs/slurm/**/*.log")
     assert not cluster.failures("squeue")
-
-
-def test_trainings_share_the_gpus_of_a_node(cluster, submit, held, tmp_path):
-    """Three at once on two GPUs, each on a shard of one; without a driver, what they compute on is the CPU."""
-    change(
-        held / "workflow/catalog/datasets/digits.yaml",
-        {"{threads: 1, mem_mb: 2000}": "{threads: 1, mem_mb: 2000, gpu: 1}"},
-    )
-    (tmp_path / "work").mkdir()
-    study = Workflow(tmp_path / "work", checkout=held)
-    methods = ["moco", "simclr", "sdclr"]
-    holds = [study.folder / f"hold-{method}" for method in methods]
-    for hold in holds:
-        hold.write_text("0")
-    cells = ["methods=[moco,simclr,sdclr]", "seeds=[0]", "budget=smoke", "trainings_per_gpu=4"]
-    run = submit(study, "digits_table1", "--config", *cells)
-    run.wait_until(lambda: all((study.folder / f"held-{method}").exists() for method in methods))
-    running = [job for job in cluster.jobs() if job.state == "RUNNING"]
-    assert [(job.shards, job.gpus) for job in running] == [(1, 0)] * 3

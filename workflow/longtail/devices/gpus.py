@@ -197,7 +197,8 @@ def _lock(path: Path, start: int = 0, length: int = WIDTH) -> int | None:
     if os.fstat(handle).st_nlink == 0:  # it was removed meanwhile, and the next one makes it anew
         os.close(handle)
         return None
-    os.pwrite(handle, f"{os.getpid()}\n".rjust(length).encode(), start)  # over whoever held these bytes before
+    named = f"{os.getpid()}".ljust(length - 1) + "\n"
+    os.pwrite(handle, named.encode(), start)  # over who held these bytes before
     return handle
 
 
@@ -209,6 +210,5 @@ def _waiting(gpus: Sequence[Gpu], count: int) -> str:
             holders += [process for process in named if Path("/proc", process).exists()]  # others have left theirs
     return (
         f"Waiting for {'a GPU' if count == 1 else f'{count} GPUs'}: other jobs of yours use "
-        f"{'all' if count == 1 else 'some'} that CUDA shows to this one ({len(gpus)}; processes "
-        f"{', '.join(dict.fromkeys(holders))})."
+        f"{'all' if count == 1 else 'some'} that CUDA shows to this one ({len(gpus)}; processes {', '.join(holders)})."
     )

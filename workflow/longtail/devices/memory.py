@@ -60,7 +60,7 @@ def available(device: torch.device) -> tuple[float, str]:
 
 def way_to_more() -> str:
     """What gives a process more memory."""
-    return MORE if _sharers == 1 else f"set a lower trainings_per_gpu, or {MORE}"
+    return MORE if _sharers == 1 else f"set a lower trainings_per_gpu (it is {_sharers}), or {MORE}"
 
 
 @dataclass(frozen=True)

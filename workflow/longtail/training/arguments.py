@@ -11,9 +11,7 @@ from longtail.errors import LongtailError
 
 GPUS_HELP = "1: on a GPU, 0: on the CPU; a GPU if there is one when not given, in a Slurm job what that was given"
 
-PER_GPU_HELP = (
-    "K: as many processes share a GPU, each with a K-th of its memory (1); one on several GPUs has them alone"
-)
+PER_GPU_HELP = "K: K processes share a GPU, each with a K-th of its memory; one on several GPUs has them alone (1)"
 
 
 def at_least_one(text: str) -> int:
