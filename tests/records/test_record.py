@@ -172,5 +172,13 @@ def test_every_record_that_is_none_is_named(made, tmp_path):
     assert all(str(path) in str(caught.value) for path in paths)
 
 
+def test_what_other_programs_leave_beside_records_is_none(made, tmp_path):
+    """A copy that was cut off, macOS's companion of a file on a foreign disk, a listing of a folder."""
+    path = Path(made.write(str(tmp_path)))
+    for name in (f".{path.stem}-0123abcd.tmp.parquet", f"._{path.name}", ".DS_Store", "README.md"):
+        (path.parent / name).write_bytes(b"\0")
+    assert [one.path for one in read_all(str(tmp_path))] == [str(path)]
+
+
 def test_no_folder_holds_no_records(tmp_path):
     assert read_all(str(tmp_path / "nowhere")) == ()

@@ -78,6 +78,7 @@ def test_seeds_are_averaged_and_held_against_print(asking):
         ((60.0, 61.0, 62.0), {}, "differs"),
         ((70.0, 71.0), {}, "computed"),  # the table has three seeds
         ((70.0, 71.0, 72.0), {"source": "mine", "label": "CIFAR-10-LT images: mine"}, "computed"),
+        ((70.0, 71.0, 72.0), {"overlooked": ("dirty",)}, "computed"),
     ],
 )
 def test_reproduced_takes_all_seeds_and_the_data_as_printed(asking, accuracies, changes, status):
@@ -140,6 +141,13 @@ def test_an_outdated_record_is_named_and_not_used(asking, tmp_path):
 def test_other_data_are_labelled_above_the_table(asking, tmp_path):
     records = ce(asking, 71.0, source="mine", label="CIFAR-10 images: mine")
     assert "> **recorded values: CIFAR-10 images: mine**" in documents(rendered(asking, records), tmp_path)["md"]
+
+
+def test_what_was_overlooked_is_said_above_the_table_and_beside_the_value(asking, tmp_path):
+    table = rendered(asking, ce(asking, 71.0, overlooked=("dirty",)))
+    said = "recorded although the code had changes that no commit has, or was in no checkout"
+    assert f"> **recorded values: {said}**" in documents(table, tmp_path)["md"]
+    assert line(table)["recorded_on"] == f"some CPU in float32; {said}"
 
 
 def test_a_record_in_other_units_is_an_error(asking):

@@ -102,7 +102,10 @@ def test_a_record_holds_what_the_files_of_the_cell_hold(results):
 
 
 def test_recording_again_changes_nothing(results):
+    """Nor does what a killed job or another program has left beside the files."""
     assert recording(results, "--overlook", "budget").returncode == 0
+    for name in (".clustering-0123abcd.tmp.parquet", "._clustering.parquet"):
+        (phase(results, "conmix") / "projection/train/metrics/kmeans" / name).write_bytes(b"\0")
     before = {path: path.read_bytes() for path in results.files("records/**/*")}
     assert recording(results, "--overlook", "budget").returncode == 0
     assert {path: path.read_bytes() for path in results.files("records/**/*")} == before

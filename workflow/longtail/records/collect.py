@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance
-from longtail.records.record import SCHEMA, Measured, Record
+from longtail.records.record import OVERLOOKED, SCHEMA, Measured, Record
 from longtail.study import catalog as catalogue
 from longtail.study import layout, phases
 from longtail.study.cells import Cell
@@ -26,14 +26,6 @@ from longtail.study.config import Config, budget_of
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical, identity_of, kinship
 from longtail.study.study import Study, load_study
-
-OVERLOOKED = {
-    "dirty": "the code had changes that no commit has, or was in no checkout",
-    "budget": "it was trained at a smaller budget than the papers'",
-    "unknown": "the catalogue trains nothing like it",
-    "partial": "it is not measured by its method's own readout",
-}
-"""What a cell is refused for, unless ``--overlook`` says otherwise; the record then says so."""
 
 PACE = ("images_per_second", "seconds")
 """Columns of a history that are no curve of the training."""
@@ -130,8 +122,8 @@ def unfinished() -> int:
 
 
 def _metric_files(run: Run) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
-    """The metric files of a training, each with its features, split, readout and scorer."""
-    for path in sorted(Path(run.folder).glob("*/*/metrics/*/*.parquet")):
+    """The metric files of a training, each with its features, split, readout and scorer; no hidden file is one."""
+    for path in sorted(Path(run.folder).glob("*/*/metrics/*/[!.]*.parquet")):
         features, split, _, readout, _ = path.relative_to(run.folder).parts
         yield str(path), (features, split, readout, path.stem)
 

@@ -42,7 +42,7 @@ class Group:
 
     Attributes:
         device, precision, source: of the trainings.
-        label: what keeps them from being as printed; empty if nothing does.
+        label: what keeps them from being as printed (``Record.reservations``); empty if nothing does.
         copy: 0, or the how manieth of records that have all of this and the seed in common.
     """
 
@@ -125,7 +125,7 @@ def groups(matches: Iterable[Match]) -> dict[Group, list[Match]]:
         record = match.record
         if not match.current:
             continue
-        alike = (record.device, record.precision, record.source, record.label)
+        alike = (record.device, record.precision, record.source, record.reservations)
         one = (*alike, record.cut, record.kin, record.seed, record.path)
         if one not in numbers:
             numbers[one] = taken.get(one[:-1], 0)

@@ -48,6 +48,15 @@ history; a measured value has the columns from ``features`` on, those of metric 
 FACTS = ("format", "cut", "spec", "methods", "label", "overlooked", "trainings", "measured", "revisions", "digest")
 
 
+OVERLOOKED = {
+    "dirty": "the code had changes that no commit has, or was in no checkout",
+    "budget": "it was trained at a smaller budget than the papers'",
+    "unknown": "the catalogue trains nothing like it",
+    "partial": "it is not measured by its method's own readout",
+}
+"""What a cell is refused for, unless ``--overlook`` says otherwise; the record then says so."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """One metric file of a cell.
@@ -114,6 +123,12 @@ class Record:
     def source(self) -> str:
         """Where its images or texts came from."""
         return str(self.spec["data"]["source"])
+
+    @property
+    def reservations(self) -> str:
+        """All that keeps its values from being as printed, and is to be said wherever they stand; empty if nothing."""
+        told = [f"recorded although {OVERLOOKED[word]}" for word in self.overlooked]
+        return "; ".join(filter(None, [self.label, *told]))
 
     @property
     def device(self) -> str:

@@ -163,8 +163,9 @@ def record(folder: str, cut: str, name: str) -> str:
 
 
 def records(folder: str, cuts: Iterable[str] = ("*",)) -> list[str]:
-    """All records that lie in a folder of records, or those on some splits."""
-    return sorted(str(path) for cut in cuts for path in Path(folder).glob(f"cells/{cut}/*.parquet"))
+    """All records that lie in a folder of records, or those on some splits; no hidden file is one."""
+    found = (path for cut in cuts for path in Path(folder).glob(f"cells/{cut}/[!.]*.parquet"))
+    return sorted(map(str, found))
 
 
 def log(stage: str, job: str, view_name: str = "") -> str:
