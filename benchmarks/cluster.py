@@ -24,12 +24,12 @@ from benchmarks.report import (
     memory_in_use,
     parser,
     peak_memory,
-    positive,
     ratio,
     report,
     usable_cores,
 )
 from longtail.study import catalog
+from longtail.training.arguments import positive
 
 if TYPE_CHECKING:
     import numpy as np

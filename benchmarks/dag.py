@@ -13,8 +13,9 @@ from pathlib import Path
 
 from benchmarks import ROOT
 from benchmarks.process import Process, run_python
-from benchmarks.report import Row, growth, machine, median, parser, positive, report
+from benchmarks.report import Row, growth, machine, median, parser, report
 from longtail.study.study import load_study
+from longtail.training.arguments import positive
 
 NO_WORK = Path(__file__).with_name("no_work.py")
 

@@ -17,10 +17,11 @@ import pyarrow as pa
 from benchmarks import ROOT
 from benchmarks.dag import cells_per_seed
 from benchmarks.process import Process, run_python
-from benchmarks.report import Row, growth, machine, median, parser, positive, report
+from benchmarks.report import Row, growth, machine, median, parser, report
 from longtail.__main__ import main as longtail
 from longtail.files import write_table
 from longtail.study.study import load_study
+from longtail.training.arguments import positive
 
 ROWS, CLASSES, TRIALS = 200, 10, 10
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 from tabulate import tabulate
 
 from longtail.files import provenance, replacing, write_table
+from longtail.training.arguments import positive
 
 Row = dict[str, Any]
 """One line of a table; the keys are the columns, and the same in all rows of a table."""
@@ -32,14 +33,6 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, metavar="FOLDER", help="where to leave the figures as JSON and Parquet")
     made.add_argument("--repeats", type=positive, default=3, help="how often everything is measured")
     return made
-
-
-def positive(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
-    return number
 
 
 def usable_cores() -> int:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.report import Row, machine, median, parser, positive, ratio, report
+from benchmarks.report import Row, machine, median, parser, ratio, report
 from benchmarks.stacks import Ours, Work
 from benchmarks.train import random_split, specification
 from longtail.devices.precision import computing_type, prepare_device
+from longtail.training.arguments import positive
 
 READY, GO = "ready", "go"
 

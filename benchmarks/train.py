@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import torch
 import torch.nn.functional as F
 
-from benchmarks.report import Row, machine, median, parser, positive, ratio, report, usable_cores
+from benchmarks.report import Row, machine, median, parser, ratio, report, usable_cores
 from benchmarks.stacks import (
     AUGMENTATION,
     FORWARD_BACKWARD,
@@ -31,6 +31,7 @@ from benchmarks.stacks import (
 from longtail.data.resident import ResidentSplit
 from longtail.devices.precision import PRECISIONS, computing_type, prepare_device
 from longtail.study.study import load_study
+from longtail.training.arguments import positive
 from longtail.training.compiled import WORTH_IT, pays
 from longtail.training.specification import Specification, parse
 

@@ -17,7 +17,7 @@ from longtail.embedding.controls import CONTROLS, embed_control
 from longtail.embedding.embeddings import write_embeddings, write_weights
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_provenance
-from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, at_least_one, stores, thread_count
+from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, positive, stores, thread_count
 from longtail.training.shape import COUNT, require
 
 PRETRAINED = "pretrained"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--checkpoint", type=Path, help="its checkpoint")
     source.add_argument("--weights", type=Path, help="output: the classifier behind the features, if there is one")
     source.add_argument("--gpus", type=int, choices=(0, 1), help=GPUS_HELP)
-    source.add_argument("--trainings-per-gpu", type=at_least_one, default=1, metavar="K", help=PER_GPU_HELP)
+    source.add_argument("--trainings-per-gpu", type=positive, default=1, metavar="K", help=PER_GPU_HELP)
     source.add_argument("--threads", type=int, help="CPU threads; in a Slurm job those of the job")
     control = parser.add_argument_group("a control")
     control.add_argument("--control", choices=(*CONTROLS, PRETRAINED))

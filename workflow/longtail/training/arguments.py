@@ -14,7 +14,7 @@ GPUS_HELP = "1: on a GPU, 0: on the CPU; a GPU if there is one when not given, i
 PER_GPU_HELP = "K: K processes share a GPU, each with a K-th of its memory; one on several GPUs has them alone (1)"
 
 
-def at_least_one(text: str) -> int:
+def positive(text: str) -> int:
     """A whole number above 0, for argparse."""
     number = int(text)
     if number < 1:

@@ -32,7 +32,7 @@ from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
 from longtail.signals import StopSignals
 from longtail.training import checkpoint
-from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, at_least_one, stores, thread_count
+from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, positive, stores, thread_count
 from longtail.training.build import build
 from longtail.training.compiled import compile_networks, pays
 from longtail.training.encode import resident
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", required=True, type=Path, help="output: losses by epoch")
     parser.add_argument("--spec-out", required=True, type=Path, help="output: the specification")
     parser.add_argument("--gpus", type=int, metavar="N", help=f"{GPUS_HELP}; N: on N GPUs of this machine at once")
-    parser.add_argument("--trainings-per-gpu", type=at_least_one, default=1, metavar="K", help=PER_GPU_HELP)
+    parser.add_argument("--trainings-per-gpu", type=positive, default=1, metavar="K", help=PER_GPU_HELP)
     parser.add_argument("--threads", type=int, help="CPU threads of all processes; in a Slurm job those of the job")
     parser.add_argument(
         "--recompute-activations",
