@@ -22,8 +22,9 @@ def study(**config: Any) -> Study:
 
 
 def settings_of(study: Study, cell: Cell) -> str:
-    readouts = {**study.catalog.clusterers, **study.catalog.classifiers}
-    return canonical({"readout": readouts.get(cell.readout), "scorer": study.catalog.scorers[cell.scorer]})
+    return canonical(
+        {"readout": study.catalog.readouts.get(cell.readout), "scorer": study.catalog.scorers[cell.scorer]}
+    )
 
 
 def record(
@@ -41,7 +42,7 @@ def record(
 ) -> Record:
     """A record of a method by its own readout; ``values`` are by metric, one per trial."""
     (measurement,) = study.cell_measurements(method, cut, seed)
-    cell = Cell(**{name: measurement.keys[name] for name in Cell.__dataclass_fields__})
+    cell = measurement.cell
     told = study.trained(cell, seed).spec(seed)
     if source is not None:
         told["data"]["source"] = source

@@ -37,7 +37,8 @@ def ce(asking: Study, *accuracies: float, **changes) -> list[Record]:
 
 def rendered(asking: Study, records: list[Record], metrics: pd.DataFrame | None = None) -> RenderedTable:
     named = [dataclasses.replace(one, path=f"records/{number}.parquet") for number, one in enumerate(records)]
-    return render_table(asking.table("iccl", "table1"), metrics, Ledger(named, asking).of("iccl", "table1"))
+    plan = asking.table("iccl", "table1")
+    return render_table(plan, metrics, recorded_places(plan, Ledger(named, asking).of("iccl", "table1")))
 
 
 def line(table: RenderedTable) -> dict:
@@ -178,7 +179,8 @@ def test_trials_of_a_seed_are_averaged_first(asking):
 def test_the_shipped_records_give_the_means_of_their_lines(asking):
     """Computed once more from the files, without any of the code that tables are made by."""
     ledger = Ledger(read_all(str(SHIPPED)), asking)
-    frame = render_table(asking.table("digits", "table2"), None, ledger.of("digits", "table2")).frame
+    plan = asking.table("digits", "table2")
+    frame = render_table(plan, None, recorded_places(plan, ledger.of("digits", "table2"))).frame
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == FRAME_TYPES
     (group,) = {group for group in groups(ledger.of("digits", "table2")) if group.copy == 0}
     values: dict[tuple[str, float], list[float]] = {}

@@ -17,7 +17,7 @@ from longtail.records.ledger import Ledger
 from longtail.records.record import Record, read_all
 from longtail.reproduction.compared import Explanations
 from longtail.reproduction.drawings import whole_curve
-from longtail.reproduction.page import Page, page_of, plural, summary, whole, write
+from longtail.reproduction.page import Page, everything, page_of, plural, recorded_tables, summary, write
 from longtail.study.study import Study
 from tests.records.makers import SHIPPED, record
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def asking() -> Study:
-    return whole({})
+    return everything({})
 
 
 def ce(asking: Study, accuracy: float, seed: int = 0, **changes) -> Record:
@@ -34,12 +34,17 @@ def ce(asking: Study, accuracy: float, seed: int = 0, **changes) -> Record:
     return dataclasses.replace(made, path=f"results/records/cells/{made.cut}/{made.name}")
 
 
+def page_with(records: list[Record], asking: Study) -> Page:
+    ledger = Ledger(records, asking)
+    return page_of(ledger, recorded_tables(ledger))
+
+
 @pytest.fixture(scope="module")
 def page(asking) -> Page:
     """One value near the printed 70.4, and one far from the printed 77.0 of LDAM-DRW."""
     other = record(asking, "ldam-drw", "cifar10-lt-ir100", values={"accuracy": [60.0]})
     other = dataclasses.replace(other, path=f"results/records/cells/{other.cut}/{other.name}")
-    return page_of(Ledger([*(ce(asking, 71.0 + seed, seed) for seed in range(3)), other], asking))
+    return page_with([*(ce(asking, 71.0 + seed, seed) for seed in range(3)), other], asking)
 
 
 def test_the_page_of_the_checkout_is_up_to_date(tmp_path, monkeypatch):
@@ -101,7 +106,7 @@ def test_an_explanation_of_the_catalogue_is_shown_instead(asking, monkeypatch):
     spec = asking.catalog.papers["iccl"]
     explained = [{"tables": ["table1"], "rows": ["CE*"], "ratios": [100], "why": why}]
     monkeypatch.setitem(asking.catalog.papers, "iccl", {**spec, "explained": explained})
-    page = page_of(Ledger([ce(asking, 50.0)], asking))
+    page = page_with([ce(asking, 50.0)], asking)
     assert {(one.paper, one.explained) for one in page.explained} == {("iccl", why)}
     assert all(one.paper != "iccl" for one in page.open)
 
@@ -146,7 +151,7 @@ def test_pages_and_drawings_are_well_formed(page, tmp_path):
 
 
 def test_a_page_without_records(asking, tmp_path):
-    page = page_of(Ledger([], asking))
+    page = page_with([], asking)
     write(page, tmp_path / "page")
     text = (tmp_path / "page.md").read_text()
     assert "No recorded value stands beside a printed number yet." in text
@@ -157,7 +162,7 @@ def test_outdated_records_are_listed_as_such_and_drawn_nowhere(asking):
     made = ce(asking, 71.0)
     *before, last = made.spec["lineage"]
     old = ce(asking, 71.0, spec={"lineage": [*before, {**last, "version": 99}]})
-    page = page_of(Ledger([old], asking))
+    page = page_with([old], asking)
     assert [one.state for one in page.listed] == ["outdated"]
     assert page.compared == ()
     assert page.curves == ""

@@ -53,9 +53,13 @@ CATALOG_FILES = [
 
 rule recorded:
     input:
-        records=layout.records(RECORDS),
+        records=lambda wildcards: layout.records(RECORDS),
         catalog=CATALOG_FILES,
-        source=TABLE_SOURCES + sources_of("reproduction", "page", "compared", "drawings"),
+        source=[
+            *TABLE_SOURCES,
+            *sources_of("reproduction", "page", "compared", "drawings"),
+            *sources_of("discrepancies", "points"),
+        ],
         templates=expand(f"{ROOT}/longtail/reproduction/page.{{form}}.jinja", form=["md", "html"]),
     output:
         directory(f"{layout.view(layout.recorded_view(NAME))}/tables"),

@@ -21,7 +21,6 @@ from longtail.files import read_json, read_with_provenance
 from longtail.records.record import OVERLOOKED, SCHEMA, Measured, Record
 from longtail.study import catalog as catalogue
 from longtail.study import layout, phases
-from longtail.study.cells import Cell
 from longtail.study.config import Config, budget_of
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical, identity_of, kinship
@@ -116,11 +115,6 @@ def finished_cells() -> Iterator[Run]:
             yield run
 
 
-def unfinished() -> int:
-    """How many trainings were begun and are not finished."""
-    return len(layout.saved_states())
-
-
 def _metric_files(run: Run) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
     """The metric files of a training, each with its features, split, readout and scorer; no hidden file is one."""
     for path in sorted(Path(run.folder).glob("*/*/metrics/*/[!.]*.parquet")):
@@ -200,12 +194,11 @@ def _behind(run: Run, spec: Mapping[str, Any], origin: Origin | None) -> list[Ru
     """The runs whose jobs trained the networks of this one, the earliest first; itself alone without an origin."""
     if origin is None:
         return [run]
-    source = {key: spec["data"][key] for key in spec["data"] if key not in phases.OF_THE_SPLIT}
     chain, seed = [run], run.seed
     here = origin.study.phase(run.cut, origin.phase.name)
     while (parent := origin.study.parent(here.cut, here.name)) is not None:
         seed, here = here.parent_seed(seed), parent
-        chain.append(Run(run.kind, run.cut, replace(here, data=canonical(source)).name, seed))
+        chain.append(Run(run.kind, run.cut, replace(here, data=canonical(spec["data"])).name, seed))
     return chain[::-1]
 
 
@@ -255,7 +248,7 @@ def asked_for(targets: Sequence[str], config: Mapping[str, Any]) -> set[tuple[st
     Raises:
         LongtailError: for a name that is none of these.
     """
-    study = load_study({"targets": list(catalogue.load(catalogue.CATALOG).papers), **config, "partial": False})
+    study = load_study({"targets": ["digits"], **config, "partial": False})
     found: set[tuple[str, str, int]] = set()
     for target in targets:
         within = layout.within_view(target, ("cells",))
@@ -267,7 +260,7 @@ def asked_for(targets: Sequence[str], config: Mapping[str, Any]) -> set[tuple[st
         for measurement in measurements:
             if measurement.run.kind == "phases":
                 seed = measurement.keys["seed"]
-                phase = study.trained(Cell(**{key: measurement.keys[key] for key in Cell.__dataclass_fields__}), seed)
+                phase = study.trained(measurement.cell, seed)
                 found.add((phase.cut, phase.kin, seed))
     return found
 
@@ -312,7 +305,7 @@ def run(arguments: argparse.Namespace) -> int:
             written += 1
             print(f"recorded: {record.write(folder)}")
     missing = len(wanted - seen) if wanted is not None else 0
-    begun = unfinished()
+    begun = len(layout.saved_states())
     for (reason, word), folders in refused.items():
         way_out = f" To record all the same: --overlook {word}." if word else ""
         print(f"refused: {reason}.{way_out}", *folders, sep="\n  ", file=sys.stderr)

@@ -8,7 +8,7 @@ named, and its values are not used.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,7 +83,7 @@ class Ledger:
         keys = measurement.keys
         if measurement.run.kind != "phases" or measurement.projection is not None:
             return []
-        cell = Cell(**{name: keys[name] for name in Cell.__dataclass_fields__})
+        cell = measurement.cell
         phase = self.study.trained(cell, keys["seed"])
         place = (cell.features, cell.split, cell.readout, cell.scorer)
         asked = self._settings(cell)
@@ -104,16 +104,10 @@ class Ledger:
         """The records of all measurements of a table or figure."""
         return [match for measurement in self.study.measurements(paper, name) for match in self.matches(measurement)]
 
-    def outdated(self, targets: Iterable[str]) -> list[Match]:
-        """The records of cells of papers, tables or figures that are none of them any more."""
-        artefacts = dict.fromkeys(artefact for target in targets for artefact in self.study.artefacts(target))
-        return [match for paper, _, name in artefacts for match in self.of(paper, name) if not match.current]
-
     def _settings(self, cell: Cell) -> str:
         """By which settings the catalogue has a cell read out and scored."""
         catalog = self.study.catalog
-        readout = {**catalog.clusterers, **catalog.classifiers}.get(cell.readout)
-        return canonical({"readout": readout, "scorer": catalog.scorers[cell.scorer]})
+        return canonical({"readout": catalog.readouts.get(cell.readout), "scorer": catalog.scorers[cell.scorer]})
 
 
 def groups(matches: Iterable[Match]) -> dict[Group, list[Match]]:
@@ -144,14 +138,3 @@ def merged(matches: Sequence[Match]) -> pd.DataFrame:
             lines = lines.filter(pc.equal(lines[name], keys[name]))
         parts.append(lines.to_pandas().assign(**keys))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def facts_of(records: Iterable[Record]) -> list[Mapping[str, Any]]:
-    """On what some records were trained: device, precision and how many."""
-    counted: dict[tuple[str, str], int] = {}
-    for record in records:
-        counted[record.device, record.precision] = counted.get((record.device, record.precision), 0) + 1
-    return [
-        {"device": device, "precision": precision, "trainings": number}
-        for (device, precision), number in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFram
     )
 
 
-def check_unit(entry: TableEntry, units: set[str]) -> None:
+def _check_unit(entry: TableEntry, units: set[str]) -> None:
     """Fractions printed beside percentages would differ by a factor of a hundred without looking wrong."""
     if len({unit == "percent" for unit in {entry.unit, *units}}) > 1:
         raise LongtailError(
@@ -174,7 +175,7 @@ def _p_values(plan: TablePlan, seeds: list[pd.Series | None]) -> list[float]:
     return tested
 
 
-def tolerance_of(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_printed: bool) -> float:
+def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_printed: bool) -> float:
     """How far a value may lie from the printed one, NaN unless it was trained ``as_printed``, with as many seeds.
 
     The catalogue gives it for a single printed training. Where the spread of several is printed, it is what that and
@@ -192,7 +193,7 @@ def tolerance_of(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_
     return allowed + 0.5 * 10.0**-digits
 
 
-def judged(difference: float, tolerance: float) -> tuple[str, str]:
+def _judged(difference: float, tolerance: float) -> tuple[str, str]:
     """The status of a computed value, and what is to be said about it."""
     if math.isnan(tolerance):
         return COMPUTED, ""
@@ -201,7 +202,50 @@ def judged(difference: float, tolerance: float) -> tuple[str, str]:
     return DIFFERS, "trained as printed, yet further from the published value than the tolerance"
 
 
-def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlace] | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Mean:
+    """A value over training seeds, held against the printed one.
+
+    Attributes:
+        mean: over the seeds, of the means over their trials.
+        std: of the seeds (ddof 1), NaN for one.
+        seeds: how many.
+        difference: from the printed number, NaN without one.
+        tolerance: how large that may be, NaN where the two are not to be compared.
+        status: computed, reproduced or differs.
+        remark: what is the matter with a value that differs.
+    """
+
+    mean: float
+    std: float
+    seeds: int
+    difference: float
+    tolerance: float
+    status: str
+    remark: str
+
+
+def held_against_print(plan: TablePlan, entry: TableEntry, found: pd.DataFrame, as_printed: bool) -> Mean:
+    """The mean of an entry's :func:`found_values`, and whether it is the printed number.
+
+    Args:
+        plan: the table.
+        entry: the place.
+        found: finite values by seed.
+        as_printed: whether they were trained as the printed one, apart from the number of seeds.
+
+    Raises:
+        LongtailError: if they are in another unit than the table.
+    """
+    _check_unit(entry, set(found["unit"]))
+    seeds, mean = len(found), float(found["mean"].mean())
+    std = float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan
+    difference = math.nan if entry.published is None else mean - entry.published
+    tolerance = _tolerance(plan, entry, std, seeds, as_printed)
+    return Mean(mean, std, seeds, difference, tolerance, *_judged(difference, tolerance))
+
+
+def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlace] = ()) -> pd.DataFrame:
     """One line per printed or planned number.
 
     ``computed`` is the mean over the training seeds of the means over their clustering trials, ``computed_std`` the
@@ -220,7 +264,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
     Args:
         plan: what the table shows.
         metrics: merged metrics, possibly without a line.
-        recorded: what is recorded of each of the plan's entries; None of nothing.
+        recorded: what is recorded of each of the plan's entries; empty if nothing of any is.
 
     Returns:
         The columns of :data:`FRAME_TYPES`; ``reason`` says why a missing value is missing, why a computed one rests on
@@ -262,28 +306,22 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
             some = cell_key(entry.cell) in known
             record["reason"] = "not among the computed metrics" if some else "not computed yet"
         if found is not None:
-            check_unit(entry, set(found["unit"]))
-            seeds = len(found)
-            mean = float(found["mean"].mean())
-            std = float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan
+            ours = held_against_print(plan, entry, found, entry.as_printed)
             spreads = found["std"].dropna()
-            difference = math.nan if entry.published is None else mean - entry.published
-            tolerance = tolerance_of(plan, entry, std, seeds, entry.as_printed)
-            status, remark = judged(difference, tolerance)
             record |= {
-                "computed": mean,
-                "computed_std": std,
-                "difference": difference,
-                "tolerance": tolerance,
-                "seeds": seeds,
+                "computed": ours.mean,
+                "computed_std": ours.std,
+                "difference": ours.difference,
+                "tolerance": ours.tolerance,
+                "seeds": ours.seeds,
                 "trials": int(found["trials"].max()),
                 "trial_std": float(np.sqrt((spreads**2).mean())) if len(spreads) else math.nan,
-                "status": status,
-                "reason": f"{seeds} of {wanted} training seeds" if seeds < wanted else remark,
+                "status": ours.status,
+                "reason": f"{ours.seeds} of {wanted} training seeds" if ours.seeds < wanted else ours.remark,
             }
         records.append(record)
         means.append(None if found is None else found["mean"])
-    remembered = [place.as_columns() for place in recorded] if recorded is not None else [NOT_RECORDED] * len(records)
+    remembered = [place.as_columns() for place in recorded] or [NOT_RECORDED] * len(records)
     for record, p_value, columns in zip(records, _p_values(plan, means), remembered, strict=True):
         record["p_value"] = p_value
         record |= columns

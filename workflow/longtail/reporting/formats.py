@@ -98,11 +98,7 @@ def markdown(document: Document) -> str:
             value = f"**{cell.computed}**" if cell.best else cell.computed
             value += r"\*" if cell.significant else ""
             value += f" {cell.spread}" if cell.spread else ""
-        recorded = [
-            " ".join(filter(None, [one.value, one.spread, f"({one.seeds})"]))
-            + (f"<sup>{one.letter}</sup>" if one.letter else "")
-            for one in cell.recorded
-        ]
+        recorded = [" ".join(one.shown) + (f"<sup>{one.letter}</sup>" if one.letter else "") for one in cell.recorded]
         shown = {
             "published": escape_markdown(cell.published),
             "recorded": "; ".join(recorded) or DASH,
@@ -142,8 +138,7 @@ def latex(document: Document) -> str:
             value += r"\textsuperscript{*}" if cell.significant else ""
             value += rf"\,{escape_latex(cell.spread)}" if cell.spread else ""
         recorded = [
-            r"\,".join(map(escape_latex, filter(None, [one.value, one.spread, f"({one.seeds})"])))
-            + (rf"\textsuperscript{{{one.letter}}}" if one.letter else "")
+            r"\,".join(map(escape_latex, one.shown)) + (rf"\textsuperscript{{{one.letter}}}" if one.letter else "")
             for one in cell.recorded
         ]
         shown = {
@@ -237,8 +232,8 @@ def html(document: Document) -> str:
         else:
             computed = f'<span class="missing" title="not computed">{DASH}</span>'
         recorded = "; ".join(
-            f'<span class="recorded {one.status}" title="recorded: {one.status}">{one.value}</span>'
-            f'<span class="spread"> {escape_html(" ".join(filter(None, [one.spread, f"({one.seeds})"])))}</span>'
+            f'<span class="recorded {one.status}" title="recorded: {one.status}">{one.shown[0]}</span>'
+            f'<span class="spread"> {escape_html(" ".join(one.shown[1:]))}</span>'
             + (f"<sup>{one.letter}</sup>" if one.letter else "")
             for one in cell.recorded
         )

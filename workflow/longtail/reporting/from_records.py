@@ -15,12 +15,11 @@ from longtail.records.ledger import Group, Match, groups, merged
 from longtail.reporting.aggregate import (
     METRIC_COLUMNS,
     NOT_RECORDED,
+    Mean,
     cell_key,
-    check_unit,
     found_values,
-    judged,
+    held_against_print,
     seed_values,
-    tolerance_of,
 )
 
 if TYPE_CHECKING:
@@ -29,31 +28,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RecordedValue:
+class RecordedValue(Mean):
     """A value of records that were trained alike.
 
     Attributes:
-        mean: over the seeds, of the means over their trials.
-        std: of the seeds (ddof 1), NaN for one.
-        seeds: how many.
-        difference: from the printed number, NaN without one.
-        status: as of computed values (``aggregate.tidy``).
-        group: what the records have in common.
+        group: what they have in common.
         records: them.
     """
 
-    mean: float
-    std: float
-    seeds: int
-    difference: float
-    status: str
     group: Group
     records: tuple[Record, ...]
 
+    def shown(self, decimals: int) -> tuple[str, ...]:
+        """Mean, ``± std`` if there are several seeds, and ``n=1``."""
+        spread = [] if math.isnan(self.std) else [f"± {self.std:.{decimals}f}"]
+        return (f"{self.mean:.{decimals}f}", *spread, f"n={self.seeds}")
+
     def text(self, decimals: int) -> str:
-        """The value with its spread and number of seeds."""
-        spread = "" if math.isnan(self.std) else f" ± {self.std:.{decimals}f}"
-        return f"{self.mean:.{decimals}f}{spread} (n={self.seeds}, {self.group})"
+        """The value, with what it was trained on."""
+        *value, seeds = self.shown(decimals)
+        return f"{' '.join(value)} ({seeds}, {self.group})"
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ class RecordedPlace:
     outdated: tuple[Record, ...]
     decimals: int
 
-    def as_columns(self) -> dict[str, Any]:
+    def as_columns(self) -> Mapping[str, Any]:
         """The columns of a tidy frame that speak of records."""
         outdated = {"outdated": " ".join(record.path for record in self.outdated)}
         if not self.values:
@@ -135,11 +129,6 @@ def _value(
     found = found_values(entry, values)
     if found is None or not np.isfinite(found["mean"]).all():
         return None
-    check_unit(entry, set(found["unit"]))
-    seeds, mean = len(found), float(found["mean"].mean())
-    std = float(found["mean"].std(ddof=1)) if seeds > 1 else math.nan
-    difference = math.nan if entry.published is None else mean - entry.published
-    tolerance = tolerance_of(plan, entry, std, seeds, entry.as_printed and not group.label)
-    status, _ = judged(difference, tolerance)
+    mean = held_against_print(plan, entry, found, entry.as_printed and not group.label)
     records = {match.record.path: match.record for match in matches if match.measurement.keys["seed"] in found.index}
-    return RecordedValue(mean, std, seeds, difference, status, group, tuple(records.values()))
+    return RecordedValue(**mean.__dict__, group=group, records=tuple(records.values()))

@@ -31,16 +31,12 @@ class GridRecord:
     """One recorded value of a place.
 
     Attributes:
-        value: the mean.
-        spread: ``± std`` over seeds, empty for one seed.
-        seeds: ``n=3``.
+        shown: the mean, ``± std`` over seeds if there are several, ``(n=3)``.
         status: of the value, as in ``aggregate.tidy``.
         letter: of the note that says on what it was trained; empty where the table's records have all the same.
     """
 
-    value: str
-    spread: str
-    seeds: str
+    shown: tuple[str, ...]
     status: str
     letter: str
 
@@ -108,7 +104,8 @@ def _header_text(level: str, value: Any) -> str:
     return f"imbalance ratio {float(value):g}" if level == "ratio" else str(value)
 
 
-def _published_text(entry: TableEntry) -> str:
+def published_text(entry: TableEntry) -> str:
+    """A printed number as printed, with its standard deviation if there is one."""
     if entry.published is None:
         return "not printed"
     text = entry.published_text or f"{entry.published:.{entry.decimals}f}"
@@ -278,13 +275,8 @@ def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataF
 
 
 def _recorded(value: RecordedValue, decimals: int, letter: str) -> GridRecord:
-    return GridRecord(
-        value=f"{value.mean:.{decimals}f}",
-        spread="" if math.isnan(value.std) else f"± {value.std:.{decimals}f}",
-        seeds=f"n={value.seeds}",
-        status=value.status,
-        letter=letter,
-    )
+    *mean, seeds = value.shown(decimals)
+    return GridRecord((*mean, f"({seeds})"), value.status, letter)
 
 
 def _old(place: RecordedPlace) -> list[str]:
@@ -361,7 +353,7 @@ def arrange(
         else:
             spread, significant, computed = "", False, ""
         cells[place] = GridCell(
-            published=_published_text(entry) if shown["published"] else "",
+            published=published_text(entry) if shown["published"] else "",
             recorded=tuple(_recorded(value, entry.decimals, letters[value.group]) for value in remembered.values),
             computed=computed,
             status=str(line["status"]),

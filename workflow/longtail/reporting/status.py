@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from longtail.records.ledger import Ledger
-from longtail.records.record import read_all
+from longtail.records.ledger import Ledger, Match
+from longtail.records.record import Record, read_all
 from longtail.reporting import overview
 from longtail.reporting.attempts import Attempt, device, last_attempt
 from longtail.reporting.from_records import recorded_places
@@ -60,7 +60,8 @@ class Status:
         attempts: what is known about the last attempt at each missing job.
         waiting: for each missing job, how many missing cells rest on it.
         first: for each job that some of them wait for in the end, those cells.
-        ledger: the records of the checkout.
+        records: of the checkout.
+        outdated: how many of them were of these targets' cells, and are no longer.
         recorded: of each target, how many values of its tables have a record.
     """
 
@@ -70,7 +71,8 @@ class Status:
     attempts: Mapping[Job, Attempt]
     waiting: Mapping[Job, int]
     first: Mapping[Job, Sequence[Job]] = field(repr=False)
-    ledger: Ledger = field(repr=False)
+    records: Sequence[Record] = field(repr=False)
+    outdated: int
     recorded: Sequence[int]
 
 
@@ -88,16 +90,19 @@ def status(study: Study) -> Status:
     asked = dict.fromkeys(artefact for target in study.config.targets for artefact in study.artefacts(target))
     lines = [line for artefact in asked for line in _lines(jobs, artefact, found)]
     ledger = Ledger(read_all(layout.records_folder()), study)
-    counts = [_recorded(ledger, artefact) for artefact in asked]
-    return Status(study, everything, lines, found, waiting, first, ledger, [*counts, sum(counts)])
+    matches = {artefact: ledger.of(artefact[0], artefact[2]) for artefact in asked}
+    outdated = {match.record.path for some in matches.values() for match in some if not match.current}
+    counts = [_recorded(study, artefact, some) for artefact, some in matches.items()]
+    counts.append(sum(counts))
+    return Status(study, everything, lines, found, waiting, first, ledger.records, len(outdated), counts)
 
 
-def _recorded(ledger: Ledger, artefact: tuple[str, str, str]) -> int:
+def _recorded(study: Study, artefact: tuple[str, str, str], matches: Sequence[Match]) -> int:
     """How many values of a table have a record."""
     paper, kind, name = artefact
     if kind != "tables":
         return 0
-    return sum(bool(place.values) for place in recorded_places(ledger.study.table(paper, name), ledger.of(paper, name)))
+    return sum(bool(place.values) for place in recorded_places(study.table(paper, name), matches))
 
 
 def _lines(jobs: Jobs, artefact: tuple[str, str, str], found: Mapping[Job, Attempt]) -> Iterator[dict[str, Any]]:
@@ -178,13 +183,11 @@ def _summary(now: Status) -> list[str]:
 
 def _records(now: Status) -> list[str]:
     """How many records there are, and how many of them the catalogue has no cell for any more."""
-    records = now.ledger.records
-    if not records:
+    if not now.records:
         return []
-    stale = {match.record.path for match in now.ledger.outdated(now.study.config.targets)}
-    machines = len({(record.device, record.precision) for record in records})
+    machines = len({(record.device, record.precision) for record in now.records})
     kinds = f"{machines} kind{'s' if machines > 1 else ''} of machine and number format"
-    return [f"- Records: {len(records)} of {kinds}; outdated for these targets: {len(stale)}."]
+    return [f"- Records: {len(now.records)} of {kinds}; outdated for these targets: {now.outdated}."]
 
 
 def _line(work: Work, recorded: int) -> list[str]:

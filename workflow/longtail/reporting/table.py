@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from longtail import files
-from longtail.records.ledger import Ledger, Match
+from longtail.records.ledger import Ledger
 from longtail.records.record import read_all
 from longtail.reporting import formats
 from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS, tidy
 from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
-from longtail.reporting.from_records import recorded_places
+from longtail.reporting.from_records import RecordedPlace, recorded_places
 from longtail.reporting.grid import arrange
 
 if TYPE_CHECKING:
@@ -61,20 +61,17 @@ class RenderedTable:
             )
 
 
-def render_table(
-    plan: TablePlan, metrics: pd.DataFrame | None, matches: Sequence[Match] | None = None
-) -> RenderedTable:
+def render_table(plan: TablePlan, metrics: pd.DataFrame | None, places: Sequence[RecordedPlace] = ()) -> RenderedTable:
     """Put what was recorded and what was computed beside what was printed.
 
     Args:
         plan: the table's places, from ``study``.
         metrics: merged metrics of its cells, possibly without a line; None for a table of records alone.
-        matches: the records of its measurements.
+        places: what is recorded of each; empty if nothing of any is.
 
     Raises:
         LongtailError: if metrics and plan contradict each other (units, repeated trials, two numbers in one place).
     """
-    places = recorded_places(plan, matches or ())
     frame = tidy(plan, pd.DataFrame() if metrics is None else metrics, places)
     labels = dict.fromkeys(value.group.label for place in places for value in place.values if value.group.label)
     document = formats.Document(
@@ -102,6 +99,6 @@ def run(arguments: argparse.Namespace) -> None:
     study = load_study(files.read_json(arguments.config, "--config"))
     plan = study.table(arguments.paper, arguments.table)
     records = read_all(arguments.records, study.cuts(arguments.paper, arguments.table)) if arguments.records else ()
-    matches = Ledger(records, study).of(arguments.paper, arguments.table)
+    places = recorded_places(plan, Ledger(records, study).of(arguments.paper, arguments.table))
     metrics = read_metrics(arguments.metrics, METRIC_COLUMNS, null=PART_COLUMNS)
-    render_table(as_merged(plan, arguments.metrics), metrics, matches).write(Path(arguments.out_dir), arguments.table)
+    render_table(as_merged(plan, arguments.metrics), metrics, places).write(Path(arguments.out_dir), arguments.table)

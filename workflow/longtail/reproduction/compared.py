@@ -10,6 +10,7 @@ from typing import Any
 from longtail.discrepancies import points
 from longtail.errors import unknown
 from longtail.reporting.from_records import RecordedPlace, RecordedValue
+from longtail.reporting.grid import published_text
 from longtail.study.artefacts import TableEntry, TablePlan
 from longtail.study.study import Study
 
@@ -122,7 +123,6 @@ def compared(
         for entry, place in zip(plan.entries, places, strict=True):
             if entry.published is None:
                 continue
-            std = f" ± {entry.published_std:.{entry.decimals}f}" if entry.published_std is not None else ""
             for value in place.values:
                 yield Compared(
                     paper=plan.paper,
@@ -133,7 +133,7 @@ def compared(
                     metric=plan.metric_titles[entry.metric],
                     unit=entry.unit,
                     decimals=entry.decimals,
-                    published=f"{entry.published_text}{std}",
+                    published=published_text(entry),
                     published_value=entry.published,
                     published_std=entry.published_std,
                     value=value,

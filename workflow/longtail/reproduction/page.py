@@ -96,30 +96,37 @@ class Page:
         return tuple(one for one in self.compared if one.large and one.explained)
 
 
-def rendered(
-    ledger: Ledger, targets: Sequence[tuple[str, str]]
-) -> list[tuple[TablePlan, list[Match], list[RecordedPlace]]]:
-    """The plans of tables with what is recorded of each."""
+@dataclass(frozen=True)
+class Recorded:
+    """A table, the records of its measurements, and what they say of each of its places."""
+
+    plan: TablePlan
+    matches: Sequence[Match]
+    places: Sequence[RecordedPlace]
+
+
+def recorded_tables(ledger: Ledger) -> list[Recorded]:
+    """Every table of the catalogue."""
     found = []
-    for paper, name in targets:
-        plan, matches = ledger.study.table(paper, name), ledger.of(paper, name)
-        found.append((plan, matches, recorded_places(plan, matches)))
+    for paper, spec in ledger.study.catalog.papers.items():
+        for name in spec.get("tables", {}):
+            plan, matches = ledger.study.table(paper, name), ledger.of(paper, name)
+            found.append(Recorded(plan, matches, recorded_places(plan, matches)))
     return found
 
 
-def page_of(ledger: Ledger) -> Page:
+def page_of(ledger: Ledger, tables: Sequence[Recorded]) -> Page:
     """The page of all papers of a catalogue.
 
     Args:
-        ledger: all records, and a study of the whole catalogue.
+        ledger: all records, and a study that leaves nothing out.
+        tables: its :func:`recorded_tables`.
     """
     study = ledger.study
-    tables = [(paper, name) for paper, spec in study.catalog.papers.items() for name in spec.get("tables", {})]
-    plans = rendered(ledger, tables)
-    found = compared([(plan, places) for plan, _, places in plans], Explanations(study))
+    found = compared([(table.plan, table.places) for table in tables], Explanations(study))
     ordered = sorted(found, key=lambda one: (one.unit != "percent", -abs(one.difference), one.title, one.row))
     figures = [(paper, name) for paper, spec in study.catalog.papers.items() for name in spec.get("figures", {})]
-    matches = [match for _, some, _ in plans for match in some]
+    matches = [match for table in tables for match in table.matches]
     matches += [match for paper, name in figures for match in ledger.of(paper, name)]
     listed = _listed(ledger, matches)
     papers = {paper: study.catalog.short(paper) for paper in study.catalog.papers}
@@ -128,12 +135,12 @@ def page_of(ledger: Ledger) -> Page:
         compared=tuple(ordered),
         coverage=tuple(
             Coverage(
-                f"{papers[plan.paper]} {plan.title.partition(':')[0]}",
-                sum(entry.published is not None for entry in plan.entries),
-                sum(bool(place.values) for place in places),
-                sum(bool(place.outdated) for place in places),
+                f"{papers[table.plan.paper]} {table.plan.title.partition(':')[0]}",
+                sum(entry.published is not None for entry in table.plan.entries),
+                sum(bool(place.values) for place in table.places),
+                sum(bool(place.outdated) for place in table.places),
             )
-            for plan, _, places in plans
+            for table in tables
         ),
         listed=tuple(listed),
         scatter=drawings.scatter(ordered, papers),
@@ -219,27 +226,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the tables of records, and the page."""
     layout.move(arguments.results)
-    config = {"targets": ["all"], **files.read_json(arguments.config, "--config"), "partial": False}
-    study = whole(config)
-    ledger = Ledger(read_all(layout.records_folder()), study)
-    page = page_of(ledger)
+    ledger = Ledger(read_all(layout.records_folder()), everything(files.read_json(arguments.config, "--config")))
+    tables = recorded_tables(ledger)
+    page = page_of(ledger, tables)
     if arguments.page is not None:
         write(page, arguments.page, ["md"])
         return
-    view = layout.recorded_view(study.config.view)
-    for paper, spec in study.catalog.papers.items():
-        for name in spec.get("tables", {}):
-            folder = Path(layout.table(view, paper, name)[0]).parent
-            render_table(study.table(paper, name), None, ledger.of(paper, name)).write(folder, name)
+    view = layout.recorded_view(ledger.study.config.view)
+    for table in tables:
+        folder = Path(layout.table(view, table.plan.paper, table.plan.name)[0]).parent
+        render_table(table.plan, None, table.places).write(folder, table.plan.name)
     write(page, Path(layout.reproduction(view)))
     print(summary(page))
 
 
-def whole(config: Mapping[str, Any]) -> Study:
-    """The study of a configuration with everything that the catalogue has."""
-    plain = {key: value for key, value in config.items() if key not in ("methods", "datasets", "targets")}
-    first = load_study({**plain, "targets": ["digits"]})
-    return load_study({**plain, "targets": list(first.catalog.papers)})
+def everything(config: Mapping[str, Any]) -> Study:
+    """The study of a configuration without what it leaves out: methods, datasets, cells that are not there."""
+    kept = {key: value for key, value in config.items() if key not in ("methods", "datasets", "partial")}
+    return load_study({"targets": ["digits"], **kept})
 
 
 def summary(page: Page) -> str:

@@ -51,6 +51,11 @@ class Measurement:
     run: Run
     projection: str | None = None
 
+    @property
+    def cell(self) -> Cell:
+        """The cell that the keys describe."""
+        return Cell(**{name: self.keys[name] for name in Cell.__dataclass_fields__})
+
 
 def asked_cell(row: Mapping[str, Any], column: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The cell, as written, at which a row and a column of a table meet: what either says, mappings key by key.
