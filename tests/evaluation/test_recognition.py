@@ -200,6 +200,8 @@ def test_both_definitions_of_shots_are_measured(test_split: Path, tmp_path: Path
     )
     recall = frame[frame["metric"] == "recall"]
     assert recall.set_index("class")["value"].to_dict() == {0: 100, 1: 50, 2: 100, 3: 50, 4: 0}
+    sizes = frame[frame["metric"] == "training_size"].set_index("class")["value"]
+    assert sizes.to_dict() == dict(enumerate(SIZES))
     assert set(frame["trial"]) == {0}
     for metric, unit in frame[["metric", "unit"]].drop_duplicates().itertuples(index=False):
         name, _, definition = metric.partition(" (")

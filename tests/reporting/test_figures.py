@@ -67,6 +67,21 @@ def test_bars_average_over_seeds_and_show_their_deviation() -> None:
     assert "Means over 3 training seeds" in texts(figure)
 
 
+def test_bars_stand_by_the_sizes_of_the_classes_in_training() -> None:
+    of = cell("ce", readout="classifier", scorer="classification")
+    recalls, sizes = [10.0, 20.0, 30.0, 40.0], [5, 50, 20, 50]
+    data = metrics(
+        [line(of, "recall", value, **{"class": k}) for k, value in enumerate(recalls)],
+        [line(of, "training_size", value, **{"class": k}) for k, value in enumerate(sizes)],
+    )
+    options = {"panels": [{"metric": "recall", "title": "Recall", "axis": ""}]}
+    figure, drawn = draw(figure_plan("class_bars", ("CE", of), options=options), data)
+    places = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in figure.axes[0].patches}
+    assert [places[at] for at in range(4)] == [20, 40, 30, 10]
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "3", "2", "0"]
+    assert drawn["metric"].unique().tolist() == ["recall"]
+
+
 def test_two_readouts_of_one_training_are_kept_apart() -> None:
     classifier, ncm = (cell("ce", readout=name, scorer="classification") for name in ("classifier", "ncm"))
     embeddings = cell("ce", readout="embeddings", scorer="geometry")

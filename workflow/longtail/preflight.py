@@ -141,6 +141,8 @@ def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None
                 f"Texts)."
             )
     _check_cuts(found, study, chosen)
+    if not found.errors:
+        _check_classes(found, study, chosen)
     _check_trainings(found, study, chosen)
     place = Path(results).absolute()
     _check_disk(found, study, chosen, place, shutil.disk_usage(_existing(place)).free if free is None else free)
@@ -202,6 +204,28 @@ def _check_cuts(found: Findings, study: Study, jobs: list[Job]) -> None:
             with found.noting():
                 tail = (spec["head_class_rows"], spec["classes"], spec["ratio"], spec["construction"])
                 shot_groups(class_sizes(*tail), spec["shots"])
+
+
+def _check_classes(found: Findings, study: Study, jobs: list[Job]) -> None:
+    """Check that classes are as large as splits want them, of images that are not decoded yet and tell their labels."""
+    import numpy as np
+
+    from longtail.data import raw
+    from longtail.data.split import SplitSpec, make_split
+
+    to_decode = {job.images for job in jobs if job.images is not None}
+    for cut in dict.fromkeys(job.run.cut for job in jobs if job.run is not None):
+        dataset, _ = study.dataset_of(cut)
+        name, labels, names = dataset.images["name"], {}, []
+        if not all((name, part) in to_decode for part in dataset.pool):
+            continue
+        with found.noting():
+            for part in dataset.pool:
+                if (known := raw.labels(study.store_spec(name), part)) is None:
+                    break
+                labels[part], names = np.array(known[0], dtype=np.int64), known[1]
+            else:
+                make_split(SplitSpec(**study.split_spec(cut)), "train", labels, names)
 
 
 def _check_trainings(found: Findings, study: Study, jobs: list[Job]) -> None:

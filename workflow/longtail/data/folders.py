@@ -90,6 +90,13 @@ class ImageFolderSource:
         if not 0 <= min(labels) <= max(labels) < self.expected.classes:
             raise self.expected.wrong_label(str(place), f"{min(labels)}..{max(labels)}")
 
+    def labels(self, part: str) -> tuple[list[int], list[str]]:
+        """The label of each image, in source order, and the names of the classes, of which a list has none."""
+        place = self._place(part)
+        if self._is_list(part):
+            return [line.label for line in self._lines(part, place)], []
+        return [label for _, label in self._listing(part, place).images], _class_names(place)
+
     def _is_list(self, part: str) -> bool:
         return part in (self.lists or {})
 

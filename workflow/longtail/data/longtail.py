@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from longtail import splits
+from longtail.data.rows import listed
 from longtail.errors import LongtailError
 
 SHOTS = ("many", "medium", "few")
@@ -65,29 +66,38 @@ def shuffled_rows(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return _first(by_class, sizes)
 
 
-def among_last(labels: np.ndarray, count: int, classes: int) -> np.ndarray:
+def among_last(labels: np.ndarray, count: int, classes: int, names: Sequence[str] = ()) -> np.ndarray:
     """Which rows are among the last ``count`` of their class, and so held out of a pool for testing.
 
     Args:
         labels: int64 (N,), classes of the pool in source order.
         count: rows of each class, at least 1.
         classes: K.
+        names: of the classes, for messages; empty where only their numbers are known.
 
     Returns:
         bool array (N,).
 
     Raises:
-        LongtailError: if a class has fewer rows, or there are labels beyond K.
+        LongtailError: if classes have fewer rows, or there are labels beyond K.
     """
     held = np.zeros(len(labels), dtype=bool)
-    for k, rows in enumerate(_rows_by_class(labels, classes)):
-        if len(rows) < count:
-            raise LongtailError(
-                f"Class {k} has {len(rows):,} images, fewer than the {count:,} that are held out of each class. "
-                f"Lower held_out."
-            )
+    by_class = _rows_by_class(labels, classes)
+    short = [k for k, rows in enumerate(by_class) if len(rows) < count]
+    if short:
+        counts = listed(f"{called(k, names)} has {len(by_class[k]):,}" for k in short)
+        raise LongtailError(
+            f"{len(short)} of {classes} classes have fewer images than the {count:,} that are held out of each class: "
+            f"{counts}. Lower held_out, or leave these classes out."
+        )
+    for rows in by_class:
         held[rows[-count:]] = True
     return held
+
+
+def called(label: int, names: Sequence[str] = ()) -> str:
+    """What messages call a class: by its name, too, where that is known."""
+    return f"class {label} ({names[label]})" if label < len(names) else f"class {label}"
 
 
 def _rows_by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
@@ -100,15 +110,29 @@ def _rows_by_class(labels: np.ndarray, classes: int) -> list[np.ndarray]:
 
 def _first(by_class: Sequence[np.ndarray], sizes: np.ndarray) -> np.ndarray:
     """The first ``sizes[k]`` of the rows of every class k, checked to be there."""
-    available = np.array([len(rows) for rows in by_class])
-    short = np.flatnonzero(available < sizes)
-    if len(short):
-        k = int(short[0])
-        raise LongtailError(
-            f"Class {k} has {available[k]:,} images, but {sizes[k]:,} are wanted of it ({len(short)} of {len(sizes)} "
-            f"classes are too small). Set head_class_rows to what the pool has, or add parts to the pool."
-        )
+    require_enough(np.array([len(rows) for rows in by_class]), sizes)
     return np.concatenate([rows[:size] for rows, size in zip(by_class, sizes, strict=True)])
+
+
+def require_enough(available: np.ndarray, sizes: np.ndarray, names: Sequence[str] = (), hint: str = "") -> None:
+    """Check that there are as many rows of each class as are wanted.
+
+    Args:
+        available: int64 (K,).
+        sizes: int64 (K,), what is wanted.
+        names: of the classes, for the message; empty where only their numbers are known.
+        hint: what can be done about it.
+
+    Raises:
+        LongtailError: naming the classes that have fewer.
+    """
+    short = np.flatnonzero(available < sizes).tolist()
+    if short:
+        counts = listed(f"{called(k, names)} has {available[k]:,} of {sizes[k]:,}" for k in short)
+        way_out = hint or "Set head_class_rows to what the pool has, or add parts to the pool."
+        raise LongtailError(
+            f"{len(short)} of {len(sizes)} classes have fewer images than are wanted of them: {counts}. {way_out}"
+        )
 
 
 def shot_groups(sizes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:

@@ -104,6 +104,18 @@ class ParquetFiles:
                         )
                 self._check_content(path, file, columns[self.content])
 
+    def labels(self, part: str) -> tuple[list[int], list[str]]:
+        """The label of each row, in order, and the names of the classes where a file has noted them."""
+        paths = self.inputs(part)
+        column = self._columns(part, paths)[LABEL]
+        found: list[int] = []
+        names: list[str] = []
+        for path in paths:
+            with self._opened(path) as file:
+                found += file.read(columns=[column]).column(column).to_pylist()
+                names = names or class_names(file.schema_arrow, column)
+        return found, names
+
     def _columns(self, part: str, paths: Sequence[Path]) -> dict[Role, str]:
         """The columns of all files by role; also checks their types and the number of rows."""
         columns: dict[Role, str] = {}

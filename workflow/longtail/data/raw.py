@@ -48,6 +48,23 @@ def check(spec: Mapping[str, Any], part: str) -> None:
         sources.check(ImageSet.from_json(json.dumps(spec)), part)
 
 
+def labels(spec: Mapping[str, Any], part: str) -> tuple[list[int], list[str]] | None:
+    """The labels of a part of an image set in source order, and the names of its classes, if they are known.
+
+    Args:
+        spec: of an image set.
+        part: ``train``, ``val`` or ``test``.
+
+    Returns:
+        None where only decoding would tell.
+
+    Raises:
+        LongtailError: as :func:`check`.
+    """
+    source = sources.open_source(ImageSet.from_json(json.dumps(spec)))
+    return source.labels(part) if hasattr(source, "labels") else None
+
+
 def site(spec: Mapping[str, Any], part: str) -> str | None:
     """The site that a part of a set has to be downloaded from; None if it is here, or is not downloaded at all.
 

@@ -10,7 +10,9 @@ balanced test set.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
@@ -19,7 +21,16 @@ import numpy as np
 import pyarrow as pa
 
 from longtail.data.keys import check_keys, is_count
-from longtail.data.longtail import among_last, class_sizes, first_rows, shot_groups, shuffled_rows
+from longtail.data.longtail import (
+    among_last,
+    called,
+    class_sizes,
+    first_rows,
+    require_enough,
+    shot_groups,
+    shuffled_rows,
+)
+from longtail.data.rows import listed
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json, read_table, write_table
 from longtail.splits import CONSTRUCTIONS, LONG_TAILS, SPLITS, parts_of, require_apart
@@ -101,7 +112,7 @@ def _names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
-def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) -> pa.Table:
+def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray], names: Sequence[str] = ()) -> pa.Table:
     """The rows of one split.
 
     Args:
@@ -109,6 +120,7 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
         split: one of :data:`longtail.splits.SPLITS`.
         labels: int64 labels of each part in source order. The other splits of a ``list`` construction need those of
             the pool too, for its class sizes.
+        names: of the classes, for messages; empty where only their numbers are known.
 
     Returns:
         Table with ``row``, ``part``, ``source_row``, ``label``, ``class_size`` and ``shot``, sorted by class, and
@@ -119,9 +131,11 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
         LongtailError: if labels are missing or out of range, or a class has too few rows.
     """
     parts = spec.parts(split)
-    sizes = _train_sizes(spec, labels)
-    pooled, part_of, row_of = _pool(spec, split, labels)
+    sizes = _train_sizes(spec, labels, names)
+    pooled, part_of, row_of = _pool(spec, split, labels, names)
     if split == "train":
+        available = np.bincount(pooled, minlength=spec.classes)
+        require_enough(available, sizes, names, _way_out(spec, available))
         chosen = (shuffled_rows if spec.construction == "shuffled-longtail" else first_rows)(pooled, sizes)
     else:
         chosen = np.argsort(pooled, kind="stable")
@@ -140,18 +154,30 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) ->
     )
 
 
-def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarray:
+def _way_out(spec: SplitSpec, available: np.ndarray) -> str:
+    """What can be done where classes have fewer rows than a long tail takes: the largest head that there can be."""
+    if spec.construction not in LONG_TAILS or spec.head_class_rows is None or spec.ratio is None:
+        return ""
+    for head in range(min(spec.head_class_rows, int(available[0])), math.ceil(spec.ratio) - 1, -1):
+        with suppress(LongtailError):  # of a head so small that nothing is left of the last class
+            if (available >= class_sizes(head, spec.classes, spec.ratio, spec.construction)).all():
+                most = f"{head:,}, the most that is there at ratio {spec.ratio:g}"
+                return f"Lower head_class_rows to {most}" + (", or lower held_out." if spec.held_out else ".")
+    return f"Lower the ratio{' or held_out' * bool(spec.held_out)}, or add images: no head_class_rows would do."
+
+
+def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
     """Rows of each class in the train split, (K,)."""
     if spec.construction in LONG_TAILS:
         assert spec.head_class_rows is not None
         assert spec.ratio is not None
         return class_sizes(spec.head_class_rows, spec.classes, spec.ratio, spec.construction)
-    pooled, _, _ = _pool(spec, "train", labels)
+    pooled, _, _ = _pool(spec, "train", labels, names)
     sizes = np.bincount(pooled, minlength=spec.classes).astype(np.int64)
     if not sizes.all():
-        raise LongtailError(
-            f"Class {int(np.argmin(sizes))} of {spec.dataset} has no image in the pool {list(spec.pool)}."
-        )
+        empty = listed(called(int(k), names) for k in np.flatnonzero(sizes == 0))
+        besides = f" besides the {spec.held_out:,} that are held out: lower held_out" if spec.held_out else ""
+        raise LongtailError(f"{spec.dataset} has no image of {empty} in the pool {list(spec.pool)}{besides}.")
     ratio = sizes.max() / sizes.min()
     if spec.ratio is not None and abs(ratio - spec.ratio) > 0.5:
         raise LongtailError(
@@ -161,7 +187,9 @@ def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray]) -> np.ndarra
     return sizes
 
 
-def _pool(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _pool(
+    spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray], names: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels of all rows that a split may take, with the position of each row's part and its row in that part."""
     parts = spec.parts(split)
     for part in parts:
@@ -182,7 +210,7 @@ def _pool(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray]) -> tupl
     row_of = np.concatenate([np.arange(length) for length in lengths])
     if spec.held_out is None or split == "val":
         return pooled, part_of, row_of
-    held = among_last(pooled, spec.held_out, spec.classes)
+    held = among_last(pooled, spec.held_out, spec.classes, names)
     chosen = held if split == "test" else ~held
     return pooled[chosen], part_of[chosen], row_of[chosen]
 

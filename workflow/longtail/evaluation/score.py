@@ -96,7 +96,7 @@ def score_assignment(labels: np.ndarray, clusters: np.ndarray) -> list[Metric]:
 def score_predictions(
     predictions: np.ndarray, confidences: np.ndarray, split: Split, sizes: np.ndarray, *, bins: int
 ) -> list[Metric]:
-    """Accuracy, the mean recall of shot groups by either definition, calibration error and the recall of each class.
+    """Accuracy, the mean recall of shot groups by either definition, calibration error, recall and size of each class.
 
     Args:
         predictions: class of each row, (N,) int64.
@@ -118,6 +118,7 @@ def score_predictions(
             for group, value in by_shots(found.recall, shots).items()
         ),
         *(Metric("recall", value, "percent", class_=k) for k, value in _defined(found.recall)),
+        *(Metric("training_size", int(size), "images", class_=k) for k, size in enumerate(sizes)),
     ]
 
 

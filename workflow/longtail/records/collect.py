@@ -21,7 +21,7 @@ from longtail.files import read_json, read_with_provenance
 from longtail.records.record import OVERLOOKED, SCHEMA, Measured, Record
 from longtail.study import catalog as catalogue
 from longtail.study import layout, phases
-from longtail.study.config import Config, budget_of
+from longtail.study.config import Config, budget_of, own_catalogs
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical, identity_of, kinship
 from longtail.study.study import Study, load_study
@@ -61,8 +61,8 @@ class Origin:
 class Catalogued:
     """The catalogue, under every configuration that a training may have had."""
 
-    def __init__(self, root: Path = catalogue.CATALOG) -> None:
-        self.catalog = catalogue.load(root)
+    def __init__(self, root: Path = catalogue.CATALOG, own: tuple[Path, ...] = ()) -> None:
+        self.catalog = catalogue.load(root, own)
         budgets = self.catalog.budgets
         self.configs = [Config(targets=(), budget=budget_of(name, budgets)) for name in budgets]
         self._studies: dict[str, Study] = {}
@@ -286,7 +286,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.records or layout.records_folder()
     config = read_json(arguments.config, "--config")
     wanted = asked_for(arguments.targets, config) if arguments.targets else None
-    known = Catalogued()
+    known = Catalogued(own=own_catalogs({"targets": ["digits"], **config}))
     written, seen = 0, set()
     refused: dict[tuple[str, str], list[str]] = {}
     for cell in finished_cells():

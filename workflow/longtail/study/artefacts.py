@@ -457,6 +457,12 @@ class Artefacts(Trainings):
         for name in dict.fromkeys(cell["dataset"] for cell in computed):
             dataset = self.catalog.dataset(name)
             yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
+            if dataset.trained_as:
+                other = self.catalog.dataset(dataset.trained_as[0]).title
+                yield f"{dataset.title}: trained with the settings that methods have for {other}."
+            if dataset.settings:
+                chosen = ", ".join(f"{setting} = {value}" for setting, value in dataset.settings.items())
+                yield f"{dataset.title}: {chosen}, in place of the methods' own."
 
 
 def _statement(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ class Dataset:
     """A way to cut rows out of an image set, or of a text set.
 
     ``images`` is the entry of the set in ``catalog/datasets``, where what the dataset says otherwise of
-    :data:`OVERRIDABLE` stands in place of what the set says.
+    :data:`OVERRIDABLE` stands in place of what the set says. ``trained_as`` are the names of another dataset and its
+    image set: what settings say ``for`` these holds for this one, too, unless they name it. ``settings`` stand in place
+    of the methods' own wherever an objective has them.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Dataset:
     shots: tuple[int, ...] | None
     val: tuple[str, ...] | None
     held_out: int | None
+    trained_as: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def holds(self) -> str:
@@ -132,14 +136,15 @@ PublishedKey = tuple[str, str, str, str, str]
 
 @dataclass(frozen=True)
 class Catalog:
-    """Everything under ``workflow/catalog``, validated and cross-checked where that costs nothing.
+    """Everything under ``workflow/catalog`` and in folders of one's own, validated and cross-checked where it is cheap.
 
-    ``families`` holds the titles of the files of methods; ``planned`` what tables name and does not exist, under
-    ``methods`` and ``datasets``; ``inconsistencies``, by paper, what has to be pointed out in its printed numbers and
-    formulas.
+    ``folders`` holds the folder of each paper's printed numbers; ``families`` the titles of the files of methods;
+    ``planned`` what tables name and does not exist, under ``methods`` and ``datasets``; ``inconsistencies``, by paper,
+    what has to be pointed out in its printed numbers and formulas.
     """
 
     root: Path
+    folders: Mapping[str, Path]
     datasets: Mapping[str, Dataset]
     objectives: Mapping[str, Objective]
     methods: Mapping[str, Method]
@@ -205,7 +210,7 @@ class Catalog:
 
     def published(self, paper: str, file: str) -> Mapping[PublishedKey, Published]:
         """The printed numbers of one table."""
-        return _published(self.root / "papers" / paper / file)
+        return _published(self.folders[paper] / file)
 
 
 @functools.cache
@@ -256,6 +261,7 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         shots=tuple(shots) if shots else None,
         val=tuple(val) if val else None,
         held_out=entry.get("held_out"),
+        settings=entry.get("settings", {}),
     )
     foreign = [key for key in ("backbone", "normalization") if key in own]
     if foreign and dataset.holds == "texts":
@@ -264,6 +270,23 @@ def _dataset(name: str, entry: Mapping[str, Any], images: Mapping[str, Any], pat
         )
     require_apart(f"{path}: {name}", dataset)
     return dataset
+
+
+def _require_one_of_a_name(datasets: Mapping[str, Dataset]) -> None:
+    """Check that image sets of one name are one: their decoded images would take each other's place."""
+    seen: dict[str, tuple[str, Any]] = {}
+    for dataset in datasets.values():
+        name = dataset.images["name"]
+        other, source = seen.setdefault(name, (dataset.name, dataset.images["source"]))
+        if source != dataset.images["source"]:
+            raise LongtailError(f"{dataset.name} and {other} have image sets of one name, {name!r}. Rename yours.")
+
+
+def _trained_as(dataset: Dataset, other: str, path: Path, datasets: Mapping[str, Dataset]) -> Dataset:
+    """The dataset with the names of the one whose settings it takes over."""
+    if other not in datasets:
+        raise unknown(f"dataset ({path}: {dataset.name}, trained_as)", other, datasets)
+    return replace(dataset, trained_as=(other, str(datasets[other].images["name"])))
 
 
 def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[str, ...] = ()) -> Objective:
@@ -343,26 +366,57 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
     )
 
 
+OF_ONES_OWN = ("datasets", "methods", "papers")
+"""Folders of the catalogue that folders of one's own may have, too."""
+
+
+def _files(places: Sequence[Path], kind: str) -> list[Path]:
+    """The files of one kind in the catalogue, and then in folders of one's own."""
+    return [path for place in places for path in sorted((place / kind).glob("*.yaml"))]
+
+
+def _require_own(place: Path) -> None:
+    """Check that a folder of one's own has something of a catalogue in it, as it would be passed over otherwise."""
+    if not place.is_dir():
+        raise LongtailError(f"{place.absolute()} is no folder, but the configuration has it under `catalog`.")
+    if not any(_files([place], kind) for kind in OF_ONES_OWN):
+        wanted = ", ".join(f"{kind}/*.yaml" for kind in OF_ONES_OWN)
+        raise LongtailError(f"There is nothing of a catalogue in {place.absolute()}, which would be in {wanted}.")
+
+
 @functools.cache
-def load(root: Path = CATALOG) -> Catalog:
+def load(root: Path = CATALOG, own: tuple[Path, ...] = ()) -> Catalog:
     """Read and validate the catalogue.
+
+    Args:
+        root: the catalogue's folder.
+        own: folders of one's own, whose datasets, methods and papers come on top.
 
     Raises:
         LongtailError: naming file and place of the first thing that is wrong.
     """
+    places = (root, *own)
+    for place in own:
+        _require_own(place)
     datasets: dict[str, Dataset] = {}
+    trained_as: dict[str, tuple[str, Path]] = {}
     remarked: list[Remark] = []
-    for path in sorted((root / "datasets").glob("*.yaml")):
+    for path in _files(places, "datasets"):
         document = documents.read_yaml(path)
         documents.validate(document, "dataset", path)
         held = document.get("images") or document["texts"]
         cuts = {name: _dataset(name, entry, held, path) for name, entry in document["datasets"].items()}
         _merge(datasets, cuts, "dataset", path)
+        trained_as |= {
+            name: (entry["trained_as"], path) for name, entry in document["datasets"].items() if "trained_as" in entry
+        }
         remarked += remarks.read(document.get("remarks", []), "data", path)
+    _require_one_of_a_name(datasets)
+    datasets |= {name: _trained_as(datasets[name], *other, datasets) for name, other in trained_as.items()}
 
     raw: dict[str, dict[str, Any]] = {"objectives": {}, "methods": {}}
     families: dict[str, str] = {}
-    for path in sorted((root / "methods").glob("*.yaml")):
+    for path in _files(places, "methods"):
         document = documents.read_yaml(path)
         documents.validate(document, "method", path)
         families[path.stem] = document.get("title", path.stem)
@@ -383,18 +437,21 @@ def load(root: Path = CATALOG) -> Catalog:
 
     remarked += remarks.read_sections(root / "remarks.yaml")
     papers: dict[str, Mapping[str, Any]] = {}
+    folders: dict[str, Path] = {}
     inconsistencies: dict[str, Mapping[str, Any]] = {}
-    for path in sorted((root / "papers").glob("*.yaml")):
+    for path in _files(places, "papers"):
         document = documents.read_yaml(path)
         documents.validate(document, "paper", path)
         _merge(papers, {document["paper"]: document}, "paper", path)
-        path = root / "papers" / document["paper"] / "inconsistencies.yaml"
+        folders[document["paper"]] = path.parent / document["paper"]
+        path = folders[document["paper"]] / "inconsistencies.yaml"
         if path.exists():
             inconsistencies[document["paper"]] = documents.read_yaml(path)
             documents.validate(inconsistencies[document["paper"]], "inconsistencies", path)
 
     found = Catalog(
         root=root,
+        folders=folders,
         datasets=datasets,
         objectives=objectives,
         methods=methods,
@@ -439,8 +496,13 @@ def _single(root: Path, name: str) -> Any:
 
 
 def _check_selectors(catalog: Catalog) -> None:
-    """What a setting says ``for`` a dataset that does not exist would never be read, and nobody would know."""
+    """What settings say ``for`` a dataset that does not exist, or the other way round, would never be read."""
     known = {name for dataset in catalog.datasets.values() for name in (dataset.name, dataset.images["name"])}
+    settable = {setting for objective in catalog.objectives.values() for setting in objective.settings}
+    for dataset in catalog.datasets.values():
+        for setting in dataset.settings:
+            if setting not in settable:
+                raise unknown(f"setting (dataset {dataset.name!r})", setting, settable)
     named = [(f"objective {o.name!r}", o.settings) for o in catalog.objectives.values()]
     for method in catalog.methods.values():
         for step in method.recipe:

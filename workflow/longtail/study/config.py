@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
@@ -63,6 +64,7 @@ class Config:
     sentence_encoder: Mapping[str, str] | None = None
     wordnet: str | None = None
     trainings_per_gpu: int = 1
+    catalog: tuple[str, ...] = ()
 
     @property
     def view(self) -> str:
@@ -90,6 +92,26 @@ def budget_of(given: str | Mapping[str, Any], budgets: Mapping[str, Mapping[str,
     return Budget(name="custom", **{"title": "own numbers", **given})
 
 
+def own_catalogs(document: Mapping[str, Any], source: object = "config") -> tuple[Path, ...]:
+    """The folders of one's own that a configuration adds to the catalogue, seen from the working directory.
+
+    Args:
+        document: plain data as Snakemake merged it, not yet validated: budgets stand in the catalogue.
+        source: what to call the document in messages.
+
+    Raises:
+        LongtailError: for anything the schema does not allow.
+    """
+    _validate(document, source)
+    return tuple(Path(folder).expanduser() for folder in document.get("catalog", ()))
+
+
+def _validate(document: Mapping[str, Any], source: object) -> None:
+    if not isinstance(document, Mapping):
+        raise LongtailError(f"{source}: a configuration is a mapping, not {type(document).__name__}.")
+    documents.validate(document, "config", source)
+
+
 def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]], source: object = "config") -> Config:
     """Validate a configuration.
 
@@ -101,9 +123,7 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
     Raises:
         LongtailError: for anything the schema does not allow, and for unknown budgets.
     """
-    if not isinstance(document, Mapping):
-        raise LongtailError(f"{source}: a configuration is a mapping, not {type(document).__name__}.")
-    documents.validate(document, "config", source)
+    _validate(document, source)
     lists = {key: tuple(document[key]) for key in ("seeds", "methods", "datasets") if document.get(key) is not None}
     return Config(
         targets=tuple(document["targets"]),
@@ -117,5 +137,6 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         sentence_encoder=document.get("sentence_encoder"),
         wordnet=document.get("wordnet"),
         trainings_per_gpu=document.get("trainings_per_gpu", 1),
+        catalog=tuple(document.get("catalog", ())),
         **lists,
     )

@@ -11,7 +11,7 @@ from longtail.study.catalog import Catalog, Dataset
 
 def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
     """The keys under which a setting's ``for`` may speak of this dataset, the most specific first."""
-    names = dict.fromkeys([dataset.name, dataset.images["name"]])
+    names = dict.fromkeys([dataset.name, dataset.images["name"], *dataset.trained_as])
     return tuple(key for name in names for key in (f"{name}-ir{ratio}", name))
 
 
@@ -97,7 +97,7 @@ def resolved(
         objective: its name, for messages.
         settings: with origins, as in the catalogue.
         overrides: plain values that a table or figure sets, e.g. ``{"tags": 50}``.
-        dataset: what is trained on.
+        dataset: what is trained on; its own settings come before the objectives'.
         ratio: imbalance ratio.
         protocol: ``official`` or ``paper``.
         catalog: for augmentations and schedules. A schedule that it does not have is a function of the training.
@@ -107,6 +107,7 @@ def resolved(
     """
     keys = selectors(dataset, ratio)
     values = {name: resolve(setting, keys, protocol) for name, setting in settings.items()}
+    values |= {name: value for name, value in dataset.settings.items() if name in values}
     for name, value in overrides.items():
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)

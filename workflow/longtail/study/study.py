@@ -48,5 +48,5 @@ def load_study(config: Mapping[str, Any], root: Path = catalogue.CATALOG) -> Stu
     Raises:
         LongtailError: naming the place and the way out for the first thing that is wrong.
     """
-    catalog = catalogue.load(root)
+    catalog = catalogue.load(root, configuration.own_catalogs(config))
     return Study(configuration.parse(config, catalog.budgets), catalog)

@@ -9,7 +9,7 @@ from typing import Any
 
 from longtail.errors import LongtailError
 
-LISTS = ("targets", "methods", "datasets", "seeds")
+LISTS = ("targets", "methods", "datasets", "seeds", "catalog")
 NUMBERS = ("seeds", "pretraining_seed", "budget", "partial")
 
 

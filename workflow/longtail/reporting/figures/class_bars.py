@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures.panels import class_axis, colour_of, error_bars, legend, new_panels, say_nothing
+from longtail.reporting.figures.panels import (
+    by_size,
+    class_axis,
+    colour_of,
+    error_bars,
+    legend,
+    new_panels,
+    say_nothing,
+)
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
@@ -15,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Grouped bars over the classes, one panel per entry of ``options.panels`` (``metric``, ``title``, ``axis``)."""
+    """Grouped bars over the classes, one panel per entry of ``options.panels`` (``metric``, ``title``, ``axis``).
+
+    Classes stand by their sizes in training, as far as these were measured, and in the order of their labels otherwise.
+    """
     panels = plan.options["panels"]
     figure, axes = new_panels(len(panels), 4.6, 3.1)
     tables = []
@@ -28,11 +39,13 @@ def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
         if drawn.empty:
             say_nothing(axis)
             continue
+        classes = by_size(lines, sorted(drawn["class"].astype(int).unique()))
+        place = {name: at for at, name in enumerate(classes)}
         labels = list(dict.fromkeys(drawn["series"]))
         width = 0.8 / len(labels)
         for index, (label, bars) in enumerate(drawn.groupby("series", sort=False)):
             axis.bar(
-                bars["class"].to_numpy(dtype=float) + (index - (len(labels) - 1) / 2) * width,
+                bars["class"].astype(int).map(place).to_numpy(dtype=float) + (index - (len(labels) - 1) / 2) * width,
                 bars["value"],
                 width,
                 yerr=error_bars(bars),
@@ -42,7 +55,9 @@ def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
             )
         axis.axhline(0, color="#333333", linewidth=0.8)
         axis.set_ylabel(panel["axis"])
-        class_axis(axis, sorted(drawn["class"].astype(int).unique()))
+        class_axis(axis, range(len(classes)))
+        if len(classes) <= 20:
+            axis.set_xticklabels(list(map(str, classes)))
         axis.grid(visible=False, axis="x")
     legend(figure, axes)
     return figure, pd.concat(tables, ignore_index=True)

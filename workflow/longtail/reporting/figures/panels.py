@@ -69,6 +69,18 @@ def error_bars(drawn: pd.DataFrame) -> np.ndarray | None:
     return drawn["std"].to_numpy() if (drawn["seeds"] > 1).any() else None
 
 
+def by_size(lines: pd.DataFrame, classes: Sequence[int]) -> list[int]:
+    """Classes from the largest to the smallest, as far as their sizes were measured; equal ones in the given order.
+
+    Args:
+        lines: merged metrics with ``metric``, ``class`` and ``value``.
+        classes: their labels.
+    """
+    measured = lines[lines["metric"].isin(["class_size", "training_size"])]
+    sizes = measured.groupby("class")["value"].mean().to_dict()
+    return sorted(classes, key=lambda label: -sizes.get(label, 0.0))
+
+
 def class_axis(axis: Axes, classes: Sequence[int]) -> None:
     """A horizontal axis of classes; few are ticked one by one."""
     axis.set_xlabel("class, from the largest to the smallest")
