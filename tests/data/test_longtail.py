@@ -263,13 +263,13 @@ def test_rows_are_held_out_from_the_end_of_each_class(labels, count):
 
 
 def test_more_cannot_be_held_out_than_there_is():
-    with pytest.raises(LongtailError, match="1 of 2 classes have fewer .* the 2 that are held out of each class: class 1 has 1"):
+    with pytest.raises(LongtailError, match=r"1 of 2 classes have .* the 2 that are held out .*: class 1 has 1"):
         among_last(np.array([0, 0, 1, 0]), 2, 2)
 
 
 @pytest.mark.parametrize("rows", [first_rows, shuffled_rows])
 def test_a_class_that_is_too_small_is_an_error(rows):
-    with pytest.raises(LongtailError, match="1 of 2 classes have fewer .*: class 1 has 1 of 2"):
+    with pytest.raises(LongtailError, match=r"1 of 2 classes have fewer .*: class 1 has 1 of 2"):
         rows(np.array([0, 0, 1, 0]), np.array([2, 2]))
     with pytest.raises(LongtailError, match="labels up to 2"):
         rows(np.array([0, 1, 2]), np.array([1, 1]))

@@ -21,12 +21,20 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from longtail.errors import LongtailError
+from longtail.preflight import look_ahead
 from longtail.study import layout
-from longtail.study.study import load_study
+from longtail.study.catalog import load
+from longtail.study.jobs import Jobs, behind
+from longtail.study.study import Study, load_study
+from longtail.training.build import build
+from longtail.training.specification import parse
+
+from ..photographs import shared_data
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/own-images.md").read_text()
-BLOCKS = {name: text for name, text in re.findall(r"^```yaml\n# ([^\n]+)\n(.*?)^```", PAGE, re.M | re.S)}
+BLOCKS = dict(re.findall(r"^```yaml\n# ([^\n]+)\n(.*?)^```", PAGE, re.M | re.S))
 FILES = ("mine/datasets/flowers.yaml", "mine/papers/flowers.yaml", "mine/config.yaml")
 COMMANDS = re.findall(r"^snakemake (.+)$", PAGE, re.M)
 SIZES = {"daisy": 60, "iris": 100, "poppy": 25, "rose": 40, "tulip": 15}
@@ -61,16 +69,20 @@ def in_parquet(path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def written(folder: Path) -> Path:
     """A checkout in which somebody has written what the page says."""
     for name in ("Snakefile", "config.yaml", "envs", "profiles", "slurm", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
+        (folder / name).symlink_to(ROOT / name)
     for name in FILES:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(BLOCKS[name])
-    (tmp_path / "data").mkdir()
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(BLOCKS[name])
+    (folder / "data").mkdir()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return written(tmp_path)
 
 
 def snakemake(folder: Path, command: str, *more: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +108,13 @@ def changed(folder: Path, **images: Any) -> None:
     document = yaml.safe_load(BLOCKS[FILES[0]])
     document["images"] |= images
     (folder / FILES[0]).write_text(yaml.safe_dump(document))
+
+
+def study(folder: Path, monkeypatch: pytest.MonkeyPatch, **config: Any) -> Study:
+    """What the page's files make of the catalogue."""
+    monkeypatch.chdir(folder)
+    load.cache_clear()  # which has a folder's files as they were at first
+    return load_study({**yaml.safe_load(BLOCKS[FILES[2]]), **config})
 
 
 def require_table(folder: Path, rows: list[str]) -> None:
@@ -129,15 +148,142 @@ def test_the_walk_ends_in_a_table_a_figure_and_a_report(folder: Path) -> None:
     assert trained["label"].value_counts().sort_index().tolist() == [size - 10 for size in SIZES.values()]
     assert not set(split["source_row"]) & set(trained["source_row"])
 
-    assert f"train {'':1}" in succeed(folder, earnest, "--dry-run")
+    assert re.search(r"^train +36$", succeed(folder, earnest, "--dry-run"), re.M)
     succeed(folder, report, "--config", *shlex.split(look.split("--config ")[1]))
     assert "figure1.png" in (folder / "flowers.html").read_text()
 
 
-def test_parquet_files_are_read_as_well(folder: Path) -> None:
+def test_other_methods_train_on_parquet_files(folder: Path) -> None:
     in_parquet(folder / "data/flowers.parquet")
     changed(folder, **yaml.safe_load(BLOCKS["in place of the source above"]))
-    cell = "results/smoke/cells/crt/flowers-lt-ir6/seed0.parquet"
-    succeed(folder, f"{cell} --cores 2 --configfile mine/config.yaml --config budget=smoke")
+    cells = [f"results/smoke/cells/{method}/flowers-lt-ir6/seed0.parquet" for method in ("rescom", "ride")]
+    succeed(folder, f"{' '.join(cells)} --cores 2 --configfile mine/config.yaml --config budget=smoke")
+    for cell in cells:
+        metrics = pd.read_parquet(folder / cell)
+        assert metrics[metrics["metric"] == "training_size"]["value"].tolist() == [30, 19, 12, 7, 5]
+        assert metrics[metrics["metric"] == "accuracy"]["value"].between(0, 100).all()
+
+
+def test_published_images_are_somebodys_own_as_well(folder: Path) -> None:
+    published = shared_data() / "tiny_imagenet/train_lt10.parquet"
+    if not published.is_file():
+        pytest.skip("no real data: set LONGTAIL_SHARED_DATA to a folder with tiny_imagenet/train_lt10.parquet")
+    chosen = [0, 50, 100, 150, 199]
+    images = pq.read_table(published, columns=["image", "label"], filters=[("label", "in", chosen)])
+    labels = np.searchsorted(chosen, images["label"].to_numpy())
+    sizes = np.bincount(labels)
+    table = pa.table({"image": images["image"], "label": labels})
+    pq.write_table(table, folder / "data/mine.parquet")
+    source = {"kind": "parquet", "files": {"train": "mine.parquet"}}
+    changed(folder, source=source, parts={"train": len(labels)})
+    ratio = round((sizes.max() - 10) / (sizes.min() - 10))
+    cell = f"results/custom/cells/balanced-softmax/flowers-ir{ratio}/seed0.parquet"
+    budget = "'budget={epochs: 0.001, backbone: resnet_small}'"
+    succeed(folder, f"{cell} --cores 2 --configfile mine/config.yaml --config {budget}")
     metrics = pd.read_parquet(folder / cell)
-    assert metrics[metrics["metric"] == "training_size"]["value"].tolist() == [30, 19, 12, 7, 5]
+    assert metrics[metrics["metric"] == "training_size"]["value"].tolist() == (sizes - 10).tolist()
+
+
+# --- What is wrong is told before the first job, all of it ------------------------------------------------------------
+
+
+def findings(study: Study, *, free: int = 10**15) -> Any:
+    """What is known of all jobs of the study before the first of them runs."""
+    jobs = behind(Jobs(study).artefact(*artefact) for artefact in study.artefacts("flowers"))
+    return look_ahead(study, jobs, "results", free)
+
+
+def test_nothing_is_wrong_with_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_folders(folder / "data/flowers")
+    found = findings(study(folder, monkeypatch))
+    assert found.errors == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("parts: {train: 240}", "parts: {train: 251}", "only 240 images in part 'train', the catalogue says 251"),
+        (
+            "classes: 5",
+            "classes: 6",
+            r"has 5 class folders \(daisy, iris, .*\); flowers has 6 classes",
+        ),
+        (
+            "held_out: 10 ",
+            "held_out: 30 ",
+            "2 of 5 classes have fewer images than the 30 that are held out of each class: class 2 \\(poppy\\) has 25, "
+            "class 4 \\(tulip\\) has 15. Lower held_out, or leave these classes out.",
+        ),
+        ("held_out: 10 ", "held_out: 15 ", "no image of class 4 \\(tulip\\) in .* besides the 15 that are held out"),
+        ("held_out: 10 ", "held_out: 5 ", "imbalance ratio is 9.5 \\(95 to 10 images\\).* Ask for ratio 10."),
+        (
+            "head_class_rows: 30",
+            "head_class_rows: 60",
+            r"3 of 5 classes .*: class 0 \(daisy\) has 50 of 60, class 2 \(poppy\) has 15 of 24, "
+            r"class 4 \(tulip\) has 5 of 10. Lower head_class_rows to 35, the most .* at ratio 6, or lower held_out.",
+        ),
+        ("{batch_size: 32}\n", "{}\n", "classifier-retraining drops incomplete batches.* fill one of 128"),
+        ("{batch_size: 32}      #", "{bach_size: 32}      #", "'bach_size'.*Did you mean 'batch_size'"),
+    ],
+)
+def test_what_is_wrong_with_the_images_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, message: str
+) -> None:
+    in_folders(folder / "data/flowers")
+    text = BLOCKS[FILES[0]]
+    assert before in text
+    (folder / FILES[0]).write_text(text.replace(before, after, 1))
+    try:
+        (error,) = findings(study(folder, monkeypatch)).errors
+    except LongtailError as wrong:
+        error = str(wrong)
+    assert re.search(message, error), error
+
+
+# --- Every method runs on a set of one's own --------------------------------------------------------------------------
+
+RECOGNITION = sorted(
+    name for name, method in load().methods.items() if method.recipe and method.readout in load().classifiers
+)
+
+
+def large(folder: Path) -> None:
+    """Change the files to what the page says of large photographs."""
+    document, more = (yaml.safe_load(BLOCKS[name]) for name in (FILES[0], "of large photographs"))
+    document["images"] |= more["images"]
+    document["datasets"]["flowers"] = more["datasets"]["flowers"]
+    (folder / FILES[0]).write_text(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("protocol", ["official", "paper"])
+def test_every_method_of_recognition_has_settings_for_own_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, size: str, protocol: str
+) -> None:
+    if size == "large":
+        large(folder)
+    known = study(folder, monkeypatch, protocol=protocol)
+    assert {"ce", "balanced-softmax", "ldam-drw", "crt", "rescom", "ride", "supcon"} <= set(RECOGNITION)
+    for name in RECOGNITION:
+        for cut in ("flowers-ir18", "flowers-lt-ir6"):
+            (measurement,) = known.cell_measurements(name, cut, 0)
+            spec = parse(known.phase(cut, measurement.run.name).spec(0))
+            assert spec.last.settings.batch_size >= 2
+            assert spec.data.image_size == {"small": 64, "large": 224}[size]
+
+
+@pytest.fixture(scope="module")
+def small_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    """The study with a network that is quick to build."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield study(written(tmp_path_factory.mktemp("own")), patch, budget={"backbone": "resnet_small"})
+
+
+@pytest.mark.parametrize("method", RECOGNITION)
+def test_every_method_of_recognition_is_built_for_own_images(small_networks: Study, method: str) -> None:
+    known = small_networks
+    (measurement,) = known.cell_measurements(method, "flowers-ir18", 0)
+    sizes = [size - 10 for size in SIZES.values()]
+    spec = parse(known.phase("flowers-ir18", measurement.run.name).spec(0)).with_rows(sum(sizes), sizes)
+    objective = build(spec, build(spec.before(-1))) if spec.last.start == "transfer" else build(spec)
+    assert sum(weights.numel() for weights in objective.parameters()) > 0
