@@ -140,12 +140,12 @@ def make_split(spec: SplitSpec, split: str, labels: Mapping[str, np.ndarray], na
     else:
         chosen = np.argsort(pooled, kind="stable")
     classes = pooled[chosen]
-    names = np.asarray(parts)[part_of[chosen]]
+    taken_from = np.asarray(parts)[part_of[chosen]]
     shots = shot_groups(sizes, spec.shots)
     return pa.table(
         {
             "row": pa.array(np.arange(len(chosen)), pa.int64()),
-            "part": pa.array(names.tolist(), pa.string()),
+            "part": pa.array(taken_from.tolist(), pa.string()),
             "source_row": pa.array(row_of[chosen], pa.int64()),
             "label": pa.array(classes, pa.int64()),
             "class_size": pa.array(sizes[classes], pa.int64()),

@@ -421,8 +421,8 @@ def load(root: Path = CATALOG, own: tuple[Path, ...] = ()) -> Catalog:
         documents.validate(document, "method", path)
         families[path.stem] = document.get("title", path.stem)
         for kind, entries in raw.items():
-            own = {name: {**entry, "family": path.stem} for name, entry in document.get(kind, {}).items()}
-            _merge(entries, own, kind[:-1], path)
+            entered = {name: {**entry, "family": path.stem} for name, entry in document.get(kind, {}).items()}
+            _merge(entries, entered, kind[:-1], path)
         remarked += remarks.read(document.get("remarks", []), path.stem, path)
     objectives = {name: _objective(name, raw["objectives"]) for name in raw["objectives"]}
 
