@@ -191,7 +191,7 @@ def control(desk, name, *options, seed=0, out="embeddings.parquet"):
 
 
 def test_rows_may_pass_in_another_order_and_come_back_in_theirs(desk, monkeypatch):
-    monkeypatch.setattr(encode, "ROWS", 16)
+    monkeypatch.setattr(ResidentSplit, "at_once", 16)
     split = ResidentSplit(desk.split, {"train": desk.store}, torch.device("cpu"))
     data = Data("toys", 3, "images", image_size=6, test_transform={"resize": None, "crop": None})
     images = encode.SplitImages(split, data, {"mean": [0.5], "std": [0.25]}, torch.float32)

@@ -19,7 +19,7 @@ from longtail.errors import LongtailError
 from longtail.study.study import load_study
 from longtail.training.batches import Batches, batches_of
 from longtail.training.build import build
-from longtail.training.encode import ROWS, SplitImages
+from longtail.training.encode import SplitImages
 from longtail.training.loop import Training, train
 from longtail.training.optimizer import Optimizer
 from longtail.training.specification import Data, parse
@@ -187,8 +187,8 @@ def test_an_embedding_by_batch_statistics_takes_whatever_is_left_over(digits, mo
     data = Data("digits", 10, "images", image_size=8, test_transform={"resize": None, "crop": None})
     images = SplitImages(digits, data, {"mean": [0.5], "std": [0.25]}, torch.float32)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4), torch.nn.BatchNorm1d(4))
-    for rows in (48, 47, 24, 5, ROWS):
-        monkeypatch.setattr("longtail.training.encode.ROWS", rows)
+    for rows in (48, 47, 24, 5, ResidentSplit.at_once):
+        monkeypatch.setattr(ResidentSplit, "at_once", rows)
         found = images.encode(BatchStatistics(network, rows), torch.randperm(DIGITS))
         assert found.shape == (DIGITS, 4)
         assert found.isfinite().all()

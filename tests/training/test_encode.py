@@ -31,7 +31,7 @@ def images(tmp_path_factory):
 
 
 def test_views_of_rows_are_augmented_each_by_its_list_and_encoded_in_eval_mode(images, monkeypatch):
-    monkeypatch.setattr("longtail.training.encode.ROWS", 2)
+    monkeypatch.setattr(ResidentSplit, "at_once", 2)
     encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192)).train()
     rows = torch.tensor([5, 0, 3])
     torch.manual_seed(4)

@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
+    "index": ("longtail.data.index", "note where the images of a set are that is decoded while it trains"),
     "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),
     "tokenize": ("longtail.data.texts", "cut a dataset's texts into words and look up their synonyms"),
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
-from longtail.splits import LONG_TAILS
+from longtail.splits import FILES, LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
 from longtail.study.study import Study
@@ -107,8 +107,9 @@ class Findings:
 
 def job_of(jobs: Jobs, wildcards: Mapping[str, str]) -> Job | None:
     """The job behind a job of Snakemake, by its wildcards; None if it reads no raw data, trains or embeds nothing."""
-    if "image_set" in wildcards or "text_set" in wildcards:
-        return jobs.store(wildcards.get("image_set") or wildcards["text_set"], wildcards["part"])
+    for name in ("image_set", "streamed_set", "text_set"):
+        if name in wildcards:
+            return jobs.store(wildcards[name], wildcards["part"])
     if "encoder" in wildcards:
         return jobs.encoder(str(jobs.study.encoders()[wildcards["encoder"]]["name"]))
     if not {"phase", "control"} & set(wildcards):
@@ -168,7 +169,7 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
                 local_folder(encoder["folder"])
             if not encoder["folder"] and (site := site_of_encoder(str(encoder["name"]))):
                 sites[site].append(str(encoder["name"]))
-        elif job.rule in ("store", "tokenize"):
+        elif job.rule in ("store", "index", "tokenize"):
             *_, name, part, _ = Path(job.outputs[0]).parts
             spec = study.store_spec(name)
             if spec["source"].get("kind") == "sklearn":  # comes with the package, and needs no look
@@ -278,6 +279,8 @@ def _shown(size: float) -> str:
 
 def _store_bytes(study: Study, image_set: str, part: str) -> int:
     spec = study.store_spec(image_set)
+    if spec.get("storage") == FILES:  # an index of a hundred bytes an image
+        return 0
     side = spec["source"].get("crop") or spec["image_size"]
     return int(spec["parts"].get(part, 0) * side**2 * spec["channels"])
 

@@ -14,6 +14,9 @@ from longtail.errors import LongtailError, unknown
 SPLITS = ("train", "val", "test")
 """What is trained on and clustered, what is chosen by, what is only tested on. Parts of a store are called so, too."""
 
+PIXELS, FILES = STORAGES = ("pixels", "files")
+"""How images are kept: all decoded once, or as they are encoded, to be decoded whenever they are needed."""
+
 LONG_TAILS = ("longtail", "shuffled-longtail")
 CONSTRUCTIONS = (*LONG_TAILS, "list")
 """How a training split is made of its pool.

@@ -92,7 +92,8 @@ def one_of(names):
 
 
 wildcard_constraints:
-    image_set=one_of(STUDY.sets("images")),
+    image_set=one_of(STUDY.sets("images") - STUDY.streamed()),
+    streamed_set=one_of(STUDY.streamed()),
     text_set=one_of(STUDY.sets("texts")),
     encoder=one_of(STUDY.encoders()),
     part=one_of(SPLITS),
@@ -221,6 +222,10 @@ def exchanged_images(wildcards):
     return reread_set("store", layout.images, wildcards.image_set, wildcards.part)
 
 
+def exchanged_files(wildcards):
+    return reread_set("index", layout.index, wildcards.streamed_set, wildcards.part)
+
+
 def exchanged_texts(wildcards):
     return reread_set("tokenize", layout.texts, wildcards.text_set, wildcards.part)
 
@@ -234,6 +239,10 @@ def exchanged_encoder(wildcards):
 
 def store_spec(wildcards):
     return canonical(STUDY.store_spec(wildcards.image_set))
+
+
+def index_spec(wildcards):
+    return canonical(STUDY.store_spec(wildcards.streamed_set))
 
 
 def texts_spec(wildcards):

@@ -27,6 +27,32 @@ rule store:
         " --images {output.images} --labels {output.labels} --threads {threads} > {log} 2>&1"
 
 
+rule index:
+    input:
+        exchanged_files,
+    output:
+        files=layout.index("{streamed_set}", "{part}"),
+        encoded=layout.encoded("{streamed_set}", "{part}"),
+        labels=layout.labels("{streamed_set}", "{part}"),
+    log:
+        layout.log("index", "{streamed_set}-{part}"),
+    benchmark:
+        layout.benchmark("index", "{streamed_set}-{part}")
+    conda:
+        "../../envs/torch.yaml"
+    threads: 4
+    resources:
+        gpu=0,
+        cpus_per_task=4,
+        mem_mb=rising(8000),
+        runtime=rising(240),
+    params:
+        spec=index_spec,
+    shell:
+        "python -m longtail index --spec {params.spec:q} --part {wildcards.part} --files {output.files}"
+        " --encoded {output.encoded} --labels {output.labels} --threads {threads} > {log} 2>&1"
+
+
 rule fetch_encoder:
     input:
         exchanged_encoder,

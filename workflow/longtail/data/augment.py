@@ -6,12 +6,9 @@ blur and solarisation. Supervised codes (kaidic/LDAM-DRW) crop padded images and
 per-image transforms on Pillow images; here a whole batch is transformed at once, each image with parameters of its own.
 :meth:`Augmentation.draw` takes the random numbers, :meth:`Augmentation.apply` is deterministic.
 
-* **Resampling.** Pillow's filters (antialiased; bicubic with a = -0.5; kernels cut off and renormalised at the border
-  of the crop) are separable and linear, so crop, resize and flip of an image are one small matrix per axis, and a batch
-  is two batched matrix products. PyTorch's own kernels do not give these values for boxes that differ within a batch:
-  ``grid_sample`` neither antialiases nor renormalises, and its cubic has a = -0.75. As in Pillow the horizontal pass
-  comes first and is clipped; an enlarged crop then differs from Pillow's 8-bit result by its rounding (1.1 / 255 at
-  most). Recent Pillow swaps the passes where one axis shrinks and the other grows; this code does not.
+* **Resampling.** Pillow's filters (:mod:`longtail.data.resampling`). PyTorch's own kernels do not give these values for
+  boxes that differ within a batch: ``grid_sample`` neither antialiases nor renormalises, and its cubic has a = -0.75.
+  An enlarged crop differs from Pillow's 8-bit result by its rounding (1.1 / 255 at most).
 * **Colour.** Brightness, contrast and saturation are one blend f x + (1 - f) t with different targets t, so that images
   whose jitter comes in different orders share the arithmetic: three blends, hue once, three blends.
 * **Rounding.** Pillow rounds to 8 bits after every operation, random views never are. Values are clipped to [0, 1]
@@ -25,7 +22,7 @@ transforms, image by image, take 290 ms, and kornia 0.9, with one order of jitte
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,29 +31,24 @@ from torch import Tensor
 
 from longtail.data.blur import blur, blur_as_pillow
 from longtail.data.keys import check_keys, is_count
+from longtail.data.pictures import Pictures
+from longtail.data.resampling import (
+    FILTERS,
+    at_a_time,
+    cut_boxes,
+    cut_centres,
+    cut_each_box,
+    exact_resampling,
+    resize_exactly,
+)
 from longtail.data.window import cut_window
 from longtail.errors import LongtailError, unknown
 
-CHUNK = 64  # images resized at a time, as float64 takes eight times their memory
+NEAR = 8  # views of pictures that are made at a time on a CPU, so that its cache holds them
 ATTEMPTS = 10  # boxes tried before the central one is taken, as in torchvision's RandomResizedCrop
 RESAMPLED = ("crop_scale", "crop_ratio", "interpolation")  # keys that a list with ``pad`` has no use for
 BRIGHT = 128 / 255  # what Pillow's solarize inverts
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, Pillow's grey
-
-
-def _triangle(x: Tensor) -> Tensor:
-    return (1 - x.abs()).clamp_(min=0)
-
-
-def _cubic(x: Tensor) -> Tensor:
-    """Keys' cubic with a = -1/2."""
-    x = x.abs().clamp_(max=2)
-    near = (1.5 * x - 2.5).mul_(x).mul_(x).add_(1)
-    far = (-0.5 * x + 2.5).mul_(x).sub_(4).mul_(x).add_(2)
-    return torch.where(x < 1, near, far)
-
-
-FILTERS: Mapping[str, Callable[[Tensor], Tensor]] = {"bilinear": _triangle, "bicubic": _cubic}
 
 
 @dataclass(frozen=True)
@@ -88,6 +80,15 @@ class Parameters:
     grayscale: Tensor
     sigma: Tensor
     solarize: Tensor
+
+    def part(self, rows: slice) -> Parameters:
+        """Those of some of the images."""
+        return Parameters(**{name: value[rows] for name, value in vars(self).items()})
+
+    @property
+    def box(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``top``, ``left``, ``height``, ``width``."""
+        return self.top, self.left, self.height, self.width
 
 
 @dataclass(frozen=True)
@@ -166,33 +167,39 @@ class Augmentation:
             probability = _probability("blur.probability", spec["blur"]["probability"])
             self.blur = _Blur(probability, kernel, _range(spec["blur"], "sigma", None, 0.0, math.inf))
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor | Pictures, generator: torch.Generator) -> Tensor:
         """Draw and apply.
 
         Args:
-            images: uint8 (B, C, H, W), in any memory format.
+            images: uint8 (B, C, H, W), in any memory format; or pictures, each of which is cut out of its own size.
             generator: source of the random numbers, on the device of ``images``.
 
         Returns:
             float32 (B, C, S, S) in [0, 1], not yet normalised.
         """
+        if isinstance(images, Pictures) and not images.whole:
+            return self.apply(images, self.draw(len(images), images.heights, images.widths, generator))
         batch, _, height, width = images.shape
         return self.apply(images, self.draw(batch, height, width, generator))
 
-    def draw(self, batch: int, height: int, width: int, generator: torch.Generator) -> Parameters:
-        """Parameters for ``batch`` images of ``height`` x ``width``.
+    def draw(self, batch: int, height: int | Tensor, width: int | Tensor, generator: torch.Generator) -> Parameters:
+        """Parameters for ``batch`` images of ``height`` x ``width``, or each (B,) of its own; numbers alike either way.
 
         The distributions are those of torchvision's RandomResizedCrop, RandomHorizontalFlip, RandomApply(ColorJitter),
         RandomGrayscale, GaussianBlur and RandomSolarize. All numbers of a batch come from one call of the generator.
         """
         u = torch.rand(batch, 2 * ATTEMPTS + 16, generator=generator, device=generator.device)
         areas, aspects, rest = u[:, :ATTEMPTS], u[:, ATTEMPTS : 2 * ATTEMPTS], u[:, 2 * ATTEMPTS :].unbind(1)
+        h, w = (
+            length.to(u.dtype) if isinstance(length, Tensor) else torch.full_like(rest[0], length)
+            for length in (height, width)
+        )
         if self.crops:
-            box = self._box(areas, aspects, rest[0], rest[1], height, width)
+            box = self._box(areas, aspects, rest[0], rest[1], h, w)
         elif self.pad is not None:
             box = self._window(rest[0], rest[1], height, width, self.pad)
         else:
-            box = tuple(torch.full_like(rest[0], value) for value in (0, 0, height, width))
+            box = (torch.zeros_like(h), torch.zeros_like(w), h, w)
         jittered = (rest[3] < self.jitter.probability).float()
         strength = (self.jitter.brightness, self.jitter.contrast, self.jitter.saturation)
         factors = [
@@ -219,37 +226,40 @@ class Augmentation:
         )
 
     def _box(
-        self, areas: Tensor, aspects: Tensor, down: Tensor, across: Tensor, height: int, width: int
+        self, areas: Tensor, aspects: Tensor, down: Tensor, across: Tensor, height: Tensor, width: Tensor
     ) -> tuple[Tensor, ...]:
         """Top, left, height and width of the first of ten boxes that fits, at a place of its own.
 
         If none of the ten fits, the box is the largest with an allowed aspect ratio, in the centre.
         """
         low, high = self.scale
-        area = height * width * (low + (high - low) * areas)
+        area = (height * width)[:, None] * (low + (high - low) * areas)
         slim, wide = self.ratio
         aspect = (math.log(slim) + (math.log(wide) - math.log(slim)) * aspects).exp()
         w, h = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
-        fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+        fits = (w > 0) & (w <= width[:, None]) & (h > 0) & (h <= height[:, None])
         turn = torch.arange(ATTEMPTS, 0, -1, device=areas.device)  # argmax alone does not promise the first of equals
         first = (fits * turn).argmax(1, keepdim=True)
         w, h = w.gather(1, first).squeeze(1), h.gather(1, first).squeeze(1)
         top = (down * (height - h + 1)).floor().minimum(height - h)
         left = (across * (width - w + 1)).floor().minimum(width - w)
-        if width / height < slim:
-            spare = (round(width / slim), width)
-        elif width / height > wide:
-            spare = (height, round(height * wide))
-        else:
-            spare = (height, width)
-        centre = ((height - spare[0]) // 2, (width - spare[1]) // 2, *spare)
+        # In float64, as Python computes it for torchvision: halves are common, and rounded to even numbers.
+        shape = width.double() / height.double()
+        largest_h = torch.where(shape < slim, (width.double() / slim).round().float(), height)
+        largest_w = torch.where(shape > wide, (height.double() * wide).round().float(), width)
+        centre = ((height - largest_h).div(2).floor(), (width - largest_w).div(2).floor(), largest_h, largest_w)
         found = fits.any(1)
-        return tuple(
-            torch.where(found, drawn, float(fixed)) for drawn, fixed in zip((top, left, h, w), centre, strict=True)
-        )
+        return tuple(torch.where(found, drawn, fixed) for drawn, fixed in zip((top, left, h, w), centre, strict=True))
 
-    def _window(self, down: Tensor, across: Tensor, height: int, width: int, pad: int) -> tuple[Tensor, ...]:
+    def _window(
+        self, down: Tensor, across: Tensor, height: int | Tensor, width: int | Tensor, pad: int
+    ) -> tuple[Tensor, ...]:
         """Top, left, height and width of a window anywhere in the padded image."""
+        if isinstance(height, Tensor) or isinstance(width, Tensor):
+            raise LongtailError(
+                f"Images of different sizes have no windows of one size (pad {pad}). Give the augmentation crop_scale "
+                f"in place of pad, or the images' source `resize` and `crop`, which make them one size."
+            )
         places = []
         for share, length in ((down, height), (across, width)):
             free = length + 2 * pad - (self.size or length)
@@ -260,9 +270,30 @@ class Augmentation:
             places.append((share * (free + 1)).floor().clamp_(max=free) - pad)
         return *places, *(torch.full_like(down, self.size or length) for length in (height, width))
 
-    def apply(self, images: Tensor, drawn: Parameters) -> Tensor:
+    def apply(self, images: Tensor | Pictures, drawn: Parameters) -> Tensor:
         """The views that ``drawn`` describes; shapes as for a call."""
-        x = self._crop(images, drawn)
+        if isinstance(images, Pictures):
+            if images.whole:
+                return self.apply(images.images, drawn)
+            return self._apply_to_pictures(images.images, drawn)
+        return self._recolour(self._crop(images, drawn), drawn)
+
+    def _apply_to_pictures(self, images: Tensor, drawn: Parameters) -> Tensor:
+        """A few at a time, because frames are large and of each no more than its box is needed."""
+        if self.size is None:
+            raise LongtailError("Images of different sizes have views of one size. Say which: it is None.")
+        on_cpu = images.device.type == "cpu"
+        cut, step = (cut_each_box, NEAR) if on_cpu else (cut_boxes, at_a_time(images))
+        views = []
+        for first in range(0, len(images), step):
+            rows = slice(first, first + step)
+            part = drawn.part(rows)
+            x = cut(images[rows], part.box, part.flip, (self.size, self.size), self.interpolation)
+            views.append(self._recolour(x, part))
+        return torch.cat(views)
+
+    def _recolour(self, x: Tensor, drawn: Parameters) -> Tensor:
+        """What follows the crop, (B, C, S, S)."""
         x = self._jitter_grey(x, drawn) if x.shape[1] == 1 else self._jitter_colour(x, drawn)
         if self.blur:
             kernel, (_, widest) = self.blur.kernel, self.blur.sigma
@@ -273,14 +304,11 @@ class Augmentation:
 
     def _crop(self, images: Tensor, drawn: Parameters) -> Tensor:
         height, width = images.shape[2:]
+        size = (self.size or height, self.size or width)
         if self.pad is not None:
-            size = (self.size or height, self.size or width)
             window = cut_window(images, drawn.top, drawn.left, drawn.flip, size, self.pad)
             return window.to(torch.float32).div_(255)
-        rows = _resampling(drawn.top, drawn.height, height, self.size or height, self.interpolation)
-        columns = _resampling(drawn.left, drawn.width, width, self.size or width, self.interpolation)
-        columns = torch.where(drawn.flip[:, None, None], columns.flip(1), columns)
-        return _resample(images, rows, columns)
+        return cut_boxes(images, drawn.box, drawn.flip, size, self.interpolation)
 
     def _jitter_grey(self, x: Tensor, drawn: Parameters) -> Tensor:
         """Brightness and contrast; saturation, hue and greyscale do nothing to one channel."""
@@ -351,112 +379,85 @@ def shift_hue(x: Tensor, turns: Tensor) -> Tensor:
     return shifted
 
 
-def _resampling(start: Tensor, length: Tensor, size: int, out: int, interpolation: str) -> Tensor:
-    """Weights of Pillow's resize of a stretch of an axis to ``out`` pixels.
-
-    Args:
-        start: (B,) first pixel of the stretch.
-        length: (B,) pixels in it.
-        size: pixels of the axis.
-        out: pixels wanted.
-        interpolation: a key of ``FILTERS``.
-
-    Returns:
-        (B, out, size), each row of weights adding up to 1.
-    """
-    position = torch.arange(size, device=start.device) + 0.5 - start[:, None]
-    inside = (position > 0) & (position < length[:, None])
-    step = length / out
-    centre = (torch.arange(out, device=start.device) + 0.5) * step[:, None]
-    support = step.clamp(min=1)[:, None, None]
-    weights = FILTERS[interpolation]((position[:, None, :] - centre[:, :, None]).div_(support)) * inside[:, None, :]
-    return weights / weights.sum(2, keepdim=True)
-
-
-def _resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``rows`` @ image @ ``columns``^T for every image and channel.
-
-    Args:
-        images: uint8 (B, C, H, W).
-        rows: (B, S, H), or (1, S, H) for all images alike.
-        columns: (B, T, W), or (1, T, W).
-
-    Returns:
-        float32 (B, C, S, T) in [0, 1], contiguous.
-    """
-    batch, channels, height, width = images.shape
-    down, across = rows.shape[1], columns.shape[1]
-    planes = images.permute(0, 2, 1, 3).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-    with torch.autocast(images.device.type, enabled=False):
-        x = planes.reshape(batch, height * channels, width) @ columns.expand(batch, -1, -1).transpose(1, 2)
-        x = x.clamp_(0, 1).reshape(batch, height, channels * across)  # Pillow, too, clips between the two passes
-        x = rows.expand(batch, -1, -1) @ x
-    return x.reshape(batch, down, channels, across).transpose(1, 2).contiguous().clamp_(0, 1)
-
-
-def unaugmented(images: Tensor, transform: Mapping[str, Any], size: int) -> Tensor:
+def unaugmented(images: Tensor | Pictures, transform: Mapping[str, Any], size: int) -> Tensor:
     """The images as they are embedded: resized, cut to the centre and brought to the size of the network.
 
     Every resize gives what Pillow gives, to the last bit. MiniClustering's code embeds Tiny ImageNet with resize 256,
     crop 224 and size 64, so it sees the central 87.5 % of each axis.
 
     Args:
-        images: uint8 (B, C, S, S).
+        images: uint8 (B, C, S, S), or pictures of any sizes, whose short side is resized as by torchvision's Resize.
         transform: ``resize`` and ``crop`` in pixels, each null for none; ``interpolation`` of the resize and
-            ``final_interpolation`` of that to ``size``, keys of ``FILTERS``, each given where it changes the size.
+            ``final_interpolation`` of that to ``size``, keys of ``FILTERS``, each given where it changes the size; of
+            pictures the former is bilinear unless it says otherwise. They are padded to ``crop`` with black as by
+            torchvision's CenterCrop, where nothing resizes them.
         size: height and width wanted.
 
     Returns:
         float32 (B, C, size, size) in [0, 1].
 
     Raises:
-        LongtailError: if the images are not square or smaller than the crop, or a resize has no interpolation.
+        LongtailError: if the images are not square or smaller than the crop, pictures are neither resized nor cut, or a
+            resize has no interpolation.
     """
-    side = images.shape[-1]
-    if images.shape[-2] != side:
-        raise LongtailError(f"Images are embedded as squares, not as {images.shape[-2]}x{side}.")
-    resize = transform.get("resize") or side
+    resize = transform.get("resize")
     crop = transform.get("crop") or resize
-    if crop > resize:
+    if resize and crop > resize:
         raise LongtailError(f"test_transform cuts {crop} pixels out of images of {resize}.")
-    centre = slice(round((resize - crop) / 2), round((resize - crop) / 2) + crop)
-    if resize != side:
-        images = _resize(images, _whole(side, resize, transform, "interpolation", images.device)[centre])
+    if isinstance(images, Pictures) and (crop or not images.whole):
+        images = _centres(images, transform, resize, crop)
     else:
-        images = images[..., centre, centre]
+        images = _centre(images.images if isinstance(images, Pictures) else images, transform, resize, crop)
+    crop = images.shape[-1]
     if crop != size:
-        images = _resize(images, _whole(crop, size, transform, "final_interpolation", images.device))
+        name = _filter(crop, size, transform, "final_interpolation")
+        images = _square(images, size, torch.arange(size, device=images.device), name)
     return images.to(torch.float32).div_(255)
 
 
-def _whole(size: int, out: int, transform: Mapping[str, Any], key: str, device: torch.device) -> Tensor:
-    """Weights (out, size) of resizing a whole axis, float64 multiples of 2^-22 as in Pillow's integer arithmetic."""
-    if transform.get(key) not in FILTERS:
+def _centre(images: Tensor, transform: Mapping[str, Any], resize: int | None, crop: int | None) -> Tensor:
+    """Of square images, resized, the centre; uint8."""
+    side = images.shape[-1]
+    if images.shape[-2] != side:
+        raise LongtailError(f"Images are embedded as squares, not as {images.shape[-2]}x{side}.")
+    resize, crop = resize or side, crop or side
+    if crop > resize:
+        raise LongtailError(f"test_transform cuts {crop} pixels out of images of {resize}.")
+    first = round((resize - crop) / 2)
+    if resize == side:
+        return images[..., first : first + crop, first : first + crop]
+    name = _filter(side, resize, transform, "interpolation")
+    return _square(images, resize, torch.arange(first, first + crop, device=images.device), name)
+
+
+def _centres(pictures: Pictures, transform: Mapping[str, Any], resize: int | None, crop: int | None) -> Tensor:
+    """Of pictures, their short side resized, the centres; uint8."""
+    if crop is None:
         raise LongtailError(
-            f"test_transform resizes images of {size} pixels to {out} with {key} {transform.get(key)!r}. Name one of "
+            "Images of different sizes are embedded as squares cut out of them. Give test_transform a crop in the "
+            "dataset's file of the catalogue."
+        )
+    if not transform.get("interpolation"):  # torchvision's own
+        transform = {**transform, "interpolation": "bilinear"}
+    return cut_centres(pictures, resize, crop, _filter("any", resize or crop, transform, "interpolation"))
+
+
+def _filter(size: int | str, out: int, transform: Mapping[str, Any], key: str) -> str:
+    """The interpolation ``transform[key]`` of a resize."""
+    name = transform.get(key)
+    if name not in FILTERS:
+        raise LongtailError(
+            f"test_transform resizes images of {size} pixels to {out} with {key} {name!r}. Name one of "
             f"{', '.join(FILTERS)} in the dataset's file of the catalogue."
         )
-    length = torch.full((1,), size, dtype=torch.float64, device=device)
-    weights = _resampling(torch.zeros_like(length), length, size, out, transform[key])[0]
-    return (weights * 2**22).round() / 2**22
+    return str(name)
 
 
-def _resize(images: Tensor, weights: Tensor) -> Tensor:
-    """Resize both axes, and round to 8 bits after each as Pillow does.
-
-    Args:
-        images: uint8 (B, C, S, S).
-        weights: (T, S) from :func:`_whole`. Sums of such multiples are exact in float64, in any order.
-
-    Returns:
-        uint8 (B, C, T, T).
-    """
-    resized = []
-    for x in images.split(CHUNK):
-        for _ in range(2):  # across, then down: each pass leaves the axes exchanged
-            x = (x.double().contiguous() @ weights.T).add_(0.5).floor_().clamp_(0, 255).transpose(2, 3)
-        resized.append(x.to(torch.uint8))
-    return torch.cat(resized)
+def _square(images: Tensor, out: int, wanted: Tensor, interpolation: str) -> Tensor:
+    """Of square images (B, C, S, S), resized to ``out`` pixels, the rows and columns ``wanted`` (T,)."""
+    side, new = (torch.full((1,), pixels, device=images.device) for pixels in (images.shape[-1], out))
+    weights = exact_resampling(side, images.shape[-1], new, wanted, interpolation)
+    return resize_exactly(images, weights, weights)
 
 
 class Normalization:

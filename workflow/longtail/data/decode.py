@@ -31,8 +31,13 @@ class Deep(NamedTuple):
     colour: bool
 
 
+LONGEST_SIDE = 2048
+"""Pixels that an image keeps of a side, where images keep their sizes: bounds what a batch takes, whatever is among
+them. Larger ones become smaller by a whole factor, as means of squares of pixels; a view has 224 pixels of them."""
+
+
 class Picture(NamedTuple):
-    """Pixels of one image as they are stored: uint8 (S, S, C); and what they were made from, if of more than 8 bits."""
+    """Pixels of one image as they are kept, uint8 (H, W, C); and what they were made from, if of more than 8 bits."""
 
     pixels: np.ndarray
     deep: Deep | None
@@ -44,7 +49,7 @@ def decode(sample: Sample, image_set: ImageSet) -> np.ndarray:
 
 
 def read(sample: Sample, image_set: ImageSet) -> Picture:
-    """One image as it is stored.
+    """One image as it is kept: a square of the set's size, or, where images stay whole, all of it.
 
     Whatever the file holds (grey, palette, CMYK, 16 bit, transparency) becomes 8-bit RGB, or 8-bit grey for an image
     set of one channel. EXIF rotation is not applied, as in the official pipelines.
@@ -63,6 +68,8 @@ def read(sample: Sample, image_set: ImageSet) -> Picture:
     try:
         image, deep = _eight_bit(*_open(sample.content), image_set.source.get("bits"))
         image = image.convert("L" if image_set.channels == 1 else "RGB")
+        if image_set.is_whole:
+            return Picture(_bounded(image), deep)
         if image_set.source.get("resize") or image_set.source.get("crop"):
             image = _square(image, image_set.source.get("resize"), image_set.stored_size)
     except FileNotFoundError as error:
@@ -121,6 +128,13 @@ def require_filled(deep: Iterable[Deep], image_set: ImageSet, part: str) -> None
         f"in all of them is {greatest:,}: they seem to have {bits} bits, and as images of {DEEP} they would be almost "
         f"black. {way_out}; or `bits: {DEEP}`, if they are as dark as that."
     )
+
+
+def _bounded(image: Image.Image) -> np.ndarray:
+    """Pixels of an image, (H, W, C), of which no side is longer than :data:`LONGEST_SIDE`."""
+    factor = -(-max(image.size) // LONGEST_SIDE)
+    pixels = np.asarray(image.reduce(factor) if factor > 1 else image)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 class _Unreadable(Exception):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from torch import Tensor
 from longtail.data.store import open_store
 from longtail.errors import LongtailError
 from longtail.files import read_table
+
+Item = TypeVar("Item")
 
 CHUNK = 4096  # rows copied at a time
 
@@ -81,13 +84,15 @@ class SplitRows:
 
 
 class ResidentSplit:
-    """The images and labels of a split, in the order of its rows.
+    """The images and labels of a split, in the order of its rows, all of them on the device.
 
     Attributes:
         images: uint8 (N, C, H, W), channels last in memory.
         labels: int64 (N,).
         device: where both are.
         digest: hexadecimal digits that tell these images from others, whatever the device.
+        planned_on: the device on which it is cheapest to say which rows are wanted.
+        at_once: rows that networks in eval mode are given at a time.
 
     Args:
         split_path: a table that ``python -m longtail split`` wrote.
@@ -97,6 +102,8 @@ class ResidentSplit:
     Raises:
         LongtailError: if a store is missing or shorter than the split says, or the device has no room.
     """
+
+    at_once = 512
 
     def __init__(
         self, split_path: str | PathLike[str], stores: Mapping[str, str | PathLike[str]], device: torch.device | str
@@ -126,7 +133,7 @@ class ResidentSplit:
         self.digest = digest.hexdigest()
         self.images: Tensor = pixels.permute(0, 3, 1, 2)
         self.labels: Tensor = torch.from_numpy(rows.labels).to(device)
-        self.device = pixels.device
+        self.device = self.planned_on = pixels.device
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -142,6 +149,13 @@ class ResidentSplit:
         """
         rows = rows.to(self.device, non_blocking=True)
         return self.images.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+    def ahead(
+        self, items: Iterable[Item], rows_of: Callable[[Item], Sequence[Tensor]]
+    ) -> Iterator[tuple[Item, tuple[Tensor, ...]]]:
+        """Each item with a batch of images for each of the rows that it asks for; nothing has to be done ahead."""
+        for item in items:
+            yield item, tuple(map(self.batch, rows_of(item)))
 
 
 def derived_seed(*parts: int | str) -> int:

@@ -7,9 +7,9 @@ look-ups in the tables of :mod:`longtail.data.texts`, for a whole batch at once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor
 from longtail.data.keys import check_keys
 from longtail.data.resident import SplitRows
 from longtail.errors import LongtailError
+
+Item = TypeVar("Item")
 
 ARRAYS = ("words", "pieces", "synonyms", "lexical", "prefix", "suffix", "padding", "length")
 
@@ -30,6 +32,8 @@ class ResidentTexts:
         labels: int64 (N,).
         device: where all is.
         digest: hexadecimal digits that tell these texts, their tokens and synonyms from others.
+        planned_on: the device on which it is cheapest to say which rows are wanted.
+        at_once: rows that networks in eval mode are given at a time.
 
     Args:
         split_path: a table that ``python -m longtail split`` wrote.
@@ -39,6 +43,8 @@ class ResidentTexts:
     Raises:
         LongtailError: if a store is missing, damaged or shorter than the split says.
     """
+
+    at_once = 512
 
     def __init__(
         self, split_path: str | PathLike[str], stores: Mapping[str, str | PathLike[str]], device: torch.device | str
@@ -63,7 +69,7 @@ class ResidentTexts:
 
         self.words = on_device(words)
         self.labels = on_device(rows.labels)
-        self.device = self.words.device
+        self.device = self.planned_on = self.words.device
         self._pieces = on_device(_stacked([arrays["pieces"] for arrays in opened.values()]))
         self._synonyms = on_device(_stacked([arrays["synonyms"] for arrays in opened.values()], move=True))
         self._lexical = on_device(np.concatenate([arrays["lexical"] for arrays in opened.values()]))
@@ -78,6 +84,13 @@ class ResidentTexts:
     def batch(self, rows: Tensor) -> Tensor:
         """Words of ``rows``, (B, W) int32."""
         return self.words.index_select(0, rows.to(self.device, non_blocking=True))
+
+    def ahead(
+        self, items: Iterable[Item], rows_of: Callable[[Item], Sequence[Tensor]]
+    ) -> Iterator[tuple[Item, tuple[Tensor, ...]]]:
+        """Each item with a batch of words for each of the rows that it asks for; nothing has to be done ahead."""
+        for item in items:
+            yield item, tuple(map(self.batch, rows_of(item)))
 
     def tokens(self, words: Tensor) -> Tensor:
         """What the encoder reads.

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from longtail.data.folders import ImageFolderSource
+from longtail.data.inaturalist import InaturalistSource
 from longtail.data.keys import check_keys, is_count
 from longtail.data.parquet import ParquetSource
 from longtail.data.published import SklearnSource, TorchvisionSource
 from longtail.data.rows import Expected, Sample
 from longtail.errors import LongtailError, unknown
 from longtail.files import read_json
+from longtail.splits import FILES, PIXELS, STORAGES
 
 BY_PART = ("files", "folders", "lists")
 """Options of sources that give a path, or several, for each part."""
@@ -45,6 +47,8 @@ class ImageSet:
         image_size: height and width the networks see.
         channels: 1 or 3.
         parts: number of images in each part.
+        storage: ``pixels``, where all images are decoded once and kept, or ``files``, where they stay as they are
+            encoded and are decoded whenever they are needed.
     """
 
     images: str
@@ -53,6 +57,7 @@ class ImageSet:
     image_size: int
     channels: int
     parts: Mapping[str, int]
+    storage: str = PIXELS
 
     @classmethod
     def from_json(cls, text: str) -> ImageSet:
@@ -63,7 +68,7 @@ class ImageSet:
         """
         spec = read_json(text, "--spec")
         known = [field.name for field in fields(cls)]
-        check_keys("the specification of an image set", spec, known, required=known)
+        check_keys("the specification of an image set", spec, known, [key for key in known if key != "storage"])
         for key in ("classes", "image_size", "channels"):
             if not is_count(spec[key], LARGEST_SIDE if key == "image_size" else MOST_CLASSES):
                 raise LongtailError(
@@ -71,6 +76,8 @@ class ImageSet:
                 )
         if spec["channels"] not in (1, 3):
             raise LongtailError(f"channels of {spec['images']} is {spec['channels']}; images have 1 or 3 channels.")
+        if spec.get("storage", PIXELS) not in STORAGES:
+            raise unknown(f"storage of {spec['images']}", spec["storage"], STORAGES)
         if not isinstance(spec["images"], str):
             raise LongtailError(f"images is {spec['images']!r}; it must be the name of the set.")
         if not isinstance(spec["parts"], dict) or not spec["parts"] or not all(map(is_count, spec["parts"].values())):
@@ -79,8 +86,13 @@ class ImageSet:
         return cls(**spec)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether images keep the sizes they have: files that the source cuts no square out of."""
+        return self.storage == FILES and not self.source.get("crop")
+
+    @property
     def stored_size(self) -> int:
-        """Height and width of the stored images: the source's ``crop`` where it has one, else ``image_size``."""
+        """Height and width of images that are not whole: the source's ``crop`` where it has one, or ``image_size``."""
         return int(self.source.get("crop") or self.image_size)
 
 
@@ -105,6 +117,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "torchvision": TorchvisionSource,
     "parquet": ParquetSource,
     "imagefolder": ImageFolderSource,
+    "inaturalist": InaturalistSource,
 }
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from longtail.data.augment import Augmentation, is_number
 from longtail.data.keys import check_keys, is_count
 from longtail.data.operations import operate
+from longtail.data.pictures import Pictures
 from longtail.data.policies import HIGHEST, AutoAugment, Policy, RandAugment, Rotation, Scan
 from longtail.errors import LongtailError, unknown
 
@@ -72,11 +73,11 @@ class StrongAugmentation:
         self.before = Augmentation({k: v for k, v in spec.items() if k not in (*POLICIES, *SQUARES)}, size)
         self.mean = tuple(mean)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor | Pictures, generator: torch.Generator) -> Tensor:
         """Draw and apply.
 
         Args:
-            images: uint8 (B, C, H, W), in any memory format.
+            images: uint8 (B, C, H, W), in any memory format; or pictures, each of which is cut out of its own size.
             generator: source of the random numbers, on the device of ``images``.
 
         Returns:

@@ -108,6 +108,19 @@ class Group:
         for gradient, sums in zip(gradients, total.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(sums.view(gradient.shape))
 
+    def gathered(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes, by rank; they may differ in their first dimension."""
+        if self.size == 1:
+            return [tensor]
+        lengths = [tensor.new_zeros(1, dtype=torch.int64) for _ in range(self.size)]
+        dist.all_gather(lengths, tensor.new_full((1,), len(tensor), dtype=torch.int64))
+        longest = max(map(int, lengths))
+        padded = tensor.new_zeros(longest, *tensor.shape[1:])
+        padded[: len(tensor)] = tensor
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return [part[: int(length)] for part, length in zip(parts, lengths, strict=True)]
+
     def of_leader(self, value: Tensor | None) -> Tensor | None:
         """The leader's ``value``; None if it has none."""
         if self.size > 1 and value is not None:

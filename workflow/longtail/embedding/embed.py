@@ -77,11 +77,12 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     """Write the embeddings of a trained phase."""
     import torch
 
+    from longtail.data.streamed import workers_that_speak
     from longtail.devices.memory import room_for
     from longtail.devices.precision import prepare_device
     from longtail.training import checkpoint
     from longtail.training.build import build
-    from longtail.training.encode import ROWS, resident, split_inputs
+    from longtail.training.encode import decoders, open_split, split_inputs
     from longtail.training.specification import read_spec
 
     spec = read_spec(f"@{arguments.spec}")
@@ -94,8 +95,9 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     checkpoint.load_same(objective, trained, arguments.checkpoint)
     if arguments.features not in objective.features:
         raise unknown(f"kind of features of {spec.last.objective!r}", arguments.features, objective.features)
-    device = prepare_device(thread_count(arguments.threads), arguments.gpus, arguments.trainings_per_gpu)
-    split = resident(spec.data, arguments.split, stores(arguments.images), device)
+    threads = thread_count(arguments.threads)
+    device = prepare_device(threads, arguments.gpus, arguments.trainings_per_gpu)
+    split = open_split(spec.data, arguments.split, stores(arguments.images), device, decoders(threads, device))
     stored, head = objective.stored(arguments.features), None
     if stored is not None:
         require_training_split(arguments.split, len(split), rows, arguments.features)
@@ -104,7 +106,7 @@ def embed_phase(arguments: argparse.Namespace) -> None:
         encoder = objective.to(device).to(memory_format=torch.channels_last).encoder(arguments.features)
         head = getattr(encoder, "head", None)
         inputs = split_inputs(split, spec.data, spec.last.settings.normalization, torch.float32)
-        with room_for(f"the activations of {ROWS} images", str(device)):
+        with workers_that_speak(), room_for(f"the activations of {split.at_once} images", str(device)):
             outputs = inputs.encode_all(encoder)
     embedding, *heads = (output.cpu().numpy() for output in outputs)
     facts = {"identity": spec.identity, "seed": spec.seed, "features": arguments.features}

@@ -13,6 +13,9 @@ from longtail.study.layout import Run
 from longtail.study.phases import Phase
 from longtail.study.study import Study
 
+INDEX_LINE = 150
+"""Bytes of an index for an image that stays a file: mostly its path, twice."""
+
 SENTENCE_WIDTH = 768
 """Width of the features of the sentence encoders that are in the catalogue."""
 
@@ -97,6 +100,8 @@ class Estimate:
 
     def _store(self, image_set: str, part: str) -> float:
         images = next(d.images for d in self.study.catalog.datasets.values() if d.images["name"] == image_set)
+        if image_set in self.study.streamed():
+            return INDEX_LINE * images["parts"][part]
         source = self.study.store_spec(image_set)["source"]
         side = source.get("crop") or images["image_size"]
         return images["parts"][part] * side**2 * images["channels"]

@@ -19,8 +19,8 @@ from longtail.study.phases import Phase
 from longtail.study.study import Study
 
 RULES = (
-    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "classify", "score",
-    "project", "merge", "table", "figure",
+    "fetch_encoder", "store", "index", "tokenize", "split", "train", "embed", "embed_control", "cluster", "classify",
+    "score", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -34,7 +34,7 @@ class Job:
         outputs: its files that other jobs read, or all there are if none does.
         log: its log.
         needs: the jobs whose outputs it reads, the earliest stage first.
-        images: image set and part that it decodes (``store``).
+        images: image set and part that it reads (``store``, ``index``).
         run: the run that it trains or embeds.
         phase: what it trains (``train``).
         embedded: features and split (``embed``, ``embed_control``).
@@ -70,13 +70,14 @@ class Jobs:
 
     @functools.cache  # noqa: B019
     def store(self, images: str, part: str) -> Job:
-        """Decode a part of an image set, or cut one of a text set into words."""
+        """Decode a part of an image set, note where its images are, or cut a part of a text set into words."""
         if images in self.study.sets("texts"):
             files = (layout.texts(images, part), layout.labels(images, part))
             needs = (self.encoder(str(self.study.encoder(images)["name"])),)
             return Job("tokenize", files, layout.log("tokenize", f"{images}-{part}"), needs)
-        files = (layout.images(images, part), layout.labels(images, part))
-        return Job("store", files, layout.log("store", f"{images}-{part}"), images=(images, part))
+        rule, place = ("index", layout.index) if images in self.study.streamed() else ("store", layout.images)
+        files = (place(images, part), layout.labels(images, part))
+        return Job(rule, files, layout.log(rule, f"{images}-{part}"), images=(images, part))
 
     def _stores(self, cut: str, *splits: str) -> tuple[Job, ...]:
         dataset, _ = self.study.dataset_of(cut)

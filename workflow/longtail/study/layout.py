@@ -31,6 +31,16 @@ def images(image_set: str, part: str) -> str:
     return f"{RESULTS}/datasets/{image_set}/{part}/images.npy"
 
 
+def index(image_set: str, part: str) -> str:
+    """Where the images of one part of an image set lie, if they stay encoded."""
+    return f"{RESULTS}/datasets/{image_set}/{part}/files.parquet"
+
+
+def encoded(image_set: str, part: str) -> str:
+    """Those of them that have no files of their own."""
+    return f"{RESULTS}/datasets/{image_set}/{part}/encoded.bin"
+
+
 def texts(text_set: str, part: str) -> str:
     """The words of one part of a text set."""
     return f"{RESULTS}/datasets/{text_set}/{part}/tokens.npz"

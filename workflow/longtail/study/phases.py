@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
+from longtail.splits import FILES
 from longtail.study.catalog import Catalog, Dataset, Method
 from longtail.study.config import Budget, Config
 from longtail.study.settings import resolve, resolved, selectors
@@ -212,15 +213,25 @@ def data_spec(dataset: Dataset, ratio: int, config: Config) -> dict[str, Any]:
         **spec,
         "image_size": images["image_size"],
         "channels": images["channels"],
-        "test_transform": _test_transform(images, source(dataset, config).get("crop") or images["image_size"]),
+        "test_transform": _test_transform(images, source(dataset, config)),
     }
 
 
-def _test_transform(images: Mapping[str, Any], stored: int) -> dict[str, Any]:
-    """How images of ``stored`` pixels are embedded; an interpolation is named where it acts, and nowhere else."""
+def _test_transform(images: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """How images are embedded; an interpolation is named where it acts, and nowhere else.
+
+    Images that stay files have the sizes they have, unless their source cuts squares out of them.
+    """
     given = images.get("test_transform", {})
     transform = {"resize": given.get("resize"), "crop": given.get("crop")}
+    is_whole = source.get("storage", images.get("storage")) == FILES and not source.get("crop")
+    stored = None if is_whole else source.get("crop") or images["image_size"]
     resized = transform["resize"] or stored
+    if resized is None:
+        raise LongtailError(
+            f"Images of {images['name']} stay files of any size, but its test_transform does not say how large they "
+            f"are to be embedded. Give it a resize, and a crop."
+        )
     cut = transform["crop"] or resized
     if cut > resized:
         raise LongtailError(

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
-from longtail.splits import LONG_TAILS, class_sizes, parts_of
+from longtail.splits import FILES, LONG_TAILS, PIXELS, class_sizes, parts_of
 from longtail.study import layout, phases
 from longtail.study.catalog import Catalog, Dataset
 from longtail.study.config import Config
@@ -39,14 +39,20 @@ class Sets:
             if images["name"] == image_set:
                 source = {"root": self.config.data_root, **self.config.data.get(image_set, images["source"])}
                 parts = {**images["parts"], **source.pop("parts", {})}
+                kept = source.pop("storage", images.get("storage", PIXELS))
                 sizes = ("max_tokens",) if dataset.holds == "texts" else ("image_size", "channels")
                 described = {key: images[key] for key in ("classes", *sizes)}
-                return {dataset.holds: image_set, "source": source, "parts": parts, **described}
+                spec = {dataset.holds: image_set, "source": source, "parts": parts, **described}
+                return spec if kept == PIXELS else {**spec, "storage": kept}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
 
     def sets(self, holds: str) -> set[str]:
         """The names of all image sets, or of all text sets (``images``, ``texts``)."""
         return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
+
+    def streamed(self) -> set[str]:
+        """The names of those image sets whose images stay files, which are decoded while networks train."""
+        return {name for name in self.sets("images") if self.store_spec(name).get("storage") == FILES}
 
     def backbone(self, dataset: Dataset, asked: str | None = None) -> str:
         """Name of the network on a dataset: the budget's, else the one a table asks for, else the dataset's own."""
@@ -55,9 +61,11 @@ class Sets:
         return self.config.budget.backbone or asked or str(dataset.images["backbone"]["name"])
 
     def stored(self, dataset: Dataset, part: str) -> str:
-        """The file with the images or texts of a part of a dataset's set."""
-        place = layout.texts if dataset.holds == "texts" else layout.images
-        return place(dataset.images["name"], part)
+        """The file with the images or texts of a part of a dataset's set, or that tells where images lie."""
+        name = dataset.images["name"]
+        if dataset.holds == "texts":
+            return layout.texts(name, part)
+        return layout.index(name, part) if name in self.streamed() else layout.images(name, part)
 
     def encoder(self, text_set: str) -> dict[str, str | None]:
         """Name, and local folder or None, of the sentence encoder of a text set."""

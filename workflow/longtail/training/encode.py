@@ -11,16 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from longtail.data.augment import Normalization, unaugmented
+from longtail.data.pictures import Pictures
 from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
+from longtail.data.streamed import StreamedSplit
 from longtail.data.strong_augment import new_augmentation
+from longtail.devices.distributed import ALONE, Group
 from longtail.devices.precision import autocast
 from longtail.training.specification import Data
 
-ROWS = 512
+Split = ResidentSplit | StreamedSplit | ResidentTexts
+"""Where the rows of a split are."""
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""From a batch as the split holds it, and random numbers, to one view of it that is not yet normalised."""
+Augment = Callable[[Any, torch.Generator], Tensor]
+"""From a batch as the split has it, and random numbers, to one view of it that is not yet normalised."""
 
 
 class SplitInputs:
@@ -34,9 +38,10 @@ class SplitInputs:
         augmentations: what makes each view of a step, as far as there is a training.
     """
 
-    split: ResidentSplit | ResidentTexts
+    split: Split
 
-    def __init__(self, split: ResidentSplit | ResidentTexts, dtype: torch.dtype) -> None:
+    def __init__(self, split: Split, dtype: torch.dtype) -> None:
+        self.split = split
         self.augmentations: Sequence[Augment] = ()
         self.device = split.device
         self.rows = len(split)
@@ -50,8 +55,8 @@ class SplitInputs:
         """What a network is given of augmented views."""
         raise NotImplementedError
 
-    def plain(self, rows: Tensor) -> Tensor:
-        """What a network is given of ``rows``, (B,) int64, when they are embedded."""
+    def plain(self, batch: Any) -> Tensor:
+        """What a network is given of a batch as the split has it, when it is embedded."""
         raise NotImplementedError
 
     def encode(self, encoder: nn.Module, order: Tensor | None = None) -> Tensor:
@@ -72,25 +77,26 @@ class SplitInputs:
         """
         draws = torch.Generator(self.device).manual_seed(int(torch.randint(2**62, ())))
 
-        def seen(augment: Augment) -> Callable[[Tensor], Tensor]:
-            return lambda these: self.normalize(augment(self.split.batch(these), draws))
+        def seen(augment: Augment) -> Callable[[Any], Tensor]:
+            return lambda batch: self.normalize(augment(batch, draws))
 
         return tuple(self.encode_all(encoder, rows, seen(augment))[0] for augment in self.augmentations[:views])
 
     @torch.no_grad()
     def encode_all(
-        self, encoder: nn.Module, rows: Tensor | None = None, seen: Callable[[Tensor], Tensor] | None = None
+        self, encoder: nn.Module, rows: Tensor | None = None, seen: Callable[[Any], Tensor] | None = None
     ) -> tuple[Tensor, ...]:
         """Like :meth:`encode`, with the logits as a second tensor where the encoder gives a pair.
 
-        Of ``rows`` only and in their order, where they are given; ``seen`` says what the network is given of them, when
-        None the images under the dataset's test transform.
+        Of ``rows`` only and in their order, where they are given; ``seen`` says what the network is given of a batch,
+        when None the images under the dataset's test transform.
         """
         outputs = []
-        every = torch.arange(self.rows, device=self.device) if rows is None else rows
+        every = torch.arange(self.rows) if rows is None else rows
         with evaluating(encoder):
-            for rows in every.split(ROWS):
-                views = (seen or self.plain)(rows)
+            parts = every.to(self.split.planned_on).split(self.split.at_once)
+            for _, (batch,) in self.split.ahead(parts, lambda part: (part,)):
+                views = (seen or self.plain)(batch)
                 with autocast(self.dtype, self.device):
                     output = encoder(views)
                 outputs.append(output if isinstance(output, tuple) else (output,))
@@ -107,17 +113,20 @@ class SplitImages(SplitInputs):
         dtype: what autocast computes in; float32 switches it off.
     """
 
-    split: ResidentSplit
-
-    def __init__(self, split: ResidentSplit, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        split: ResidentSplit | StreamedSplit,
+        data: Data,
+        normalization: Mapping[str, Any],
+        dtype: torch.dtype,
+    ) -> None:
         super().__init__(split, dtype)
-        self.split = split
         self.size, self.transform = data.image_size, data.test_transform
         self.mean = normalization["mean"]
         self.normalization = Normalization(self.mean, normalization["std"], split.device)
 
     def augmentation(self, listed: Mapping[str, Any]) -> Augment:
-        """Random transforms of images, uint8 (B, C, H, W) to float32 (B, C, S, S).
+        """Random transforms of images, uint8 (B, C, H, W) or of differing sizes, to float32 (B, C, S, S).
 
         An empty list leaves the dataset's test transform, by which images are embedded.
         """
@@ -129,9 +138,9 @@ class SplitImages(SplitInputs):
         """Normalised images, (B, C, H, W) float32, channels last in memory as the networks are."""
         return self.normalization(views).contiguous(memory_format=torch.channels_last)
 
-    def plain(self, rows: Tensor) -> Tensor:
+    def plain(self, batch: Tensor | Pictures) -> Tensor:
         """Images under the dataset's test transform, (B, C, S, S) float32."""
-        return self.normalize(unaugmented(self.split.batch(rows), self.transform, self.size))
+        return self.normalize(unaugmented(batch, self.transform, self.size))
 
 
 class SplitTexts(SplitInputs):
@@ -146,7 +155,6 @@ class SplitTexts(SplitInputs):
 
     def __init__(self, split: ResidentTexts, dtype: torch.dtype) -> None:
         super().__init__(split, dtype)
-        self.split = split
 
     def augmentation(self, listed: Mapping[str, Any]) -> Augment:
         """Synonyms in place of words, (B, W) to (B, W) int32."""
@@ -156,28 +164,46 @@ class SplitTexts(SplitInputs):
         """Tokens of the words, (B, L) int64."""
         return self.split.tokens(views)
 
-    def plain(self, rows: Tensor) -> Tensor:
+    def plain(self, batch: Tensor) -> Tensor:
         """Tokens of the texts as they are, (B, L) int64."""
-        return self.normalize(self.split.batch(rows))
+        return self.normalize(batch)
 
 
-def resident(
-    data: Data, split: Path, stores: Mapping[str, Path], device: torch.device
-) -> ResidentSplit | ResidentTexts:
-    """The rows of a split on the device that needs them.
+def open_split(
+    data: Data,
+    path: Path,
+    stores: Mapping[str, Path],
+    device: torch.device,
+    workers: int = 0,
+    group: Group = ALONE,
+) -> Split:
+    """The rows of a split for the device that needs them: held there, or streamed to it where they stay encoded.
 
     Args:
         data: what they are.
-        split: the table of the rows.
-        stores: for each part, the file with its images or texts.
-        device: where to hold them.
+        path: the table of the rows.
+        stores: for each part, the file with its images or texts, or the index of its encoded images.
+        device: where they are wanted.
+        workers: processes that decode images which are streamed.
+        group: the processes that train together.
     """
-    return (ResidentSplit if data.holds == "images" else ResidentTexts)(split, stores, device)
+    if data.holds == "texts":
+        return ResidentTexts(path, stores, device)
+    if all(Path(store).suffix == ".parquet" for store in stores.values()):
+        return StreamedSplit(path, stores, device, workers, group)
+    return ResidentSplit(path, stores, device)
 
 
-def split_inputs(
-    split: ResidentSplit | ResidentTexts, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype
-) -> SplitInputs:
+def decoders(threads: int | None, device: torch.device) -> int:
+    """Processes that decode images beside a process with ``threads``, or as many as torch takes.
+
+    On a GPU all cores but that of the loop have nothing else to do. On the CPU networks take far longer than decoding.
+    """
+    available = threads or torch.get_num_threads()
+    return max(1, available - 1 if device.type == "cuda" else available // 8)
+
+
+def split_inputs(split: Split, data: Data, normalization: Mapping[str, Any], dtype: torch.dtype) -> SplitInputs:
     """What networks are given of a split; ``normalization`` is that of the stretch, and texts have none."""
     if isinstance(split, ResidentTexts):
         return SplitTexts(split, dtype)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from longtail.data.resident import ResidentSplit, derived_seed, epoch_order, generator
-from longtail.data.resident_texts import ResidentTexts
+from longtail.data.resident import derived_seed, epoch_order, generator
 from longtail.data.samplers import sampled
 from longtail.devices.distributed import ALONE, Group
 from longtail.devices.precision import autocast
 from longtail.errors import LongtailError
 from longtail.methods.base import Batch, Objective
-from longtail.training.batches import batches_of
-from longtail.training.encode import Augment, SplitInputs, split_inputs
+from longtail.training.batches import Batches, batches_of
+from longtail.training.encode import Augment, Split, SplitInputs, split_inputs
 from longtail.training.hyperparameters import TrainingSettings
 from longtail.training.optimizer import Optimizer
 from longtail.training.progress import Progress
@@ -58,16 +58,73 @@ def view_augmentations(settings: TrainingSettings, inputs: SplitInputs) -> list[
     return [inputs.augmentation(listed) for listed in settings.augmentations]
 
 
+@dataclass(frozen=True)
+class Step:
+    """What an update is shown, which is known some updates before it.
+
+    Attributes:
+        number: of the update in its epoch.
+        shown: for each view, the rows whose images it shows, (B,) int64 on the device.
+        wanted: those of them that differ, where the split wants to be told of them.
+        places: for each view, which of ``wanted`` it shows.
+        draws: the random numbers of its views, from where ``shown`` left them.
+    """
+
+    number: int
+    shown: tuple[Tensor, ...]
+    wanted: tuple[Tensor, ...]
+    places: tuple[int, ...]
+    draws: torch.Generator
+
+
+def planned(
+    objective: Objective,
+    views: int,
+    orders: Sequence[Tensor],
+    batches: Batches,
+    device: torch.device,
+    *,
+    seed: int,
+    epoch: int,
+    first: int,
+) -> Iterator[Step]:
+    """The updates of an epoch, each as soon as it is asked for.
+
+    Args:
+        objective: says whose images the views show, where there is one order for all of them.
+        views: how many there are.
+        orders: the rows that the epoch visits, of all views or of each.
+        batches: how they are cut.
+        device: of the training.
+        seed: of the training.
+        epoch: of the clock.
+        first: update of the epoch to begin with.
+    """
+    for number in range(first, len(batches)):
+        draws = generator(device, seed, "augment", epoch, number)
+        visited = tuple(order[batches[number]] for order in orders)
+        if len(visited) > 1:
+            shown = tuple(rows.to(device) for rows in visited)
+            yield Step(number, shown, visited, tuple(range(len(visited))), draws)
+            continue
+        rows = visited[0].to(device)
+        shown = objective.shown(rows, views, draws)
+        others = [these for these in shown if these is not rows]
+        rank = itertools.count(1)
+        places = tuple(0 if these is rows else next(rank) for these in shown)
+        yield Step(number, shown, (*visited, *others), places, draws)
+
+
 def epoch_orders(
-    objective: Objective, settings: TrainingSettings, split: ResidentSplit | ResidentTexts, seed: int, epoch: int
+    objective: Objective, settings: TrainingSettings, split: Split, seed: int, epoch: int
 ) -> tuple[Tensor, ...]:
-    """The rows that an epoch visits, (N,) int64 each on the split's device: of all views, or of each."""
+    """The rows that an epoch visits, (N,) int64 each where the split wants to be told: of all views, or of each."""
     if not settings.samplers:
-        return (epoch_order(seed, epoch, len(split), objective.sampling_weights()).to(split.device),)
+        return (epoch_order(seed, epoch, len(split), objective.sampling_weights()).to(split.planned_on),)
     purposes = ["order", *(f"order of view {view}" for view in range(2, len(settings.samplers) + 1))]
     labels = split.labels.cpu()
     return tuple(
-        sampled(sampler, labels, generator("cpu", seed, purpose, epoch)).to(split.device)
+        sampled(sampler, labels, generator("cpu", seed, purpose, epoch)).to(split.planned_on)
         for sampler, purpose in zip(settings.samplers, purposes, strict=True)
     )
 
@@ -75,7 +132,7 @@ def epoch_orders(
 def train(
     run: Training,
     spec: Specification,
-    split: ResidentSplit | ResidentTexts,
+    split: Split,
     *,
     dtype: torch.dtype,
     save: Callable[[Training], None],
@@ -91,7 +148,7 @@ def train(
     Args:
         run: changed in place.
         spec: the phase; the last stretch of its lineage is trained.
-        split: the training images or texts, on the objective's device.
+        split: the training images or texts, for the objective's device.
         dtype: what autocast computes in; float32 switches it off.
         save: called with ``run`` between two updates, when it can be resumed; on every process.
         save_every: seconds between saves.
@@ -130,16 +187,21 @@ def train(
         objective.train()
         orders = epoch_orders(objective, settings, split, seed, run.epoch)
 
-        for step in range(run.step, steps):
-            rows = orders[0][batches[step]]
-            raw, draws = split.batch(rows), generator(device, seed, "augment", run.epoch, step)
-            if len(orders) > 1:
-                shown = (rows, *(order[batches[step]] for order in orders[1:]))
-            else:
-                shown = objective.shown(rows, settings.views, draws)
+        plan = planned(
+            objective,
+            settings.views,
+            orders,
+            batches,
+            device,
+            seed=seed,
+            epoch=run.epoch,
+            first=run.step,
+        )
+        for this, raw in split.ahead(plan, lambda this: this.wanted):
+            step, shown = this.number, this.shown
             views = tuple(
-                inputs.normalize(augment(raw if these is rows else split.batch(these), draws))
-                for these, augment in zip(shown, augmentations, strict=True)
+                inputs.normalize(augment(raw[place], this.draws))
+                for place, augment in zip(this.places, augmentations, strict=True)
             )
             update = run.epoch * steps + step + 1
             share = update / (clock * steps)
@@ -160,7 +222,7 @@ def train(
             for name, value in parts.items():
                 run.sums[name] = run.sums.get(name, 0) + value.detach().double()
             run.step, run.seconds = step + 1, time.perf_counter() - began
-            progress.advance(run.epoch, run.step, len(rows), run.history[-1]["loss"] if run.history else None)
+            progress.advance(run.epoch, run.step, len(shown[0]), run.history[-1]["loss"] if run.history else None)
 
             if run.step == steps:
                 means = _means(run, stretch)  # waits for the device

@@ -12,12 +12,11 @@ import traceback
 
 import torch
 
-from longtail.data.resident import ResidentSplit
-from longtail.data.resident_texts import ResidentTexts
 from longtail.devices.distributed import ALONE, Group
 from longtail.devices.memory import Footprint, available, gigabytes, is_out_of_memory, measure, way_to_more
 from longtail.errors import LongtailError
 from longtail.models.recomputation import recompute_activations
+from longtail.training.encode import Split
 from longtail.training.loop import Interrupted, Training, train
 from longtail.training.specification import Data, Specification
 
@@ -29,7 +28,7 @@ def out_of_memory(
     error: RuntimeError,
     training: Training,
     spec: Specification,
-    split: ResidentSplit | ResidentTexts,
+    split: Split,
     dtype: torch.dtype,
     device: str,
     group: Group = ALONE,
@@ -92,9 +91,7 @@ def advice(batch: int, plain: Footprint | None, small: Footprint | None, room: f
     )
 
 
-def peak_on_gpu(
-    training: Training, spec: Specification, split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
-) -> int | None:
+def peak_on_gpu(training: Training, spec: Specification, split: Split, dtype: torch.dtype, size: int) -> int | None:
     """Most bytes that torch holds in an update with ``size`` images; None if that does not fit, or is no batch."""
     _empty(training)
     torch.cuda.reset_peak_memory_stats(split.device)
@@ -110,9 +107,7 @@ def peak_on_gpu(
         return None
 
 
-def one_update(
-    training: Training, spec: Specification, split: ResidentSplit | ResidentTexts, dtype: torch.dtype, size: int
-) -> None:
+def one_update(training: Training, spec: Specification, split: Split, dtype: torch.dtype, size: int) -> None:
     """One update in the middle of an epoch with batches of ``size`` images, at most half of those there are."""
     epoch = min(training.epoch, spec.last.last_epoch - 1)
     probe = Training(training.objective, training.optimizer, epoch, step=1)

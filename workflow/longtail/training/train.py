@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from longtail.data.streamed import workers_that_speak
 from longtail.devices import distributed
 from longtail.devices.gpus import adopt, lease
 from longtail.devices.memory import is_out_of_memory, room_for
@@ -35,7 +36,7 @@ from longtail.training import checkpoint
 from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, positive, stores, thread_count
 from longtail.training.build import build
 from longtail.training.compiled import compile_networks, pays
-from longtail.training.encode import resident
+from longtail.training.encode import decoders, open_split
 from longtail.training.loop import Interrupted, Training, train
 from longtail.training.optimizer import Optimizer
 from longtail.training.out_of_memory import out_of_memory
@@ -106,7 +107,8 @@ def run_one(arguments: argparse.Namespace) -> None:
     with StopSignals() as signals:
         group = distributed.join(device)
         say = tell if group.leads else lambda text: None
-        split = resident(spec.data, arguments.split, stores(arguments.images), device)
+        workers = decoders(threads, device)
+        split = open_split(spec.data, arguments.split, stores(arguments.images), device, workers, group)
         spec = spec.with_split(split.labels.tolist(), arguments.split)
         folder = checkpoint.StateFolder(arguments.state, spec, split.digest)
         with group.leader_first():  # it clears away what cannot be read
@@ -132,16 +134,17 @@ def run_one(arguments: argparse.Namespace) -> None:
             group.wait()
 
         try:
-            train(
-                training,
-                spec,
-                split,
-                dtype=dtype,
-                save=save,
-                save_every=arguments.checkpoint_seconds,
-                stop_requested=lambda: signals.received is not None,
-                group=group,
-            )
+            with workers_that_speak():
+                train(
+                    training,
+                    spec,
+                    split,
+                    dtype=dtype,
+                    save=save,
+                    save_every=arguments.checkpoint_seconds,
+                    stop_requested=lambda: signals.received is not None,
+                    group=group,
+                )
         except Interrupted:
             say(
                 f"Stopped by {signals.received or 'a signal'}: saved in {arguments.state}. The next run goes on from "
