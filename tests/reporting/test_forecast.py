@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from longtail.__main__ import main
 from longtail.data.longtail import class_sizes
 from longtail.files import read_provenance, read_table
-from longtail.reporting.estimate import Estimate
+from longtail.reporting.estimate import DECODED_PER_CORE, INDEX_LINE, STORE_CORES, Estimate
 from longtail.reporting.finished import Finished, Pace
 from longtail.reporting.forecast import cost, page, table
 from longtail.study.counting import works
@@ -79,9 +80,9 @@ def test_hours_of_recorded_paces() -> None:
     assert alone["cpu_hours"] == alone["cpu_hours_left"] == alone["cpu_hours_apart"] == pytest.approx(hours)
     assert alone["gpu_hours"] == alone["phases_left_of_unknown_pace"] == 0
     assert f"- Time, estimated: {hours:,.1f} CPU-hours, one training after the other." in text
-    assert row(text, "digits_figure2")[7:9] == ["0.0", f"{hours:,.1f}"]
+    assert row(text, "digits_figure2")[7:10] == ["0", "0.0", f"{hours:,.1f}"]
     assert row(text, "digits (resnet_small)")[1:] == [
-        "byol, moco, simclr", "2 images/s, measured over 3 trainings on a CPU", "4", "140",
+        "byol, moco, simclr", "2 images/s, measured over 3 trainings on a CPU", "0", "4", "140",
     ]  # fmt: skip
 
 
@@ -101,14 +102,83 @@ def test_what_is_not_known_is_not_guessed() -> None:
     text, (alone, _) = plan("digits_figure2", seeds=[0], finished=paces(2.0, "byol"))
     assert alone["phases_left_of_unknown_pace"] == 3
     assert "CPU-hours and 3 trainings of unknown pace" in text
-    assert row(text, "digits_figure2")[8].endswith("+")
+    assert row(text, "digits_figure2")[9].endswith("+")
     assert "an estimated" not in text.split("Sharing")[1].split("\n")[0]
     text, _ = plan("digits_figure2", seeds=[0])
-    assert row(text, "digits_figure2")[7:9] == ["0.0", "?"]
+    assert row(text, "digits_figure2")[7:10] == ["0", "0.0", "?"]
     text, (alone, _) = plan("miniclustering_table10", seeds=[0])
     # Sentence encoders are as large as whoever made them wants, and so are six checkpoints and what they embed.
     assert alone["files_missing_of_unknown_size"] == 6 + 6
-    assert row(text, "miniclustering_table10")[9].endswith("+")
+    assert row(text, "miniclustering_table10")[10].endswith("+")
+
+
+def test_gpu_hours_are_hours_times_gpus() -> None:
+    text, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
+    minutes, epochs = 5, 200  # per epoch of ImageNet-LT, on four GPUs
+    assert alone["clock_hours_left"] == pytest.approx(minutes * epochs / 60)
+    assert alone["gpu_hours"] == alone["gpu_hours_left"] == pytest.approx(4 * minutes * epochs / 60)
+    assert alone["gpus"] == 4
+    assert row(text, "conmix_table9")[7:9] == ["4", f"{4 * minutes * epochs / 60:,.1f}"]
+    clock = f"({minutes * epochs / 60:,.1f} hours by the clock, on up to 4 GPUs each)."
+    assert f"GPU-hours, one training after the other {clock}" in text
+    assert "5 minutes per epoch on 4 GPUs, the catalogue's for time limits" in text
+    # on one GPU nothing is multiplied, and the clock says nothing else
+    text, (alone, _) = plan("conmix_table2", methods=["simclr"], seeds=[0])
+    assert alone["gpu_hours_left"] == alone["clock_hours_left"]
+    assert "by the clock" not in text
+
+
+def test_measured_paces_are_those_of_the_gpus_that_they_were_measured_on() -> None:
+    rows = 115846
+    for device, gpus in (("4 × NVIDIA H200", 4), ("NVIDIA H200", 1), ("8 × NVIDIA H200", 8)):
+        pace = Finished({("simclr", "resnet50/imagenet", 224, "mixed"): Pace(1000.0, device, 1)})
+        _, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0], finished=pace)
+        assert alone["clock_hours_left"] == pytest.approx(200 * rows / 1000 / 3600)
+        assert alone["gpu_hours_left"] == pytest.approx(gpus * alone["clock_hours_left"])
+
+
+def test_a_plan_of_files_counts_an_index_and_the_slower_of_computing_and_decoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
+    assert "; less for decoding, 1.1 on 16 cores" in text
+    assert (alone["store_left"], alone["index_left"], alone["decoding_hours_left"]) == (0, 1, 0)
+    monkeypatch.setattr("longtail.reporting.estimate.DECODED_PER_CORE", 10)
+    text, (slower, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
+    assert "; more for decoding, 12.1 on 16 cores" in text
+    assert slower["clock_hours_left"] == pytest.approx(200 * 115846 / 160 / 3600)
+    assert slower["bytes_missing"] == alone["bytes_missing"]
+
+
+def test_photographs_that_are_stored_as_pixels_are_decoded_once(folder: Path) -> None:
+    source = {"kind": "imagefolder", "name": "squares", "storage": "pixels", "resize": 256, "crop": 256}
+    source |= {"lists": {"train": "train.txt", "test": "test.txt"}}
+    data = {"imagenet_lt": source}
+    text, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0], data=data)
+    _, (streamed, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
+    assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * STORE_CORES) / 3600)
+    assert "- Decoding, estimated: 0.1 hours on 4 cores, once, for 115,846 photographs." in text
+    assert alone["bytes_missing"] - streamed["bytes_missing"] == 115846 * (256 * 256 * 3 - INDEX_LINE)
+    assert "decoding, " not in text.split("## What the estimates rest on")[1].split("Hours are")[0]
+
+
+def test_many_objectives_are_not_listed_one_by_one() -> None:
+    text, _ = plan("iccl_table1", seeds=[0])
+    objectives = row(text, "CIFAR-10 (resnet32)")[1]
+    assert re.fullmatch(r"bbn(, [a-z-]+){5} and \d+ more", objectives)
+
+
+PAPERS = ("conmix", "miniclustering", "iccl", "rescom", "gloco")
+
+
+def test_the_plan_of_all_papers_is_of_every_table_and_figure() -> None:
+    study = load_study({"targets": list(PAPERS)})
+    text, lines = plan(*PAPERS)
+    wanted = [f"{paper}_{name}" for target in PAPERS for paper, _, name in study.artefacts(target)]
+    assert [line["target"] for line in lines] == [*wanted, "all"]
+    assert lines[-1]["gpu_hours"] > lines[-1]["clock_hours_left"] > 0
+    assert lines[-1]["phases_left_of_unknown_pace"] == 0
+    assert max(map(len, text.split("## What the estimates rest on")[1].splitlines()[:12])) < 300
 
 
 def test_finished_work_and_saved_states_are_subtracted(folder: Path) -> None:

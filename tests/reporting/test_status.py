@@ -191,3 +191,28 @@ def test_the_command_prints_what_fits_and_writes_every_cell(folder: Path, capsys
     ]
     assert [(line["target"], line["file"]) for line in lines] == wanted
     assert {line["by"] for line in lines if line["target"] == "digits_figure3"} == {"umap"}
+
+
+PAPERS = ("conmix", "miniclustering", "iccl", "rescom", "gloco")
+
+
+def test_the_status_of_all_papers_has_every_table_and_figure() -> None:
+    study = load_study({"targets": list(PAPERS)})
+    found = status(study)
+    text, missing = page(found)
+    wanted = [f"{paper}_{name}" for target in PAPERS for paper, _, name in study.artefacts(target)]
+    assert [work.target for work in found.works] == [*wanted, "all"]
+    for target in wanted:
+        values = list(map(int, row(text, target)[1:6]))
+        assert values[0] == sum(values[1:])
+    assert len(text.splitlines()) < len(wanted) + 60
+    assert missing.count("### ") == sum(bool(work.cells_missing) for work in found.works[:-1])
+
+
+def test_a_training_on_several_gpus_says_so() -> None:
+    study = load_study({"targets": ["conmix_table9"], "methods": ["simclr"], "seeds": [0]})
+    (training,) = status(study).works[-1].trainings
+    log(training, "Training simclr up to epoch 200 on 4 × NVIDIA H200.\n")
+    text, _ = page(status(study))
+    assert "- Trainings, by what their logs say: 1 on 4 × NVIDIA H200." in text
+    assert "to epoch 200, none saved, on 4 × NVIDIA H200" in text

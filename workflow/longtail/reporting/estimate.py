@@ -16,6 +16,13 @@ from longtail.study.study import Study
 INDEX_LINE = 150
 """Bytes of an index for an image that stays a file: mostly its path, twice."""
 
+DECODED_PER_CORE = 110
+"""JPEG photographs of about 500x400 pixels that one core decodes in a second, measured: `python -m benchmarks.decode`
+measures it anew. The only place that says so."""
+
+STORE_CORES = 4
+"""On which the rule `store` decodes."""
+
 SENTENCE_WIDTH = 768
 """Width of the features of the sentence encoders that are in the catalogue."""
 
@@ -36,13 +43,26 @@ class Basis:
         objective: what is minimised.
         images: image set and backbone.
         source: where the pace comes from, as plans print it.
-        hours_per_epoch: on the split that is trained on; None where nothing is known.
+        hours_per_epoch: on the split that is trained on, by the clock; None where nothing is known.
+        gpus: how many GPUs are busy meanwhile; 0 for a training on a CPU.
     """
 
     objective: str
     images: str
     source: str
     hours_per_epoch: float | None
+    gpus: int = 0
+
+    @property
+    def device_hours_per_epoch(self) -> float | None:
+        """Hours of an epoch times the GPUs that they take, or hours of a CPU."""
+        return None if self.hours_per_epoch is None else self.hours_per_epoch * max(self.gpus, 1)
+
+
+def devices(name: str) -> int:
+    """How many GPUs histories speak of that call the device so: ``4 × NVIDIA H200`` of four."""
+    number, times, _ = name.partition(" × ")
+    return int(number) if times and number.isdecimal() else 1
 
 
 class Estimate:
@@ -64,22 +84,43 @@ class Estimate:
         """
         objective = phase.lineage[-1].objective
         images, backbone = self._images(phase.cut), json.loads(phase.backbone)
-        title = f"{images['title']} ({backbone['name']})"
+        title, gpus = f"{images['title']} ({backbone['name']})", self.gpus(phase)
         pace = self.finished.paces.get(pace_key(objective, backbone, input_size(images), phase.precision))
         if pace is not None:
             trainings = "1 training" if pace.trainings == 1 else f"{pace.trainings} trainings"
             source = f"{pace.images_per_second:,.0f} images/s, measured over {trainings} on {pace.device}"
-            return Basis(objective, title, source, self.rows(phase.cut, "train") / pace.images_per_second / 3600)
+            hours = self.rows(phase.cut, "train") / pace.images_per_second / 3600
+            return Basis(objective, title, source, hours, devices(pace.device) if gpus else 0)
         minutes = images["resources"].get("minutes_per_epoch")
-        if minutes is not None:
-            return Basis(
-                objective, title, f"{minutes:g} minutes per epoch, the catalogue's for time limits", minutes / 60
-            )
-        return Basis(objective, title, NOT_KNOWN, None)
+        if minutes is None:
+            return Basis(objective, title, NOT_KNOWN, None, gpus)
+        at_once = f" on {gpus} GPUs" if gpus > 1 else ""
+        source = f"{minutes:g} minutes per epoch{at_once}, the catalogue's for time limits"
+        if images["name"] in self.study.streamed():
+            threads = images["resources"]["threads"]
+            decoding = self.rows(phase.cut, "train") / (DECODED_PER_CORE * threads) / 60
+            source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:.1f} on {threads} cores"
+            minutes = max(minutes, decoding)
+        return Basis(objective, title, source, minutes / 60, gpus)
+
+    def gpus(self, phase: Phase) -> int:
+        """How many GPUs a training of a phase asks for."""
+        return int(self._images(phase.cut)["resources"].get("gpu", 0))
+
+    def decoding(self, job: Job) -> tuple[int, float]:
+        """How many photographs a job decodes to store their pixels, and the hours that takes.
+
+        Only those are counted that are stored smaller than they are: published sets of small images take no time.
+        """
+        if job.images is None or job.images[0] in self.study.streamed():
+            return 0, 0.0
+        spec = self.study.store_spec(job.images[0])
+        photographs = spec["parts"][job.images[1]] if spec["source"].get("resize") else 0
+        return photographs, photographs / (DECODED_PER_CORE * STORE_CORES) / 3600
 
     def wants_gpu(self, phase: Phase) -> bool:
         """Whether the trainings of a phase ask for a GPU."""
-        return self._images(phase.cut)["resources"].get("gpu", 0) > 0
+        return self.gpus(phase) > 0
 
     def size(self, job: Job) -> float | None:
         """Bytes of what a job leaves, None where nothing is known; 0 for what is small (assignments, metrics, tables).

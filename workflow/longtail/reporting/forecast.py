@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from longtail.reporting import finished, overview
 from longtail.reporting.attempts import saved_epoch
-from longtail.reporting.estimate import Estimate
+from longtail.reporting.estimate import DECODED_PER_CORE, STORE_CORES, Estimate
 from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs
 from longtail.study.phases import Phase
@@ -27,12 +27,16 @@ class Hours:
     """The estimated length of some trainings.
 
     Attributes:
-        known: hours of those whose pace is known.
+        known: hours of those whose pace is known, each as many times as it takes GPUs.
         unknown: how many others there are.
+        clock: the hours of the former by the clock, one training after the other.
+        gpus: the most that one of them takes.
     """
 
     known: float = 0.0
     unknown: int = 0
+    clock: float = 0.0
+    gpus: int = 0
 
     def __str__(self) -> str:
         return "?" if self.unknown and not self.known else _amount(self.known, more=self.unknown)
@@ -44,11 +48,15 @@ class Cost:
 
     Attributes:
         work: the jobs.
-        left: hours of the trainings that have to run, less the epochs of saved states; by device asked for.
+        left: hours of the trainings that have to run, less the epochs of saved states; by device asked for. Those of
+            GPUs are hours times GPUs.
         whole: hours of all its trainings.
         apart: hours of all its trainings if nothing were shared.
         bytes: what the missing files will take on disk.
         unsized: how many files of unknown size are not among the bytes.
+        decoded: photographs whose pixels will be stored.
+        decoding: hours that takes.
+        gpus: the most GPUs that one of the trainings asks for, whether or not its pace is known.
     """
 
     work: Work
@@ -57,11 +65,15 @@ class Cost:
     apart: Mapping[str, Hours]
     bytes: float
     unsized: int
+    decoded: int
+    decoding: float
+    gpus: int
 
 
 def cost(work: Work, estimate: Estimate) -> Cost:
     """Hours and bytes of a target's jobs."""
     sizes = [estimate.size(job) for job in work.missing]
+    decoding = [estimate.decoding(job) for job in work.left]
     return Cost(
         work=work,
         left=_hours([(job.phase, epochs_left(job)) for job in work.trainings_left if job.phase], estimate),
@@ -69,6 +81,9 @@ def cost(work: Work, estimate: Estimate) -> Cost:
         apart=_hours([(job.phase, job.phase.epochs) for job in work.apart if job.phase], estimate),
         bytes=sum(size for size in sizes if size is not None),
         unsized=sizes.count(None),
+        decoded=sum(photographs for photographs, _ in decoding),
+        decoding=math.fsum(hours for _, hours in decoding),
+        gpus=max((estimate.gpus(job.phase) for job in work.trainings if job.phase), default=0),
     )
 
 
@@ -81,16 +96,23 @@ def epochs_left(job: Job) -> int:
 
 
 def _hours(trainings: Iterable[tuple[Phase, int]], estimate: Estimate) -> dict[str, Hours]:
-    known: defaultdict[str, list[float]] = defaultdict(list)
+    known: defaultdict[str, list[tuple[float, float, int]]] = defaultdict(list)
     unknown: Counter[str] = Counter()
     for phase, epochs in trainings:
-        device = "GPU" if estimate.wants_gpu(phase) else "CPU"
-        per_epoch = estimate.basis(phase).hours_per_epoch
-        if per_epoch is None:
+        device, basis = "GPU" if estimate.wants_gpu(phase) else "CPU", estimate.basis(phase)
+        if basis.hours_per_epoch is None or basis.device_hours_per_epoch is None:
             unknown[device] += 1
         else:
-            known[device].append(per_epoch * epochs)
-    return {device: Hours(math.fsum(known[device]), unknown[device]) for device in DEVICES}
+            known[device].append((basis.device_hours_per_epoch * epochs, basis.hours_per_epoch * epochs, basis.gpus))
+    return {
+        device: Hours(
+            math.fsum(hours for hours, _, _ in known[device]),
+            unknown[device],
+            math.fsum(clock for _, clock, _ in known[device]),
+            max((gpus for _, _, gpus in known[device]), default=0),
+        )
+        for device in DEVICES
+    }
 
 
 def _amount(number: float, *, more: int = 0) -> str:
@@ -115,6 +137,9 @@ def table(costs: Sequence[Cost]) -> pa.Table:
                     for device in DEVICES
                     for suffix, hours in (("_left", each.left), ("", each.whole), ("_apart", each.apart))
                 },
+                "clock_hours_left": math.fsum(hours.clock for hours in each.left.values()),
+                "decoding_hours_left": each.decoding,
+                "gpus": each.gpus,
                 "phases_left_of_unknown_pace": sum(hours.unknown for hours in each.left.values()),
                 "bytes_missing": each.bytes,
                 "files_missing_of_unknown_size": each.unsized,
@@ -130,7 +155,7 @@ def table(costs: Sequence[Cost]) -> pa.Table:
 def page(costs: Sequence[Cost], estimate: Estimate) -> str:
     """The plan as people read it."""
     hours = [f"{device}-hours" for device in DEVICES]
-    header = ["target", "values", "cells", "missing", "phases", "to train", "unshared", *hours, "GB", "jobs"]
+    header = ["target", "values", "cells", "missing", "phases", "to train", "unshared", "GPUs", *hours, "GB", "jobs"]
     return "\n".join(
         [
             *overview.heading(estimate.study, "Plan"),
@@ -140,8 +165,8 @@ def page(costs: Sequence[Cost], estimate: Estimate) -> str:
             overview.listing(header, map(_line, costs)),
             "",
             "Each line stands for its target alone, `all` for all of them together, with what they share. Phases are "
-            "counted per seed; unshared is their number if every method trained all of its own. Hours, GB and jobs are "
-            "what is left to do.",
+            "counted per seed; unshared is their number if every method trained all of its own. GPUs are the most that "
+            "one training asks for, and GPU-hours are hours times GPUs. Hours, GB and jobs are what is left to do.",
             "",
             *_jobs(costs),
             "",
@@ -169,7 +194,8 @@ def _summary(total: Cost) -> list[str]:
         f"- Sharing: {apart} trainings if every method trained all of its own; {apart - phases} are saved"
         + "".join(_saved(device, total.apart[device], total.whole[device]) for device in DEVICES)
         + ".",
-        f"- Time, estimated: {_time(total.left)}, one training after the other.",
+        f"- Time, estimated: {_time(total.left)}, one training after the other{_clock(total.left)}.",
+        *_decoding(total),
         f"- Disk, estimated: {_amount(total.bytes / GIGABYTE, more=total.unsized)} GB more of checkpoints, embeddings "
         f"and images; {_amount(shutil.disk_usage('.').free / GIGABYTE)} GB are free here.",
         f"- Jobs: {len(work.left)}.",
@@ -194,12 +220,27 @@ def _time(left: Mapping[str, Hours]) -> str:
     return " and ".join([*known, *([f"{unknown} trainings of unknown pace"] if unknown else [])]) or "none"
 
 
+def _clock(left: Mapping[str, Hours]) -> str:
+    """How long that is by the clock, where trainings take several GPUs at once."""
+    gpus = max(hours.gpus for hours in left.values())
+    clock = _amount(math.fsum(hours.clock for hours in left.values()))
+    return f" ({clock} hours by the clock, on up to {gpus} GPUs each)" if gpus > 1 else ""
+
+
+def _decoding(total: Cost) -> list[str]:
+    if not total.decoded:
+        return []
+    hours = _amount(total.decoding)
+    return [f"- Decoding, estimated: {hours} hours on {STORE_CORES} cores, once, for {total.decoded:,} photographs."]
+
+
 def _line(each: Cost) -> list[str]:
     work = each.work
     return [
         work.target,
         str(_values(work)),
         *(str(len(jobs)) for jobs in (work.cells, work.cells_missing, work.trainings, work.trainings_left, work.apart)),
+        str(each.gpus),
         *(str(each.left[device]) for device in DEVICES),
         _amount(each.bytes / GIGABYTE, more=each.unsized),
         str(len(work.left)),
@@ -217,26 +258,35 @@ def _jobs(costs: Sequence[Cost]) -> list[str]:
 
 def _bases(total: Cost, estimate: Estimate) -> list[str]:
     """Where the hours come from; what rests on the same stands in one line."""
-    found: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    found: defaultdict[tuple[str, str, int], list[tuple[str, int]]] = defaultdict(list)
     for job in total.work.trainings:
         if job.phase is not None:
             basis = estimate.basis(job.phase)
-            found[basis.images, basis.source].append((basis.objective, job.phase.epochs))
+            found[basis.images, basis.source, basis.gpus].append((basis.objective, job.phase.epochs))
     rows = [
-        [images, ", ".join(sorted({name for name, _ in trainings})), source, str(len(trainings)),
+        [images, _few(sorted({name for name, _ in trainings})), source, str(gpus), str(len(trainings)),
          str(sum(epochs for _, epochs in trainings))]
-        for (images, source), trainings in sorted(found.items())
+        for (images, source, gpus), trainings in sorted(found.items())
     ]  # fmt: skip
     return [
         "## What the estimates rest on",
         "",
-        overview.listing(["images", "objectives", "pace", "phases", "epochs"], rows, texts=3),
+        overview.listing(["images", "objectives", "pace", "GPUs", "phases", "epochs"], rows, texts=3),
         "",
-        "Hours are those of training; embedding, clustering and scoring come on top. Checkpoints and embeddings are "
-        "taken to be as large as finished ones of their kind, and where there are none, as large as they can be. A "
-        "file that exists counts as done; what has to be redone after a change, `snakemake --dry-run` tells.",
+        "Hours are those of training; embedding, clustering and scoring come on top. The catalogue's minutes are those "
+        "of an RTX 4090 for CIFAR and STL-10, as ConMix tells them, and guesses otherwise. An epoch on images that "
+        f"stay files takes as long as the slower of computing and decoding, at {DECODED_PER_CORE} photographs of about "
+        "500x400 pixels per second and core, measured. Checkpoints and embeddings are taken to be as large as finished "
+        "ones of their kind, and where there are none, as large as they can be. A file that exists counts as done; "
+        "what has to be redone after a change, `snakemake --dry-run` tells.",
         *(f"The records in {folder} are damaged and left out." for folder in estimate.finished.unreadable),
     ]
+
+
+def _few(names: Sequence[str], most: int = 6) -> str:
+    """The first of many names, so that a line stays one."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
