@@ -211,7 +211,7 @@ def test_the_status_of_all_papers_has_every_table_and_figure() -> None:
 
 def test_a_training_on_several_gpus_says_so() -> None:
     study = load_study({"targets": ["conmix_table9"], "methods": ["simclr"], "seeds": [0]})
-    (training,) = status(study).works[-1].trainings
+    training = status(study).works[-1].trainings[0]
     log(training, "Training simclr up to epoch 200 on 4 × NVIDIA H200.\n")
     text, _ = page(status(study))
     assert "- Trainings, by what their logs say: 1 on 4 × NVIDIA H200." in text

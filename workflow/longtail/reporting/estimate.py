@@ -97,9 +97,9 @@ class Estimate:
         at_once = f" on {gpus} GPUs" if gpus > 1 else ""
         source = f"{minutes:g} minutes per epoch{at_once}, the catalogue's for time limits"
         if images["name"] in self.study.streamed():
-            threads = images["resources"]["threads"]
-            decoding = self.rows(phase.cut, "train") / (DECODED_PER_CORE * threads) / 60
-            source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:.1f} on {threads} cores"
+            cores = max(1, images["resources"]["threads"] - gpus)  # each process of a GPU keeps one for its loop
+            decoding = self.rows(phase.cut, "train") / (DECODED_PER_CORE * cores) / 60
+            source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:.1f} on {cores} cores"
             minutes = max(minutes, decoding)
         return Basis(objective, title, source, minutes / 60, gpus)
 
