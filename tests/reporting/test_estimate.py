@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
+from torch import nn
 
 from longtail.data.longtail import class_sizes
 from longtail.errors import LongtailError
@@ -236,6 +238,38 @@ def test_the_backbones_are_as_stated(name: str, jobs: Jobs) -> None:
     for stem in STEMS:
         with nullcontext() if stem in stated["stems"] else pytest.raises(LongtailError, match="no stem"):
             new_backbone(name, stem, 3)
+
+
+def with_weights_undrawn(name: str, monkeypatch: pytest.MonkeyPatch) -> Jobs:
+    """The jobs on a backbone whose weights are not drawn, as only shapes are looked at."""
+    for initialise in ("kaiming_normal_", "kaiming_uniform_", "xavier_uniform_"):
+        monkeypatch.setattr(nn.init, initialise, lambda weights, *_, **__: weights.detach().zero_())
+    return Jobs(load_study({"targets": ["digits"], "budget": {"backbone": name}}))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_no_features_are_wider_than_their_bound(name: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every method of the catalogue embeds, of a built network, with the settings of CIFAR."""
+    jobs = with_weights_undrawn(name, monkeypatch)
+    estimate, seen = Estimate(jobs.study, Finished()), set()
+    for method in jobs.study.catalog.methods.values():
+        if not method.recipe or method.reads != "images":
+            continue
+        supervised = method.readout in jobs.study.catalog.classifiers
+        cut, classes = ("cifar100-lt-ir100", 100) if supervised else ("cifar20-ir10", 20)
+        job = training(jobs, method.name, cut)
+        kind = (phase(job).lineage[-1].implementation, method.features, estimate.width(phase(job)))
+        if kind in seen:
+            continue
+        seen.add(kind)
+        spec = parse(phase(job).spec(0)).with_rows(2 * classes, [2] * classes)
+        objective = build(spec, build(spec.before(-1))) if spec.last.start == "transfer" else build(spec)
+        found = objective.encoder("projection" if method.features == "memory" else method.features)
+        with torch.no_grad():
+            made = found.eval()(torch.zeros(2, 3, 8, 8))
+        width = made[0].shape[1] if isinstance(made, tuple) else made.shape[1]
+        assert width <= estimate.width(phase(job)), f"{method.name}: give its objective `branches`"
+    assert len(seen) > 40
 
 
 def test_no_checkpoint_is_larger_than_its_bound(jobs: Jobs) -> None:

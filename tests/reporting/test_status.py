@@ -215,4 +215,3 @@ def test_a_training_on_several_gpus_says_so() -> None:
     log(training, "Training simclr up to epoch 200 on 4 × NVIDIA H200.\n")
     text, _ = page(status(study))
     assert "- Trainings, by what their logs say: 1 on 4 × NVIDIA H200." in text
-    assert "to epoch 200, none saved, on 4 × NVIDIA H200" in text

@@ -159,8 +159,20 @@ class Estimate:
         if run.kind == "controls":
             width = images["image_size"] ** 2 * images["channels"] if "image_size" in images else SENTENCE_WIDTH
             return 4 * (width + images["classes"]) * rows
-        backbone = json.loads(self.study.phase(run.cut, run.name).backbone)["name"]
-        known = self.finished.row_bytes.get((backbone, features))
-        if known is None and backbone in self.study.catalog.backbones:
-            known = 4 * (self.study.catalog.backbones[backbone]["width"] + images["classes"])
+        phase = self.study.phase(run.cut, run.name)
+        known = self.finished.row_bytes.get((json.loads(phase.backbone)["name"], features))
+        if known is None and (width := self.width(phase)) is not None:
+            known = 4 * (width + images["classes"])
         return None if known is None else known * rows
+
+    def width(self, phase: Phase) -> int | None:
+        """No features of a phase are wider than this, apart from logits; None where nothing is known of its backbone.
+
+        Features are as wide as the backbone, or as several of them side by side, or as the widest head of its lineage.
+        """
+        backbone = json.loads(phase.backbone)["name"]
+        if backbone not in self.study.catalog.backbones:
+            return None
+        branches = self.study.catalog.objectives[phase.lineage[-1].objective].branches
+        heads = [json.loads(stretch.settings).get("projection_width", 0) for stretch in phase.lineage]
+        return max(branches * int(self.study.catalog.backbones[backbone]["width"]), *heads)

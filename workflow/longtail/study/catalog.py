@@ -61,6 +61,7 @@ class Objective:
         family: the catalogue file it stands in.
         reads: ``images`` or ``texts``.
         loss: what is minimised, as a formula in LaTeX without dollar signs, for readers; empty if nobody wrote it down.
+        branches: how many times as wide as the backbone its features are at most, heads apart.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Objective:
     family: str
     reads: str
     loss: str
+    branches: int
 
 
 @dataclass(frozen=True)
@@ -299,12 +301,14 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
     settings: dict[str, Mapping[str, Any]] = {}
     definers: dict[str, str] = {}
     implementation, reads, loss = entry.get("implementation"), entry.get("reads"), entry.get("loss")
+    branches = entry.get("branches", 1)
     if "like" in entry:
         base = _objective(entry["like"], entries, (*path, name))
         settings.update(base.settings)
         definers.update(base.definers)
         implementation, reads = implementation or base.implementation, reads or base.reads
         loss = loss or base.loss
+        branches = entry.get("branches", base.branches)
         for key in entry.get("drop", ()):
             if key not in settings:
                 raise unknown(f"setting to drop from objective {name!r}", key, settings)
@@ -324,6 +328,7 @@ def _objective(name: str, entries: Mapping[str, Mapping[str, Any]], path: tuple[
         family=entry["family"],
         reads=reads or "images",
         loss=loss or "",
+        branches=branches,
     )
 
 
