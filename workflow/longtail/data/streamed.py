@@ -215,8 +215,8 @@ def together(images: Sequence[Tensor]) -> Tensor | Pictures:
     frames = images[0].new_zeros(len(images), max(heights), max(widths), images[0].shape[2])
     for frame, image in zip(frames, images, strict=True):
         frame[: image.shape[0], : image.shape[1]] = image
-    device = frames.device
-    return Pictures(frames.permute(0, 3, 1, 2), *(torch.tensor(sides).to(device) for sides in (heights, widths)))
+    tall, wide = (torch.tensor(side, device=frames.device) for side in (heights, widths))
+    return Pictures(frames.permute(0, 3, 1, 2), tall, wide, whole=False)
 
 
 class _Images(Dataset["Decoded | Failed"]):
