@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -372,6 +373,16 @@ def test_pictures_that_are_neither_resized_nor_cut_are_refused():
         unaugmented(packed(scenes(SIZES[:2])), {"resize": 256, "crop": 300}, 300)
     with pytest.raises(LongtailError, match="interpolation 'lanczos'"):
         unaugmented(packed(scenes(SIZES[:2])), {**TRANSFORM, "interpolation": "lanczos"}, 224)
+
+
+@pytest.mark.parametrize("name", ["imagenet-base", "conmix", "randclsstack", "scan-strong-imagenet"])
+def test_off_the_cpu_nothing_looks_at_values(name, monkeypatch):
+    """So that a GPU is never waited for: tensors of the meta device have no values to look at."""
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator, device: torch.empty(shape, device="meta"))
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # which knows no such device
+    pictures = packed(scenes()).to("meta")
+    assert new_augmentation(LISTS[name], 64, MEAN)(pictures, generator()).shape == (len(SIZES), 3, 64, 64)
+    assert unaugmented(pictures, TRANSFORM, 224).shape == (len(SIZES), 3, 224, 224)
 
 
 @pytest.mark.cuda
