@@ -47,7 +47,7 @@ def photographs(folder: Path, count: int, width: int, height: int) -> int:
     draws, lines, size = np.random.default_rng(0), [], 0
     for number in range(count):
         picture = Image.fromarray(load_sample_images().images[number % 2])
-        left, top = draws.integers(0, 100), draws.integers(0, 60)
+        left, top = int(draws.integers(0, 100)), int(draws.integers(0, 60))
         path = folder / f"class{number % 2}" / f"{number}.jpg"
         path.parent.mkdir(exist_ok=True)
         picture.crop((left, top, left + 540, top + 360)).resize((width, height)).save(path, quality=QUALITY)
@@ -57,15 +57,15 @@ def photographs(folder: Path, count: int, width: int, height: int) -> int:
     return size
 
 
-def ours(folder: Path, count: int, batch: int) -> StreamedSplit:
+def ours(folder: Path, count: int) -> StreamedSplit:
     """The split of all photographs, streamed by one worker."""
     source = {"kind": "imagefolder", "root": str(folder), "lists": {"train": "list.txt"}}
     images = ImageSet("photographs", source, 2, 224, 3, {"train": count}, "files")
-    outputs = [folder / name for name in ("files.parquet", "encoded.bin", "labels.parquet")]
-    write_index(images, "train", *outputs)
+    index = folder / "files.parquet"
+    write_index(images, "train", index, folder / "encoded.bin", folder / "labels.parquet")
     rows = {"part": ["train"] * count, "source_row": np.arange(count), "label": np.arange(count) % 2}
     write_table(folder / "train.parquet", pa.table(rows))
-    return StreamedSplit(folder / "train.parquet", {"train": outputs[0]}, "cpu", 1, ALONE, keep_freed_memory)
+    return StreamedSplit(folder / "train.parquet", {"train": index}, "cpu", 1, ALONE, keep_freed_memory)
 
 
 def usual(folder: Path, batch: int, extra: list[torch.nn.Module]) -> DataLoader[object]:
@@ -112,7 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, count, batch = Path(name), arguments.images, arguments.batch
         size = photographs(folder, count, arguments.width, arguments.height)
-        split = ours(folder, count, batch)
+        split = ours(folder, count)
 
         def streamed() -> Iterator[object]:
             return split.ahead(torch.randperm(count).split(batch), lambda rows: (rows,))
