@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -248,3 +249,52 @@ def test_a_source_of_pixels_cannot_stay_files(tmp_path):
     digits = ImageSet("digits", {"kind": "sklearn"}, 10, 8, 1, {"train": 1797}, "files")
     with pytest.raises(LongtailError, match="holds pixels"):
         write_index(digits, "train", tmp_path / "f.parquet", tmp_path / "e.bin", tmp_path / "l.parquet")
+
+
+PEAKS = """
+import resource, sys
+from longtail.__main__ import main
+status = main(sys.argv[1:])
+print(*(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+sys.exit(status)
+"""
+
+
+def peaks_of_training(out: Path, tools, copies: int) -> list[float]:
+    """Most megabytes that a training on ``copies`` of forty photographs takes, and its largest worker."""
+    out.mkdir()
+    pixels = photographs(ROWS, 64)
+    lines = []
+    for number in range(ROWS * copies):
+        row = number % ROWS
+        if number < ROWS:
+            Image.fromarray(pixels[row]).resize((300, 225 - row)).save(out / f"{number}.jpg", quality=90)
+        else:
+            (out / f"{number}.jpg").hardlink_to(out / f"{row}.jpg")
+        lines.append(f"{number}.jpg {LABELS[row]}")
+    (out / "list.txt").write_text("\n".join(lines) + "\n")
+    rows = np.arange(len(lines))
+    columns = {"row": rows, "part": ["train"] * len(rows), "source_row": rows}
+    pq.write_table(pa.table({**columns, "label": np.sort(np.tile(LABELS, copies))}), out / "train.parquet")
+    sets = dataclasses.replace(image_set(out, "files"), parts={"train": len(rows)})
+    write_index(sets, "train", out / "files.parquet", out / "encoded.bin", out / "labels.parquet")
+    spec = spec_of(tools)
+    spec["lineage"][0] |= {"last_epoch": 1, "clock": 1}
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2] / "workflow")])
+    done = subprocess.run(
+        [sys.executable, "-c", PEAKS, *arguments(out, out, spec, out / "files.parquet")],
+        env={**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [int(kilobytes) / 1024 for kilobytes in done.stdout.split()]
+
+
+def test_a_set_ten_times_larger_takes_no_more_memory(tmp_path, tools):
+    """Its pixels are 240 megabytes more, all of which pass through; allocators keep some tens of them."""
+    small, large = (peaks_of_training(tmp_path / str(copies), tools, copies) for copies in (10, 100))
+    more = [after - before for before, after in zip(small, large, strict=True)]
+    print(f"main process and worker: {small} MB, and {more} MB more for ten times the images")
+    assert max(more) < 100

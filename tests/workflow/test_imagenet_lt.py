@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from longtail.__main__ import main
+from longtail.data.index import open_index
 from longtail.study.study import load_study
 
 CUT = "imagenet_lt-ir256"
@@ -55,14 +56,24 @@ def test_every_training_of_the_tables_is_of_resnet50_on_the_public_list(paper, t
         assert (spec["data"]["construction"], spec["data"]["classes"]) == ("list", 1000)
 
 
-def test_a_folder_and_a_list_become_embeddings_of_resnet50(folder):
-    source = {"kind": "imagefolder", "name": "a dozen", "resize": 256, "crop": 256}
+@pytest.mark.parametrize("storage", ["files", "pixels"])
+def test_a_folder_and_a_list_become_embeddings_of_resnet50(folder, storage):
+    """Photographs stay files, as the catalogue has it, or are cut to squares that are kept as pixels."""
+    source = {"kind": "imagefolder", "name": "a dozen"}
+    source |= {"storage": "pixels", "resize": 256, "crop": 256} if storage == "pixels" else {}
     source |= {"lists": {"train": "imagenet/ImageNet_LT_train.txt"}, "parts": {"train": len(ROWS)}}
     study = load_study({"targets": ["conmix_table9"], "data_root": "raw", "data": {"imagenet_lt": source}})
     store = {**study.store_spec("imagenet_lt"), "classes": 3}
     split = {**study.split_spec(CUT), "classes": 3, "ratio": 2, "shots": [1, 1, 1]}
-    done("store", "--spec", json.dumps(store), "--part", "train", "--images", "images.npy", "--labels", "l.parquet")
-    assert np.load("images.npy").shape == (len(ROWS), 256, 256, 3)
+    made = ["--spec", json.dumps(store), "--part", "train", "--labels", "l.parquet"]
+    if storage == "pixels":
+        images = "images.npy"
+        done("store", *made, "--images", images)
+        assert np.load(images).shape == (len(ROWS), 256, 256, 3)
+    else:
+        images = "files.parquet"
+        done("index", *made, "--files", images, "--encoded", "encoded.bin")
+        assert len(open_index(images)) == len(ROWS)
     listed = ["--split", "train", "--labels", "train=l.parquet", "--out", "rows.parquet"]
     done("split", "--spec", json.dumps(split), *listed)
     rows = pq.read_table("rows.parquet")
@@ -73,7 +84,7 @@ def test_a_folder_and_a_list_become_embeddings_of_resnet50(folder):
     (stretch,) = spec["lineage"]
     spec["data"] = {**spec["data"], "classes": 3}
     spec["lineage"] = [{**stretch, "last_epoch": 1, "settings": {**stretch["settings"], "batch_size": 6}}]
-    images = ["--split", "rows.parquet", "--images", "train=images.npy", "--threads", "1", "--gpus", "0"]
+    images = ["--split", "rows.parquet", "--images", f"train={images}", "--threads", "1", "--gpus", "0"]
     outputs = ["--state", "state", "--checkpoint", "checkpoint.pt", "--history", "history.parquet"]
     done("train", "--spec", json.dumps(spec), *images, *outputs, "--spec-out", "spec.json")
     features = ["--features", "backbone", "--out", "embeddings.parquet"]

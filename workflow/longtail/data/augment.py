@@ -17,6 +17,11 @@ per-image transforms on Pillow images; here a whole batch is transformed at once
 Measured on one core of a Xeon server, one AUG-C view of 512 colour images of 32x32 takes 51 ms; torchvision's
 transforms, image by image, take 290 ms, and kornia 0.9, with one order of jitter per batch and no antialiasing,
 108 ms. A view of 128 grey images of 8x8 takes 0.8 ms. Padded crops and flips: :mod:`longtail.data.window`.
+
+Whole photographs, each of its own size (:class:`longtail.data.pictures.Pictures`), are cut and jittered a few at a
+time. On one of two cores of an AMD EPYC, 64 of about 400x500 pixels become views of 224x224 by the list
+``imagenet-base`` at 820 a second of processor time; torchvision's transforms of the Pillow images, one after the other,
+make 600 (over several runs we are 1.3 to 1.5 times as fast). As they are embedded, both show 650.
 """
 
 from __future__ import annotations
@@ -284,13 +289,14 @@ class Augmentation:
             raise LongtailError("Images of different sizes have views of one size. Say which: it is None.")
         on_cpu = images.device.type == "cpu"
         cut, step = (cut_each_box, NEAR) if on_cpu else (cut_boxes, at_a_time(images))
-        views = []
+        size = (self.size, self.size)
+        views = torch.empty(*images.shape[:2], *size, device=images.device)
         for first in range(0, len(images), step):
             rows = slice(first, first + step)
             part = drawn.part(rows)
-            x = cut(images[rows], part.box, part.flip, (self.size, self.size), self.interpolation)
-            views.append(self._recolour(x, part))
-        return torch.cat(views)
+            x = cut(images[rows], part.box, part.flip, size, self.interpolation)
+            views[rows] = self._recolour(x, part)
+        return views
 
     def _recolour(self, x: Tensor, drawn: Parameters) -> Tensor:
         """What follows the crop, (B, C, S, S)."""
@@ -344,7 +350,7 @@ class Augmentation:
             mean = grey.mean((2, 3), keepdim=True)
             operation = operation[:, None, None, None]
             target = grey.mul_((1 - factor) * (operation == 2)).add_((1 - factor) * (operation == 1) * mean)
-            x = torch.addcmul(target, x, factor).clamp_(0, 1)
+            x = torch.addcmul(target, x, factor, out=x).clamp_(0, 1)
         return x
 
 

@@ -67,7 +67,9 @@ def read(sample: Sample, image_set: ImageSet) -> Picture:
     """
     try:
         image, deep = _eight_bit(*_open(sample.content), image_set.source.get("bits"))
-        image = image.convert("L" if image_set.channels == 1 else "RGB")
+        mode = "L" if image_set.channels == 1 else "RGB"
+        if image.mode != mode:  # else it would be copied
+            image = image.convert(mode)
         if image_set.is_whole:
             return Picture(_bounded(image), deep)
         if image_set.source.get("resize") or image_set.source.get("crop"):

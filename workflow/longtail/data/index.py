@@ -32,6 +32,7 @@ from longtail.data.decode import Deep, read, require_filled
 from longtail.data.places import place_of
 from longtail.data.rows import Sample, wrong_number
 from longtail.data.sources import ImageSet, inputs, samples
+from longtail.data.store import show_progress
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import read_with_provenance, replacing, write_table
@@ -95,6 +96,7 @@ def write_index(
                 entries.append(_entry(sample, found, encoded, encoded_path))
                 digests.append(found.digest)
                 deep += [found.deep] if found.deep is not None else []
+            show_progress(image_set.images, part, len(labels), expected)
     if len(labels) != expected:
         found_number = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
         raise wrong_number(image_set.images, "images", part, found_number, expected)

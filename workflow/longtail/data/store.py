@@ -75,7 +75,7 @@ def write_store(
                 pixels = np.stack([picture.pixels for picture in pictures])
                 brightest = max(brightest, int(pixels.max()))
                 file.write(pixels.tobytes())
-                _progress(image_set.images, part, len(labels), expected)
+                show_progress(image_set.images, part, len(labels), expected)
         if len(labels) != expected:
             found = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
             raise wrong_number(image_set.images, "images", part, found, expected)
@@ -109,7 +109,8 @@ def _chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield chunk
 
 
-def _progress(images: str, part: str, done: int, expected: int) -> None:
+def show_progress(images: str, part: str, done: int, expected: int) -> None:
+    """Say on a terminal how many images of a part have been decoded; nothing in a log."""
     if sys.stderr.isatty():
         end = "\n" if done == expected else ""
         print(f"\r{images} {part}: {done:,} of {expected:,} images decoded", end=end, file=sys.stderr, flush=True)

@@ -92,6 +92,7 @@ class StreamedSplit:
         device: where images are wanted.
         workers: processes that decode; with 0 this one does.
         group: the processes that train together; each must ask for the same rows.
+        at_start: called in each worker before it decodes.
 
     Raises:
         LongtailError: if an index is missing or shorter than the split says.
@@ -107,13 +108,14 @@ class StreamedSplit:
         device: torch.device | str,
         workers: int,
         group: Sharing,
+        at_start: Callable[[], None] = lambda: None,
     ) -> None:
         rows = SplitRows.read(split_path, indexes)
         opened = {part: open_index(indexes[part]) for part in rows.names}
         for part, index in opened.items():
             rows.require(part, indexes[part], len(index), "images")
         self._images = _Images(rows, opened)
-        self._workers, self._group = workers, group
+        self._workers, self._group, self._at_start = workers, group, at_start
         digest = hashlib.blake2b(digest_size=16)
         for part, index in opened.items():
             digest.update(np.flatnonzero(rows.parts == part).tobytes())
@@ -166,6 +168,7 @@ class StreamedSplit:
             batch_size=None,
             num_workers=self._workers,
             prefetch_factor=AHEAD if self._workers else None,
+            worker_init_fn=lambda _: self._at_start(),
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # whose draws are not taken from the training's
         )
@@ -179,10 +182,10 @@ class StreamedSplit:
             if isinstance(part, Failed):
                 raise LongtailError(part.message)
             found.append(part)
-        pixels = torch.cat([part.pixels.to(self.device, non_blocking=True) for part in found])
-        sizes = torch.cat([part.sizes for part in found])
+        there = [part.pixels.to(self.device, non_blocking=True) for part in found]
         if group.size == 1:
-            return together(list(_cut(pixels, sizes)))
+            return together([image for part, on in zip(found, there, strict=True) for image in _cut(on, part.sizes)])
+        pixels, sizes = torch.cat(there), torch.cat([part.sizes for part in found])
         shares = [
             list(_cut(pixels, sizes.cpu()))
             for pixels, sizes in zip(group.gathered(pixels), group.gathered(sizes.to(self.device)), strict=True)
@@ -215,8 +218,8 @@ def together(images: Sequence[Tensor]) -> Tensor | Pictures:
     frames = images[0].new_zeros(len(images), max(heights), max(widths), images[0].shape[2])
     for frame, image in zip(frames, images, strict=True):
         frame[: image.shape[0], : image.shape[1]] = image
-    device = frames.device
-    return Pictures(frames.permute(0, 3, 1, 2), *(torch.tensor(sides).to(device) for sides in (heights, widths)))
+    tall, wide = (torch.tensor(side, device=frames.device) for side in (heights, widths))
+    return Pictures(frames.permute(0, 3, 1, 2), tall, wide, whole=False)
 
 
 class _Images(Dataset["Decoded | Failed"]):

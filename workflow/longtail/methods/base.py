@@ -100,6 +100,8 @@ class Objective(nn.Module):
     def shown(self, rows: Tensor, views: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """The rows whose images each view of a step shows: ``rows`` for all, unless the objective pairs images.
 
+        May be asked some updates ahead, so it depends on nothing that an update changes.
+
         Args:
             rows: of the step, (B,) int64.
             views: how many views there are.

@@ -16,6 +16,7 @@ from longtail.data.resident import ResidentSplit
 from longtail.data.resident_texts import ResidentTexts
 from longtail.data.streamed import StreamedSplit
 from longtail.data.strong_augment import new_augmentation
+from longtail.devices.allocator import keep_freed_memory
 from longtail.devices.distributed import ALONE, Group
 from longtail.devices.precision import autocast
 from longtail.training.specification import Data
@@ -190,7 +191,7 @@ def open_split(
     if data.holds == "texts":
         return ResidentTexts(path, stores, device)
     if all(Path(store).suffix == ".parquet" for store in stores.values()):
-        return StreamedSplit(path, stores, device, workers, group)
+        return StreamedSplit(path, stores, device, workers, group, at_start=keep_freed_memory)
     return ResidentSplit(path, stores, device)
 
 
