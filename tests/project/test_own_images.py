@@ -240,6 +240,23 @@ def test_what_is_wrong_with_the_images_is_one_message(
     assert re.search(message, error), error
 
 
+def test_crops_for_small_images_are_told_of_large_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_folders(folder / "data/flowers")
+    resized = {"kind": "imagefolder", "folders": {"train": "flowers"}, "resize": 224}
+    changed(folder, image_size=224, source=resized)
+    words = [word for word in findings(study(folder, monkeypatch)).words if "as if they were small" in word]
+    assert len(words) == 2  # of the images as they are, and as they are cut
+    assert words[0].startswith("Images of 224 pixels are moved by 4 at most while networks train")
+    assert re.search(r"balanced-softmax, ce, .*ldam.* on flowers. Add `trained_as: imagenet_lt` to flowers,", words[0])
+
+    changed(folder, image_size=224, storage="files", test_transform={"resize": 256, "crop": 224},
+            source={"kind": "imagefolder", "folders": {"train": "flowers"}})  # fmt: skip
+    errors = findings(study(folder, monkeypatch)).errors
+    assert len(errors) == 2
+    assert "Images of flowers stay files of any size" in errors[0]
+    assert "or give the source `resize` and `crop`" in errors[0]
+
+
 # --- Every method runs on a set of one's own --------------------------------------------------------------------------
 
 RECOGNITION = sorted(

@@ -234,12 +234,49 @@ def _check_trainings(found: Findings, study: Study, jobs: list[Job]) -> None:
     from longtail.training.batches import batches_of
     from longtail.training.specification import parse
 
+    padded: dict[str, dict[str, int]] = defaultdict(dict)
     for phase in dict.fromkeys(job.phase for job in jobs if job.phase is not None):
         rows = study.rows(phase.cut, "train")
         with found.noting():
             stretch = parse(phase.spec(seed=0)).last
             chosen = stretch.settings
             batches_of(stretch.objective, rows, chosen.batch_size, chosen.drop_last, stretch.own)
+            for pad in (views["pad"] for views in chosen.augmentations if "pad" in views):
+                padded[study.dataset_of(phase.cut)[0].name][stretch.objective] = pad
+    for name, objectives in padded.items():
+        _check_windows(found, study, name, objectives)
+
+
+LARGE_SIDE = 128
+"""Pixels of a side from which on an image is no small one."""
+
+
+def _check_windows(found: Findings, study: Study, dataset: str, pads: Mapping[str, int]) -> None:
+    """Check that windows of padded images, which are made for small ones, suit the images of a dataset.
+
+    Args:
+        found: where to say so.
+        study: of the dataset.
+        dataset: its name.
+        pads: of the objectives that cut windows, by name.
+    """
+    from longtail.data.rows import listed
+
+    images = study.catalog.dataset(dataset).images
+    size, crop = images["image_size"], study.store_spec(images["name"])["source"].get("crop")
+    who = f"{listed(sorted(pads))} on {dataset}"
+    way_out = f"Add `trained_as: imagenet_lt` to {dataset}, which takes crops and other settings for large images"
+
+    if images["name"] in study.streamed() and not crop:
+        found.errors.append(
+            f"Images of {dataset} stay files of any size, and have no windows of one size as small images have, which "
+            f"are padded: {who}. {way_out}, or give the source `resize` and `crop`."
+        )
+    elif size >= LARGE_SIDE and (crop or size) == size:
+        found.words.append(
+            f"Images of {size} pixels are moved by {max(pads.values())} at most while networks train, as if they were "
+            f"small: {who}. {way_out}."
+        )
 
 
 def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, free: int) -> None:
