@@ -46,6 +46,11 @@ class Dataset:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Its own and that of its image set, then those it is trained as: what the catalogue speaks of it by."""
+        return tuple(dict.fromkeys([self.name, self.images["name"], *self.trained_as]))
+
+    @property
     def holds(self) -> str:
         """``images`` or ``texts``."""
         return "texts" if "max_tokens" in self.images else "images"
