@@ -106,7 +106,7 @@ def resolved(
     """
     keys = selectors(dataset, ratio)
     values = {name: resolve(setting, keys, protocol) for name, setting in settings.items()}
-    values |= {name: value for name, value in dataset.settings.items() if name in values}
+    values |= {name: value for name, value in dataset.settings.items() if name in settings}
     for name, value in overrides.items():
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)
