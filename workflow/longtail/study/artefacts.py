@@ -194,7 +194,7 @@ class Artefacts(Trainings):
 
     def _require_corruptions(self, method: Method, dataset: Dataset, readout: str) -> None:
         """Check that there are corrupted test images, and that the network itself says which class they are."""
-        self.corruptions_spec(dataset)
+        self.corruptions(dataset)
         classifier = self.catalog.classifiers.get(readout)
         if method.control or classifier is None or classifier["algorithm"] != "argmax":
             raise LongtailError(
@@ -472,7 +472,7 @@ class Artefacts(Trainings):
             for name in sorted(sets)
             if name in self.config.data
         ]
-        tested = [self.catalog.dataset(name).images["corruptions"] for name in sorted(corrupted)]
+        tested = [self.corruptions(self.catalog.dataset(name)) for name in sorted(corrupted)]
         parts += [
             f"{each['title']} images: {self.config.data[each['name']]['name']}"
             for each in tested
@@ -495,9 +495,9 @@ class Artefacts(Trainings):
             dataset = self.catalog.dataset(name)
             yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
         for name in sorted(self._corrupted(computed)):
-            corruptions = self.catalog.dataset(name).images["corruptions"]
-            source = self.corruptions_spec(self.catalog.dataset(name))["source"]
-            yield f"{corruptions['title']} images: {source.get('name', source['kind'])}."
+            dataset = self.catalog.dataset(name)
+            source = self.corruptions_spec(dataset)["source"]
+            yield f"{self.corruptions(dataset)['title']} images: {source.get('name', source['kind'])}."
 
 
 def _statement(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
@@ -44,19 +45,23 @@ class Sets:
                 return {dataset.holds: image_set, "source": source, "parts": parts, **described}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
 
-    def corruptions_spec(self, dataset: Dataset) -> dict[str, Any]:
-        """What the job that tests on corrupted versions of a dataset's test images is told.
+    def corruptions(self, dataset: Dataset) -> Mapping[str, Any]:
+        """What the catalogue says of corrupted versions of a dataset's test images.
 
         Raises:
             LongtailError: if there are none.
         """
-        described = dataset.images.get("corruptions")
-        if described is None:
+        if "corruptions" not in dataset.images:
             having = {d.name for d in self.catalog.datasets.values() if "corruptions" in d.images}
             raise LongtailError(
                 f"There are no corrupted test images of {dataset.name!r} in the catalogue; there are of "
                 f"{', '.join(sorted(having)) or 'no dataset'}."
             )
+        return dict(dataset.images["corruptions"])
+
+    def corruptions_spec(self, dataset: Dataset) -> dict[str, Any]:
+        """What the job that tests on corrupted versions of a dataset's test images is told; raises as above."""
+        described = self.corruptions(dataset)
         name = described["name"]
         return {
             "name": name,
