@@ -22,6 +22,7 @@ from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
 from longtail.splits import SPLITS
 from longtail.study import layout, typed
+from longtail.study.artefacts import OF_THE_TRAINING
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import load_study
@@ -106,7 +107,7 @@ wildcard_constraints:
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
     classifier=one_of(STUDY.catalog.classifiers),
-    readout=one_of([*STUDY.catalog.readouts, "embeddings", "history"]),
+    readout=one_of([*STUDY.catalog.readouts, *OF_THE_TRAINING]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -268,6 +269,11 @@ def data_spec(wildcards):
 
 
 @friendly
+def corrupted_spec(wildcards):
+    return canonical(STUDY.corruptions_spec(STUDY.dataset_of(wildcards.cut)[0]))
+
+
+@friendly
 def parent_checkpoint(wildcards):
     parent = STUDY.parent_run(Run("phases", wildcards.cut, wildcards.phase, int(wildcards.seed)))
     return [] if parent is None else parent.checkpoint
@@ -385,6 +391,8 @@ def what_is_scored(wildcards):
     run, features, split = features_of(wildcards)
     if wildcards.readout == "history":
         return run.history
+    if wildcards.readout == "corruptions":
+        return run.corrupted(features)
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
     made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
@@ -402,6 +410,7 @@ DEFINITIONS = {
     "predictions": ["recognition"],
     "embeddings": ["analyses", "theory", "pairs"],
     "history": ["pace"],
+    "corruptions": ["corruptions"],
 }
 
 

@@ -1,4 +1,4 @@
-"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, or of a training's history.
+"""``python -m longtail score``: metrics of assignments, predictions, embeddings, corrupted images, or of a training.
 
 A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """
@@ -21,6 +21,7 @@ from longtail.evaluation.reading import (
     call,
     read_assignments,
     read_class_sizes,
+    read_corruption_errors,
     read_embeddings,
     read_predictions,
     read_seconds,
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         metrics = {0: call(kind, scorer, rest, *predicted, split, read_class_sizes(arguments.split))}
     elif reads == "history":
         metrics = {0: call(kind, scorer, rest, read_seconds(arguments.scored))}
+    elif reads == "corruptions":
+        metrics = {0: call(kind, scorer, rest, read_corruption_errors(arguments.scored))}
     else:
         vectors, _ = read_embeddings(arguments.scored, split=split)
         with threads(arguments.threads):
@@ -248,6 +251,19 @@ def _pace(seconds: np.ndarray) -> list[Metric]:
     return [Metric("seconds_per_epoch", seconds_per_epoch(seconds), "s")]
 
 
+def _corruptions(errors: Mapping[tuple[str, int], float], *, alexnet_errors: Mapping[str, float]) -> list[Metric]:
+    from longtail.evaluation.corruptions import accuracy_by_severity, mean_error, normalized_error
+
+    return [
+        Metric("mean_corruption_error", 100 * mean_error(errors, alexnet_errors), "percent"),
+        Metric("normalized_corruption_error", 100 * normalized_error(errors, alexnet_errors), "percent"),
+        *(
+            Metric("corruption_accuracy", 100 * value, "percent", parameter=f"severity={severity}")
+            for severity, value in accuracy_by_severity(errors, alexnet_errors).items()
+        ),
+    ]
+
+
 def _selection_space(vectors: np.ndarray, split: Split, *, batch_size: int, positives: int) -> list[Metric]:
     """Of the sizes of classes in the split alone; where all have one size, or none fills a batch, there is no ratio.
 
@@ -305,6 +321,7 @@ SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
     "assignments": {"clustering": score_assignment},
     "predictions": {"classification": score_predictions},
     "history": {"pace": _pace},
+    "corruptions": {"corruptions": _corruptions},
     "embeddings": {
         "geometry": _geometry,
         "class_geometry": _class_geometry,
