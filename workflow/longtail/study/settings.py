@@ -11,8 +11,7 @@ from longtail.study.catalog import Catalog, Dataset
 
 def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
     """The keys under which a setting's ``for`` may speak of this dataset, the most specific first."""
-    names = dict.fromkeys([dataset.name, dataset.images["name"]])
-    return tuple(key for name in names for key in (f"{name}-ir{ratio}", name))
+    return tuple(key for name in dataset.names for key in (f"{name}-ir{ratio}", name))
 
 
 def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
