@@ -69,17 +69,18 @@ def as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One room for all recipes, which share what they have in common."""
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The room of a backbone, where recipes share what they have in common."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(test_photographs, "ROWS", ROWS)
         patch.setattr(test_photographs, "CLASSES", CLASSES)
-        return functools.cache(lambda: Room(tmp_path_factory.mktemp("large"), SIZE + 8))()
+        yield functools.cache(lambda backbone: Room(tmp_path_factory.mktemp(backbone), SIZE + 8))
 
 
 @pytest.mark.parametrize(("method", "dataset"), CELLS)
 def test_a_recipe_trains_step_by_step(room: Any, method: str, dataset: str) -> None:
     parent = None
     several = method.startswith("ride-")  # up to six experts, which a small network has as well
-    for spec in specifications(method, dataset, "resnet_small" if several else "resnet18"):
-        parent = room.train(spec, parent)
+    backbone = "resnet_small" if several else "resnet18"
+    for spec in specifications(method, dataset, backbone):
+        parent = room(backbone).train(spec, parent)
