@@ -46,6 +46,17 @@ def test_choices_are_told_of_the_datasets_that_matter(entry, keys):
     assert told == expected
 
 
+def test_a_setting_that_a_dataset_does_not_have_is_left_out():
+    """And an override of a table may still give it one."""
+    dataset, where = CATALOG.dataset("cifar10-lt"), {"origin": "chosen", "where": "here"}
+    settings = {"mode": {"value": "absent", "for": {"digits": "eval"}, **where}, "rate": {"value": None, **where}}
+    assert resolved("toy", settings, {}, dataset, 10, "official", CATALOG) == {"rate": None}
+    given = {"mode": "train"}
+    assert resolved("toy", settings, given, dataset, 10, "paper", CATALOG) == {"mode": "train", "rate": None}
+    digits = CATALOG.dataset("digits-lt")
+    assert resolved("toy", settings, {}, digits, 10, "official", CATALOG) == {"mode": "eval", "rate": None}
+
+
 @pytest.mark.parametrize("value", [256, None, [1, 2], {"official": 1}, {"mean": 0, "std": 1}, "official"])
 def test_what_is_no_pair(value):
     assert not is_pair(value)

@@ -57,6 +57,9 @@ def _transforms(name: Any, objective: str, catalog: Catalog) -> Mapping[str, Any
     return catalog.augmentations[name]
 
 
+ABSENT = "absent"
+"""The value of a setting that a method does not have, beside those ``for`` the datasets on which it has one."""
+
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 
@@ -93,6 +96,9 @@ def resolved(
 ) -> dict[str, Any]:
     """All settings of an objective as plain values, with what names of the catalogue stand for in their place.
 
+    A setting that is :data:`ABSENT` is left out, as if the catalogue did not have it: what a method does on some
+    datasets only has no part in the identities of its trainings on others.
+
     Args:
         objective: its name, for messages.
         settings: with origins, as in the catalogue.
@@ -111,6 +117,7 @@ def resolved(
         if name not in values:
             raise unknown(f"setting of objective {objective!r}", name, values)
         values[name] = value
+    values = {name: value for name, value in values.items() if value != ABSENT}
     if "augmentation" in values:
         values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
     if isinstance(values.get("schedule"), str):
