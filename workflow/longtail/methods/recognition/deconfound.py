@@ -66,7 +66,8 @@ class DeconfoundTDE(Classification):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """``loss`` and ``accuracy``, as any classifier's, once the step knows how much of the direction it keeps."""
         if self.settings.mu == "by_learning_rate":
-            self.network.head.mu = memory(batch.learning_rate)
+            head: Any = self.network.head
+            head.mu = memory(batch.learning_rate)
         return super().loss(batch)
 
     def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
