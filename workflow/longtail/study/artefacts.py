@@ -35,6 +35,8 @@ class TableEntry:
         cell: what to average; None if nothing can be computed here.
         missing: why there is no cell.
         members: the cells of an average, which has no cell of its own; it is the mean over their values.
+        seeds: training seeds to average over, where they are not the table's.
+        printed_seeds: over how many trainings the printed number averages, where they are not as many as the table's.
     """
 
     row: str
@@ -54,6 +56,8 @@ class TableEntry:
     cell: Mapping[str, Any] | None
     missing: str | None
     members: tuple[Mapping[str, Any], ...] = ()
+    seeds: tuple[int, ...] | None = None
+    printed_seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,16 @@ class TablePlan:
     entries: tuple[TableEntry, ...]
     footnotes: tuple[str, ...]
     label: str
+
+
+def seeds_of(plan: TablePlan, entry: TableEntry) -> tuple[int, ...]:
+    """The training seeds that an entry of a table averages over."""
+    return plan.seeds if entry.seeds is None else entry.seeds
+
+
+def printed_seeds_of(plan: TablePlan, entry: TableEntry) -> int:
+    """Over how many trainings the printed number of an entry averages."""
+    return plan.printed_seeds if entry.printed_seeds is None else entry.printed_seeds
 
 
 @dataclass(frozen=True)
@@ -266,6 +280,8 @@ class Artefacts(Trainings):
                 reason is None and "departs" not in asked and not self.label(one["dataset"] for one in members)
             )
             for name in spec["metrics"]:
+                if name in row.get("dashes", ()):
+                    continue
                 metric = self._metric(name)
                 key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                 number = published.get(key) if published is not None else None
@@ -296,6 +312,8 @@ class Artefacts(Trainings):
                     cell=None if reason or average else cells[0],
                     missing=reason,
                     members=cells if average else (),
+                    seeds=self._seeds(asked) if "seeds" in asked else None,
+                    printed_seeds=asked.get("seeds"),
                 )
 
     def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -388,19 +406,19 @@ class Artefacts(Trainings):
             raise unknown(f"table or figure of {paper}", name, there)
         found: dict[tuple[Cell, int], Measurement] = {}
         if name in spec.get("tables", {}):
-            plan: TablePlan | FigurePlan = self.table(paper, name)
-            wanted = [(Cell(**entry.cell), None) for entry in plan.entries if entry.cell]  # type: ignore[union-attr]
+            table = self.table(paper, name)
+            wanted = [(Cell(**entry.cell), None, seeds_of(table, entry)) for entry in table.entries if entry.cell]
         else:
-            plan = self.figure(paper, name)
+            seeds = self.figure(paper, name).seeds
             scorers = spec["figures"][name].get("scorers", ())
             wanted = []
             for asked in spec["figures"][name]["cells"]:
                 if self.missing(asked["method"], asked["dataset"]) is None:
                     projection = spec["figures"][name].get("projection")
-                    wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
-                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
-        for cell, projection in wanted:
-            for seed in plan.seeds:
+                    wanted += [(self._cell(asked, scorer), None, seeds) for scorer in scorers]
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection, seeds)] if projection else []
+        for cell, projection, of_cell in wanted:
+            for seed in of_cell:
                 if (cell, seed) not in found:
                     found[cell, seed] = self._measurement(cell, seed, projection)
         return list(found.values())
