@@ -121,7 +121,7 @@ class FigurePlan:
     label: str
 
 
-OF_THE_TRAINING = ("embeddings", "history")
+OF_THE_TRAINING = ("embeddings", "history", "weights")
 """What a scorer may read that no readout has made."""
 
 
@@ -187,6 +187,8 @@ class Artefacts(Trainings):
         parts_of(dataset.name, dataset, split)
         reads = self._scorer(scorer)["reads"]
         made = self.made_by(readout)
+        if reads == "weights" and method.control:
+            raise LongtailError(f"The scorer {scorer!r} reads weights, and the control {method.name!r} has none.")
         if reads not in OF_THE_TRAINING and reads != made:
             raise LongtailError(
                 f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "

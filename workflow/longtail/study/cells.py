@@ -23,7 +23,8 @@ class Cell:
         ratio: imbalance ratio.
         split: what is embedded: ``train``, ``test``, ...
         features: what of the network is embedded.
-        readout: the clusterer or classifier whose output is scored; ``embeddings`` where they are scored themselves.
+        readout: the clusterer or classifier whose output is scored; ``embeddings``, ``weights`` or ``history`` where
+            these are scored themselves.
         scorer: where the metric comes from.
     """
 
