@@ -48,21 +48,21 @@ def test_choices_are_told_of_the_datasets_that_matter(entry, keys):
 
 def test_a_setting_without_a_value_of_its_own_is_there_for_the_datasets_that_it_names():
     own = {
-        "groups": {"for": {"imagenet_lt": 8, "digits-ir5": {"official": 2, "paper": 3}}, "where": "here"},
+        "batch_groups": {"for": {"imagenet_lt": 8, "digits-ir5": {"official": 2, "paper": 3}}, "where": "here"},
         "batch_size": {"value": 64},
     }
 
     def of(dataset, ratio, protocol="official", **overrides):
         return resolved("rescom", own, overrides, CATALOG.dataset(dataset), ratio, protocol, CATALOG)
 
-    assert of("imagenet_lt", 256) == {"groups": 8, "batch_size": 64}
-    assert of("digits", 5, "paper") == {"groups": 3, "batch_size": 64}
+    assert of("imagenet_lt", 256) == {"batch_groups": 8, "batch_size": 64}
+    assert of("digits", 5, "paper") == {"batch_groups": 3, "batch_size": 64}
     assert of("digits", 10) == {"batch_size": 64}
-    assert of("digits", 10, groups=4) == {"groups": 4, "batch_size": 64}
+    assert of("digits", 10, batch_groups=4) == {"batch_groups": 4, "batch_size": 64}
     keys = selectors(CATALOG.dataset("digits"), 10)
-    assert not speaks(own["groups"], keys)
+    assert not speaks(own["batch_groups"], keys)
     with pytest.raises(LongtailError, match="given for imagenet_lt, digits-ir5 alone, and asked for on digits: add it"):
-        resolve(own["groups"], keys, "official")
+        resolve(own["batch_groups"], keys, "official")
 
 
 @pytest.mark.parametrize("value", [256, None, [1, 2], {"official": 1}, {"mean": 0, "std": 1}, "official"])

@@ -35,7 +35,8 @@ def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) ->
             return own[key][protocol] if is_pair(own[key]) else own[key]
     if not speaks(setting, keys):
         raise LongtailError(
-            f"A value is given for {', '.join(own)} alone, and asked for on {keys[-1]}: add it to `for` ({setting['where']})."
+            f"A value is given for {', '.join(own)} alone, and asked for on {keys[-1]}: add it to `for` "
+            f"({setting['where']})."
         )
     return setting["value"] if "value" in setting else setting[protocol]
 

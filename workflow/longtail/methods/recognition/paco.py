@@ -40,7 +40,7 @@ class PaCo(ClassifiedPairs):
 
     def new_projector(self, width: int) -> nn.Module:
         """As wide as the feature within, normalised there; its last layer starts as those of the backbone."""
-        head = projector(width, width, self.settings.projection_width)
+        head = projector(width, width, self.settings.projection_width, self.settings.batch_groups)
         last: Any = head[-1]
         nn.init.kaiming_normal_(last.weight)
         return head
@@ -50,5 +50,5 @@ class PaCo(ClassifiedPairs):
         p, s = pairs, self.settings
         logits = self.classifier(p.feature)
         contrasted = (p.query, p.key, p.labels, p.past, p.past_labels)
-        loss = paco(*contrasted, logits, self.class_sizes, s.alpha, s.temperature, s.divided)
+        loss = paco(*contrasted, logits, self.class_sizes, s.alpha, s.temperature, s.divided, s.batch_groups)
         return {"loss": loss, "accuracy": accuracy(logits, p.labels)}
