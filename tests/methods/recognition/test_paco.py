@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from longtail.errors import LongtailError
 from longtail.methods.losses.numerics import unit
 from longtail.methods.losses.parametric_contrast import paco
 from longtail.methods.recognition.paco import PaCo
+from longtail.models.backbones import new_backbone
 from longtail.models.classifiers import Linear
 from longtail.models.headed import HeadedEncoder
 from longtail.models.splitnorm import unsplit
@@ -70,6 +72,32 @@ def test_groups_of_a_batch_are_dealt_out_anew_for_the_keys():
     found, parts = dict(objective.named_buffers()), [dict(network.named_buffers()) for network in networks]
     for name in (name for name in found if "running" in name):
         torch.testing.assert_close(found[name], sum(part[name] for part in parts) / 2, msg=name)
+
+
+def test_on_places_all_convolutions_but_the_last_block_s_stay_and_all_else_moves():
+    """Bit by bit, in the network of the keys, too, where convolutions follow what does not move."""
+    objective = made(
+        PaCo,
+        new_backbone=functools.partial(new_backbone, "resnet_small", "cifar", 2),
+        **SETTINGS,
+        frozen_parts="convolutions_but_last_block",
+    ).train()
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    updates(objective, [labelled_batch(seed) for seed in range(2)])
+    frozen = {
+        f"{network}.{name}.weight"
+        for network in ("backbone", "key_backbone")
+        for name, module in objective.backbone.named_modules()
+        if isinstance(module, torch.nn.Conv2d) and not name.startswith("layer3")
+    }
+    assert len(frozen) == 2 * 6
+    stayed = {name for name, value in objective.state_dict().items() if torch.equal(value, before[name])}
+    normalised_away = {"projector.0.bias", "key_projector.0.bias"}  # it moves by rounding, if at all
+    assert stayed - normalised_away == {*frozen, "class_sizes"}
+    learning = {id(parameter) for group in objective.parameter_groups() for parameter in group["params"]}
+    assert not learning & {id(objective.get_parameter(name)) for name in frozen}
+    with pytest.raises(LongtailError, match="frozen_parts"):
+        PaCo.Settings(**SETTINGS, frozen_parts="all")
 
 
 def test_the_readout_is_the_classifier_of_raw_logits():
