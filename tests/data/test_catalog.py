@@ -147,6 +147,7 @@ def test_imagenet_lt_is_the_public_list(shared_data):
     document, cut = CUTS["imagenet_lt"]
     sizes = table.sort_values("label")["n_train"].to_numpy()
     assert sizes.sum() == document["images"]["parts"]["train"]
-    assert shot_groups(sizes, cut["shots"]).tolist() == table.sort_values("label")["group"].tolist()
+    assert strict_shots(sizes).tolist() == table.sort_values("label")["group"].tolist()
+    assert np.unique_counts(shot_groups(sizes, cut["shots"])).counts.tolist() == [165, 390, 445]  # few, many, medium
     spec = SplitSpec.from_json(json.dumps({"dataset": "imagenet_lt", "ratio": 256, "classes": 1000, **cut}))
     assert len(make_split(spec, "train", {"train": np.repeat(np.arange(1000), sizes)})) == 115846

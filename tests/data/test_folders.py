@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import string
 from pathlib import Path
 
@@ -213,7 +214,8 @@ PATHS = st.text(string.ascii_letters + string.digits + "éß_-,;. 'ひ", min_siz
     both=st.booleans(),
 )  # fmt: skip
 def test_lists_of_other_tools_are_read(tmp_path, image_set, rows, end, between, header, codec, quote, both):
-    rows = [(path.replace("'", "") if quote == "'" else path, label) for path, label in rows]
+    named = {path.replace("'", "") if quote == "'" else path: label for path, label in rows}
+    rows = list(named.items())  # each file once
     mark = quote if both else ""
     lines = [f"{quote}{path}{quote}{between}{mark}{label}{mark}" for path, label in rows]
     content = end.join([header, *lines] if header else lines).encode(codec)
@@ -295,14 +297,35 @@ def test_all_images_of_a_list_that_are_missing_are_known_before_reading(tmp_path
     assert f"nor do {len(absent) - 1} more" in said or len(absent) < 2
 
 
-@pytest.mark.parametrize("rows", ["a.png 1\na.png 2\n", "a.png -1\na.png 0\n", "a.png 1\na.png 1000\n"])
+@pytest.mark.parametrize("rows", ["a.png 1\nb.png 2\n", "a.png -1\nb.png 0\n", "a.png 1\nb.png 1000\n"])
 def test_labels_of_a_list_out_of_range_are_known_before_reading(tmp_path, image_set, rows):
     put(tmp_path / "a.png")
+    put(tmp_path / "b.png")
     (tmp_path / "list.txt").write_text(rows)
     source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}}
     low, high = rows.split()[1::2]
     with pytest.raises(LongtailError, match=rf"list\.txt has label {low}\.\.{high}; tiny has 2 classes"):
         sources.check(image_set(source, parts={"train": 2}), "train")
+
+
+@pytest.mark.parametrize("second", ["a/1.png", "./a/1.png", "a//1.png"])
+def test_a_file_that_a_list_names_twice_is_named_by_both_lines(tmp_path, image_set, second):
+    for name in ("a/1.png", "b/1.png", "b/2.png"):
+        put(tmp_path / name)
+    (tmp_path / "list.txt").write_text(f"path label\na/1.png 0\nb/1.png 1\n{second} 1\n")
+    source = {"kind": "imagefolder", "root": str(tmp_path), "lists": {"train": "list.txt"}, "obtain": "Ask."}
+    place = tmp_path / "list.txt"
+    wanted = f"Line 4 of {place} names the same image as Line 2 of {place}. Remove one of the two lines. Ask."
+    for ask in ASK:
+        with pytest.raises(LongtailError, match=f"^{re.escape(wanted)}$"):
+            ask(image_set(source), "train")
+    with place.open("a") as lines:
+        lines.write("b/1.png 1\n")
+    with pytest.raises(LongtailError, match=r"as Line 2 of .*list\.txt, and 1 more is such a repetition\. "):
+        sources.check(image_set(source, parts={"train": 4}), "train")
+    place.write_text("a/1.png 0\nb/1.png 1\nb/2.png 1\n")  # files of one name in other folders are others
+    for ask in ASK:
+        ask(image_set(source), "train")
 
 
 @pytest.mark.parametrize("line", ["a.png,0,17", "a.png;0;17", "a.png\t0\t17", "a.png 0 17", "7,a.png,1"])

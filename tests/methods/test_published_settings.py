@@ -445,7 +445,7 @@ IMAGES = {
     "cifar20": ("resnet18", "cifar", 32, CIFAR20, (None, None), 2500, (6, 8, 6)),
     "stl10": ("resnet18", "imagenet", 96, IMAGENET, (None, None), 1300, (3, 4, 3)),
     "tiny_imagenet": ("resnet18", "imagenet", 64, IMAGENET, (256, 224, "bilinear", "bicubic"), 500, (60, 80, 60)),
-    "imagenet_lt": ("resnet50", "imagenet", 224, IMAGENET, (256, 224), None, (385, 479, 136)),
+    "imagenet_lt": ("resnet50", "imagenet", 224, IMAGENET, (256, 224), None, (390, 445, 165)),
 }
 
 

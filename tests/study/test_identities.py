@@ -14,10 +14,10 @@ from longtail.study.study import load_study
 
 # paper, protocol -> number of runs, SHA-256 of their sorted names with a line break between
 PINNED = {
-    ("conmix", "official"): (128, "db1b1aea745835d9a0695054eaccf6081a56f1ef3168cde3b405ee4f2f89e60d"),
-    ("conmix", "paper"): (128, "658f5c18188973c51b0aa8ace0f8198d7edc61d3c00d2c10cec3abc85556e1a0"),
-    ("miniclustering", "official"): (174, "0e92512c45cd296a5af8216cc2064015b61ce898df5bbce668b66403515fa3bf"),
-    ("miniclustering", "paper"): (174, "68f0f790f7659e8dc46490407ea188ee2c68d484f65f278cbb8fe09bf6d23c8d"),
+    ("conmix", "official"): (128, "b06dca47889eaa74bdab442d20a667e324ba762677b1e85456e23e7578f6e1a3"),
+    ("conmix", "paper"): (128, "442500305c64c3bf9c380aa8b23ee39ce1beb11ff3f8605350dd348dbbff9155"),
+    ("miniclustering", "official"): (174, "a5274b9ce7d69c564dce4c6c7e8925c384f21c88da46140d179933a86563fa89"),
+    ("miniclustering", "paper"): (174, "8e63ddbe9fcbe85d00303dfaa1d8aa61530d13f0da34469d4a2a0a4c83dbace3"),
     ("theory", "official"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
     ("theory", "paper"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
     ("digits", "official"): (21, "eccc4fb29196446bfa284e04a50e485672250aa5fefa7a5887217c92ce38ee82"),

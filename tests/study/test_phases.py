@@ -305,7 +305,9 @@ def test_filters_of_the_test_transform_are_told_where_they_act():
     for dataset in ("cifar10", "cifar20", "stl10", "digits"):
         assert transform_of(dataset) == {"resize": None, "crop": None}
         assert transform_of(dataset, resize="absent", crop="absent", **filters) == transform_of(dataset)
-    assert transform_of("imagenet_lt") == {"resize": 256, "crop": 224}  # 256 pixels are what is stored
+    assert transform_of("imagenet_lt") == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
+    stored = {"kind": "imagefolder", "name": "stored", "resize": 256, "crop": 256}
+    assert transform_of("imagenet_lt", source=stored) == {"resize": 256, "crop": 224}  # 256 pixels are what is stored
     larger = transform_of("imagenet_lt", source={"kind": "imagefolder", "name": "larger", "resize": 300, "crop": 300})
     assert larger == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
     stored = transform_of("cifar10", source={"kind": "imagefolder", "name": "large", "resize": 40, "crop": 40})

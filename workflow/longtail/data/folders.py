@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PosixPath
 
 from longtail.data.fingerprint import is_hidden
 from longtail.data.lists import Line, read_list
-from longtail.data.places import below, place_of
+from longtail.data.places import below
+from longtail.data.presence import absent, do_not_exist, require_once
 from longtail.data.rows import Expected, Sample, listed, note, sentences
 from longtail.errors import LongtailError, unknown
 
@@ -80,12 +81,12 @@ class ImageFolderSource:
             self._listing(part, place)
             return
         lines = self._lines(part, place)
-        if absent := _absent(lines):
+        if missing := [lines[position] for position in absent(line.path for line in lines)]:
             hint = "Paths in a list start from the folder that the list is in."
-            if MORE_COLUMNS.fullmatch(absent[0].written):
-                hint += f" A line is a path and a label, and nothing else: is {absent[0].written!r} the path?"
-            names = [(_name(place, line), line.path) for line in absent]
-            raise LongtailError(sentences(_do_not_exist(names), hint, self.obtain))
+            if MORE_COLUMNS.fullmatch(missing[0].written):
+                hint += f" A line is a path and a label, and nothing else: is {missing[0].written!r} the path?"
+            names = [(_name(place, line), line.path) for line in missing]
+            raise LongtailError(sentences(do_not_exist(names), hint, self.obtain))
         labels = [line.label for line in lines]
         if not 0 <= min(labels) <= max(labels) < self.expected.classes:
             raise self.expected.wrong_label(str(place), f"{min(labels)}..{max(labels)}")
@@ -102,6 +103,8 @@ class ImageFolderSource:
     def _lines(self, part: str, place: Path) -> list[Line]:
         lines = read_list(place, self.obtain)
         self.expected.require_rows(part, len(lines), "images", str(place))
+        names = [f"Line {line.number} of {place}" for line in lines]
+        require_once(names, [line.path for line in lines], f"Remove one of the two lines. {self.obtain}".rstrip())
         return lines
 
     def _listing(self, part: str, folder: Path) -> Listing:
@@ -124,7 +127,7 @@ class ImageFolderSource:
         self.expected.require_rows(part, len(listing.images), "images", str(folder), hint)
         broken = [folder / name for name in listing.broken if _is_image(name)]
         if broken:
-            raise LongtailError(sentences(_do_not_exist([(str(path), path) for path in broken]), self.obtain))
+            raise LongtailError(sentences(do_not_exist([(str(path), path) for path in broken]), self.obtain))
         self._require_same_classes(part, folder, classes)
         return listing
 
@@ -150,28 +153,6 @@ class ImageFolderSource:
 
 def _name(place: Path, line: Line) -> str:
     return f"{place}, line {line.number} ({line.written})"
-
-
-def _absent(lines: Iterable[Line]) -> list[Line]:
-    """The lines whose images do not exist; looks once at a folder, and again only at what it has not or is a link."""
-    seen: dict[str, set[str]] = {}
-    found = []
-    for line in lines:
-        folder, name = os.path.split(line.path)
-        if folder not in seen:
-            seen[folder] = set()
-            with suppress(OSError, ValueError), os.scandir(folder) as entries:
-                seen[folder].update(entry.name for entry in entries if not entry.is_symlink())
-        if name not in seen[folder] and not os.path.exists(line.path):  # noqa: PTH110 - which takes any text
-            found.append(line)
-    return found
-
-
-def _do_not_exist(absent: list[tuple[str, Path]]) -> str:
-    """What is said of images that are not there, by their names and places."""
-    (name, path), *others = absent
-    more = f"; nor do {len(others):,} more: {listed(other for other, _ in others)}" * bool(others)
-    return f"The image {name} does not exist ({place_of(path)}){more}."
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from longtail.data.folders import ImageFolderSource
+from longtail.data.inaturalist import InaturalistSource
 from longtail.data.keys import check_keys, is_count
 from longtail.data.parquet import ParquetSource
 from longtail.data.published import SklearnSource, TorchvisionSource
@@ -105,6 +106,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "torchvision": TorchvisionSource,
     "parquet": ParquetSource,
     "imagefolder": ImageFolderSource,
+    "inaturalist": InaturalistSource,
 }
 
 
