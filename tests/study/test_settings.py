@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.settings import choices, is_pair, resolve, resolved, selectors
+from longtail.study.settings import choices, is_pair, resolve, resolved, selectors, speaks
 
 CATALOG = catalogue.load()
 PROTOCOLS = ("official", "paper")
@@ -46,15 +46,23 @@ def test_choices_are_told_of_the_datasets_that_matter(entry, keys):
     assert told == expected
 
 
-def test_a_setting_that_a_dataset_does_not_have_is_left_out():
-    """And an override of a table may still give it one."""
-    dataset, where = CATALOG.dataset("cifar10-lt"), {"origin": "chosen", "where": "here"}
-    settings = {"mode": {"value": "absent", "for": {"digits": "eval"}, **where}, "rate": {"value": None, **where}}
-    assert resolved("toy", settings, {}, dataset, 10, "official", CATALOG) == {"rate": None}
-    given = {"mode": "train"}
-    assert resolved("toy", settings, given, dataset, 10, "paper", CATALOG) == {"mode": "train", "rate": None}
-    digits = CATALOG.dataset("digits-lt")
-    assert resolved("toy", settings, {}, digits, 10, "official", CATALOG) == {"mode": "eval", "rate": None}
+def test_a_setting_without_a_value_of_its_own_is_there_for_the_datasets_that_it_names():
+    own = {
+        "batch_groups": {"for": {"imagenet_lt": 8, "digits-ir5": {"official": 2, "paper": 3}}, "where": "here"},
+        "batch_size": {"value": 64},
+    }
+
+    def of(dataset, ratio, protocol="official", **overrides):
+        return resolved("rescom", own, overrides, CATALOG.dataset(dataset), ratio, protocol, CATALOG)
+
+    assert of("imagenet_lt", 256) == {"batch_groups": 8, "batch_size": 64}
+    assert of("digits", 5, "paper") == {"batch_groups": 3, "batch_size": 64}
+    assert of("digits", 10) == {"batch_size": 64}
+    assert of("digits", 10, batch_groups=4) == {"batch_groups": 4, "batch_size": 64}
+    keys = selectors(CATALOG.dataset("digits"), 10)
+    assert not speaks(own["batch_groups"], keys)
+    with pytest.raises(LongtailError, match="given for imagenet_lt, digits-ir5 alone, and asked for on digits: add it"):
+        resolve(own["batch_groups"], keys, "official")
 
 
 @pytest.mark.parametrize("value", [256, None, [1, 2], {"official": 1}, {"mean": 0, "std": 1}, "official"])

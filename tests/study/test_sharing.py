@@ -50,13 +50,17 @@ def settings_of(objective: str) -> dict[str, Any]:
     return {**kept, **entry.get("settings", {})}
 
 
+NOWHERE = object()
+"""What a setting is worth that stands for other datasets alone."""
+
+
 def value(setting: Mapping[str, Any], dataset: str, ratio: int) -> Any:
     for name in (dataset, images_of()[dataset]):
         for key in (f"{name}-ir{ratio}", name):
             if key in setting.get("for", {}):
                 found = setting["for"][key]
                 return found[PROTOCOL] if isinstance(found, dict) and set(found) == {"official", "paper"} else found
-    return setting["value"] if "value" in setting else setting[PROTOCOL]
+    return setting.get("value", setting.get(PROTOCOL, NOWHERE))
 
 
 Stretch = tuple[str, str, int, int, int]  # objective, settings, the clock, epochs of it before and after
@@ -78,6 +82,7 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
         for index, step in enumerate(steps):
             settings = {**settings_of(step["objective"]), **step.get("settings", {})}
             values = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
+            values = {name: one for name, one in values.items() if one is not NOWHERE}
             values |= json.loads(overrides).get(step["objective"], {})
             before = sum(epochs[:index])
             text = json.dumps(values, sort_keys=True)

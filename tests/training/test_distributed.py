@@ -98,7 +98,21 @@ def test_every_objective_takes_the_same_steps_in_three_processes_as_in_one(tmp_p
     half = found.pop("bfloat16")
     assert half["losses"] == pytest.approx(half["expected"], rel=0.05)
     assert set(found) == {
-        *("simclr", "sdclr", "conmix", "moco", "byol", "conr", "idfd", "dmicc", "miniclustering", "bbn", "reslt"),
+        *(
+            "simclr",
+            "sdclr",
+            "conmix",
+            "moco",
+            "byol",
+            "conr",
+            "idfd",
+            "dmicc",
+            "miniclustering",
+            "bbn",
+            "reslt",
+            "rescom",
+            "paco",
+        ),
     }
     for name, steps in found.items():
         assert steps["losses"] == pytest.approx(steps["expected"], rel=1e-10), name

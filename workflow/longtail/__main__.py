@@ -22,6 +22,7 @@ COMMANDS = {
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
     "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),
+    "weights": ("longtail.data.image_weights", "get the weights that a network for images starts from"),
     "tokenize": ("longtail.data.texts", "cut a dataset's texts into words and look up their synonyms"),
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
     "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),

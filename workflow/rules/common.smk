@@ -97,6 +97,7 @@ wildcard_constraints:
     image_set=one_of(STUDY.sets("images")),
     text_set=one_of(STUDY.sets("texts")),
     encoder=one_of(STUDY.encoders()),
+    published=one_of(STUDY.image_weights()),
     part=one_of(SPLITS),
     split=one_of(SPLITS),
     cut=r"[a-z0-9_-]+-ir\d+",
@@ -193,6 +194,21 @@ def encoder_option(wildcards, input):
     return f"--encoder {Path(input.encoder[0]).parent}" if input.encoder else ""
 
 
+@friendly
+def pretrained_files(wildcards):
+    """What the networks of a training come with: an encoder of texts, weights of a network for images, or nothing.
+
+    They share a name in the rule: a new one would have Snakemake train again whatever was trained before there was it.
+    """
+    folder = STUDY.starts_from(wildcards.cut, wildcards.phase)
+    return encoder_files(wildcards) if folder is None else [layout.image_weights(folder)]
+
+
+def pretrained_option(wildcards, input):
+    folder = STUDY.starts_from(wildcards.cut, wildcards.phase)
+    return encoder_option(wildcards, input) if folder is None else f"--weights {input.encoder[0]}"
+
+
 def tokenizer_files(wildcards):
     return layout.encoder_files(STUDY.encoder(wildcards.text_set)["name"])
 
@@ -249,6 +265,11 @@ def wordnet_option(wildcards):
 def fetch_options(wildcards):
     encoder = STUDY.encoders()[wildcards.encoder]
     return " ".join(f"--{key} {shlex.quote(encoder[key])}" for key in ("name", "folder") if encoder[key])
+
+
+def weights_options(wildcards):
+    weights = STUDY.image_weights()[wildcards.published]
+    return " ".join(f"--{key} {shlex.quote(weights[key])}" for key in ("url", "file") if weights[key])
 
 
 def split_spec(wildcards):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from longtail.study.cells import asked_cells
-from longtail.study.settings import is_pair, resolve, selectors
+from longtail.study.settings import is_pair, resolve, selectors, speaks
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
@@ -223,7 +223,8 @@ class Uses:
         fixed = json.loads(overrides)
         found: list[Acting] = []
         for step in self.catalog.method(method).recipe:
-            settings = {**self.catalog.objectives[step["objective"]].settings, **step.get("settings", {})}
+            given = {**self.catalog.objectives[step["objective"]].settings, **step.get("settings", {})}
+            settings = {name: entry for name, entry in given.items() if speaks(entry, keys)}
             own = fixed.get(step["objective"], {})
             values = {
                 protocol: {**{name: resolve(entry, keys, protocol) for name, entry in settings.items()}, **own}
@@ -251,7 +252,7 @@ def acts(entry: Setting, values: Mapping[str, Any]) -> bool:
     """Whether a setting has any effect beside the values of the others (``only_if``, ``unless``)."""
 
     def holds(name: str, wanted: Any) -> bool:
-        return values[name] in (wanted if isinstance(wanted, list) else [wanted])
+        return values.get(name) in (wanted if isinstance(wanted, list) else [wanted])
 
     return all(holds(*needed) for needed in entry.get("only_if", {}).items()) and not any(
         holds(*barred) for barred in entry.get("unless", {}).items()
@@ -326,7 +327,7 @@ def _of_setting(
         told = entry.get("in_paper", ""), entry.get("in_code", "")
         yield Point(home, "difference", name, entry.get("point", name), carriers, *told, here, entry["where"], touched)
     if entry.get("origin") == "official":
-        given = {"": shown(entry["value"])} | {
+        given = ({"": shown(entry["value"])} if "value" in entry else {}) | {
             selector_label(catalog, key): shown(value)
             for key, value in entry.get("for", {}).items()
             if key not in pairs and not is_chosen(entry, key)
@@ -339,7 +340,7 @@ def _of_setting(
     for ours in (False, True):
         keys = [
             key
-            for key in (None, *entry.get("for", {}))
+            for key in (*([None] if "value" in entry else []), *entry.get("for", {}))
             if is_chosen(entry, key) and (key is not None and key.partition("-ir")[0] in own) == ours
         ]
         if keys:

@@ -19,8 +19,8 @@ from longtail.study.phases import Phase
 from longtail.study.study import Study
 
 RULES = (
-    "fetch_encoder", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster", "classify", "score",
-    "project", "merge", "table", "figure",
+    "fetch_encoder", "fetch_weights", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster",
+    "classify", "score", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -72,6 +72,11 @@ class Jobs:
         return Job("fetch_encoder", tuple(layout.encoder_files(name)), layout.log("fetch_encoder", folder))
 
     @functools.cache  # noqa: B019
+    def weights(self, folder: str) -> Job:
+        """Get the published weights of a network for images."""
+        return Job("fetch_weights", (layout.image_weights(folder),), layout.log("fetch_weights", folder))
+
+    @functools.cache  # noqa: B019
     def store(self, images: str, part: str) -> Job:
         """Decode a part of an image set, or cut one of a text set into words."""
         if images in self.study.sets("texts"):
@@ -104,6 +109,8 @@ class Jobs:
         """Train the last stretch of a phase."""
         parent = self.study.parent_run(run)
         needs = [*self._encoders(run.cut), *self._stores(run.cut, "train"), self.split(run.cut, "train")]
+        if (folder := self.study.starts_from(run.cut, run.name)) is not None:
+            needs.insert(0, self.weights(folder))
         if parent is not None:
             needs.append(self.train(parent))
         phase = self.study.phase(run.cut, run.name)

@@ -83,6 +83,22 @@ class Sets:
         found = [self.encoder(name) for name in sorted(self.sets("texts"))]
         return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
 
+    def image_weights(self) -> dict[str, dict[str, str | None]]:
+        """All published weights of networks for images, by the name of their folder: ``url``, and ``file`` or None.
+
+        Raises:
+            LongtailError: if the configuration names a file for a network that has none.
+        """
+        having = {name: entry["weights"] for name, entry in self.catalog.backbones.items() if "weights" in entry}
+        for name in self.config.image_weights:
+            if name not in having:
+                raise unknown("backbone with published weights (image_weights)", name, having)
+        return {
+            layout.weights_folder(name, weights): {"url": url, "file": self.config.image_weights.get(name)}
+            for name, entry in having.items()
+            for weights, url in entry.items()
+        }
+
     def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
         """What a job that reads a split's images is told about them."""
         return phases.data_spec(dataset, ratio, self.config)

@@ -15,12 +15,29 @@ def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
     return tuple(key for name in names for key in (f"{name}-ir{ratio}", name))
 
 
+def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    """Whether a setting has a value for a dataset: without one of its own it stands for those of its ``for`` alone.
+
+    Elsewhere no training is told of it, so that a setting which a new dataset needs changes no other's identity.
+    """
+    return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
+
+
 def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) -> Any:
-    """The value of a setting for a dataset (its :func:`selectors`) under a protocol."""
+    """The value of a setting for a dataset (its :func:`selectors`) under a protocol.
+
+    Raises:
+        LongtailError: if it has none, see :func:`speaks`.
+    """
     own = setting.get("for", {})
     for key in keys:
         if key in own:
             return own[key][protocol] if is_pair(own[key]) else own[key]
+    if not speaks(setting, keys):
+        raise LongtailError(
+            f"A value is given for {', '.join(own)} alone, and asked for on {keys[-1]}: add it to `for` "
+            f"({setting['where']})."
+        )
     return setting["value"] if "value" in setting else setting[protocol]
 
 
@@ -56,9 +73,6 @@ def _transforms(name: Any, objective: str, catalog: Catalog) -> Mapping[str, Any
         raise unknown(f"augmentation (objective {objective!r})", name, catalog.augmentations)
     return catalog.augmentations[name]
 
-
-ABSENT = "absent"
-"""The value of a setting that a method does not have, beside those ``for`` the datasets on which it has one."""
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -96,9 +110,6 @@ def resolved(
 ) -> dict[str, Any]:
     """All settings of an objective as plain values, with what names of the catalogue stand for in their place.
 
-    A setting that is :data:`ABSENT` is left out, as if the catalogue did not have it: what a method does on some
-    datasets only has no part in the identities of its trainings on others.
-
     Args:
         objective: its name, for messages.
         settings: with origins, as in the catalogue.
@@ -112,12 +123,11 @@ def resolved(
         LongtailError: for an override of a setting that the objective does not have, and for unknown names.
     """
     keys = selectors(dataset, ratio)
-    values = {name: resolve(setting, keys, protocol) for name, setting in settings.items()}
+    values = {name: resolve(setting, keys, protocol) for name, setting in settings.items() if speaks(setting, keys)}
     for name, value in overrides.items():
-        if name not in values:
-            raise unknown(f"setting of objective {objective!r}", name, values)
+        if name not in settings:
+            raise unknown(f"setting of objective {objective!r}", name, settings)
         values[name] = value
-    values = {name: value for name, value in values.items() if value != ABSENT}
     if "augmentation" in values:
         values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)
     if isinstance(values.get("schedule"), str):
