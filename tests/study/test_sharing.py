@@ -70,7 +70,8 @@ Path_ = tuple[Stretch, ...]
 @functools.cache
 def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
     """All that a method trains on a dataset."""
-    recipe = merged("methods", "methods")[method].get("recipe", [])
+    entry = merged("methods", "methods")[method]
+    recipe = entry.get("recipes", {}).get(dataset, entry.get("recipe", []))
     clocks: list[list[Any]] = []
     for step in recipe:
         if not clocks or step.get("start") == "transfer":

@@ -102,3 +102,17 @@ def test_settings_that_make_no_sense(kind, settings, words):
     with pytest.raises(LongtailError) as error:
         kind.Settings(**settings)
     assert all(word in str(error.value) for word in words)
+
+
+def test_a_pre_trained_backbone_learns_more_slowly_than_its_classifier():
+    """hyperconnect/LADE on Places-LT: 0.001 and 0.05."""
+    [together] = a(LADE, OF_LADE).parameter_groups()
+    assert together["learning_rate_scale"] == 1.0
+    objective = a(LADE, {**OF_LADE, "backbone_learning_rate_scale": 0.02})
+    backbone, classifier = objective.parameter_groups()
+    assert (backbone["learning_rate_scale"], classifier["learning_rate_scale"]) == (0.02, 1.0)
+    assert [id(p) for p in classifier["params"]] == [id(p) for p in objective.network.head.parameters()]
+    grouped = {id(p) for group in (backbone, classifier) for p in group["params"]}
+    assert grouped == {id(p) for p in objective.parameters()}
+    with pytest.raises(LongtailError, match="backbone_learning_rate_scale"):
+        a(LADE, {**OF_LADE, "backbone_learning_rate_scale": 0.0})

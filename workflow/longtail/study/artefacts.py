@@ -168,8 +168,8 @@ class Artefacts(Trainings):
             if name in self.catalog.planned[kind]:
                 planned = self.catalog.planned[kind][name]
                 return f"{planned.title} is not implemented" + (f": {planned.reason}" if planned.reason else " yet")
-        self.catalog.method(method)
-        self.catalog.dataset(dataset)
+        if reason := self.catalog.method(method).refusal(self.catalog.dataset(dataset)):
+            return f"not available on {self.catalog.dataset_title(dataset)}: {reason}"
         if self.config.methods is not None and method not in self.config.methods:
             return "method not selected (config: methods)"
         if self.config.datasets is not None and dataset not in self.config.datasets:
@@ -468,7 +468,9 @@ class Artefacts(Trainings):
         computed = [cell for cell in cells if cell]
         keys = {key for c in computed for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
         objectives = dict.fromkeys(
-            step["objective"] for cell in computed for step in self.catalog.method(cell["method"]).recipe
+            step["objective"]
+            for cell in computed
+            for step in self.catalog.method(cell["method"]).recipe_on(self.catalog.dataset(cell["dataset"]))
         )
         for objective in objectives:
             for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):
