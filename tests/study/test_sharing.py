@@ -102,7 +102,7 @@ def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
             for column in table["columns"]
             if f"{column.get('dataset')}-ir{column.get('ratio')}" not in row.get("dashes", ())
         ]
-        asked += [(table["seeds"], place) for place in places if "average_of" not in place]
+        asked += [(place.get("seeds", table["seeds"]), place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
         there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()
         if there and merged("methods", "methods")[cell["method"]].get("recipe"):
