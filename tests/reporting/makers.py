@@ -48,6 +48,8 @@ def entry(row: str, metric: str = "ACC", **changes: Any) -> SimpleNamespace:
         "cell": cell(row.lower()),
         "missing": None,
         "members": (),
+        "seeds": None,
+        "printed_seeds": None,
     }
     fields.update(changes)
     if isinstance(fields["published"], str):

@@ -161,6 +161,16 @@ def test_a_value_of_fewer_seeds_than_the_paper_has_is_only_computed() -> None:
         assert tidy(plan(each, seeds=seeds, printed_seeds=5), data)["status"].item() == "computed"
 
 
+def test_a_column_of_one_training_is_judged_by_one() -> None:
+    """ICCL prints means of three trainings on CIFAR-LT and single ones on the large sets, in one table."""
+    several, single = (entry("ICCL", published="53.1", as_printed=True, ratio=ratio) for ratio in (100, 256))
+    single.cell, single.seeds, single.printed_seeds = cell("iccl", ratio=256), (0,), 1
+    data = metrics(lines(several.cell, "ACC", [[53.0]]), lines(single.cell, "ACC", [[53.0]]))
+    found = tidy(plan(several, single, seeds=(0, 1, 2), printed_seeds=3), data)
+    assert found["status"].tolist() == ["computed", "reproduced"]
+    assert found["reason"].tolist() == ["1 of 3 training seeds", ""]
+
+
 def test_beside_a_printed_spread_the_tolerance_is_what_both_spreads_allow() -> None:
     each = entry("SeCu", published="53.1", published_std=0.9, as_printed=True)
     values = [52.0, 53.0, 54.0, 53.5, 52.5]

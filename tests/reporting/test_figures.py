@@ -251,6 +251,25 @@ def test_gradients_are_drawn_in_the_order_of_their_ranks() -> None:
     assert all(tick == int(tick) for tick in axis.get_xticks())
 
 
+def test_a_panel_of_ranks_may_be_of_one_group_of_cells() -> None:
+    """ICCL Fig. 2: one metric, before and after rebalancing."""
+    data = metrics(
+        [
+            line(keys, "positive_gradient", value, unit="gradient", parameter=f"rank={rank}", **{"class": 7 - rank})
+            for keys, values in ((FIRST, (3.0, 2.0)), (SECOND, (8.0, 5.0)))
+            for rank, value in enumerate(values, 1)
+        ]
+    )
+    panel = {"metric": "positive_gradient", "axis": "rank"}
+    options = {"value": "length", "panels": [{**panel, "title": t, "group": t} for t in ("before", "after")]}
+    shown = figure_plan("rank_lines", ("CE", FIRST), ("cRT", SECOND), options=options)
+    for each, group in zip(shown.cells, ("before", "after"), strict=True):
+        each.group = group
+    figure, _ = draw(shown, data)
+    drawn = {axis.get_title(): [each.get_xydata().tolist() for each in axis.lines] for axis in figure.axes}
+    assert drawn == {"before": [[[1, 3], [2, 2]]], "after": [[[1, 8], [2, 5]]]}
+
+
 def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
     ends = {"dominated_mini_clusters": [4.0, 2.0], "dominated_at_least": [3.0, 1.5], "dominated_at_most": [90.0, 2.5]}
     data = metrics(

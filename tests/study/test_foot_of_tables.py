@@ -10,7 +10,7 @@ import pytest
 
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.artefacts import TablePlan
+from longtail.study.artefacts import TablePlan, printed_seeds_of, seeds_of
 from longtail.study.config import parse
 from longtail.study.study import Study
 
@@ -20,16 +20,21 @@ ROW = {"row": "CE", "method": "ce"}
 
 
 @functools.cache
-def made(text: str) -> TablePlan:
+def study_with(text: str) -> Study:
+    """The catalogue with the table ``own table1``."""
     entries = json.loads(text)
-    table = {"title": "Table 1", "caption": "A table.", "seeds": 1, "layout": {"columns": ["dataset", "ratio"]}}
-    table |= {"metrics": entries["metrics"], "rows": entries["rows"], "columns": COLUMNS}
+    table = {"title": "Table 1", "caption": "A table.", "seeds": 2, "layout": {"columns": ["dataset", "ratio"]}}
+    table |= {"metrics": entries["metrics"], "rows": entries["rows"], "columns": entries.get("columns", COLUMNS)}
     papers = {**CATALOG.papers, "own": {"paper": "own", "title": "Own", "tables": {"table1": table}}}
     methods = dict(CATALOG.methods)
     if entries["unsure"]:
         methods["ce"] = dataclasses.replace(methods["ce"], confidence="low", note="No code.")
     catalog = dataclasses.replace(CATALOG, papers=papers, methods=methods)
-    return Study(parse({"targets": ["digits"]}, CATALOG.budgets), catalog).table("own", "table1")
+    return Study(parse({"targets": ["digits"], **entries.get("config", {})}, CATALOG.budgets), catalog)
+
+
+def made(text: str) -> TablePlan:
+    return study_with(text).table("own", "table1")
 
 
 def table(*rows, metrics=("accuracy",), unsure=False) -> TablePlan:
@@ -43,6 +48,29 @@ def said(plan: TablePlan, word: str) -> list[str]:
 def test_a_dash_is_no_cell():
     entries = table({**ROW, "dashes": ["cifar10-lt-ir50"]}, {"row": "LDAM", "method": "ldam"}).entries
     assert [(entry.row, entry.ratio) for entry in entries] == [("CE", 100), ("LDAM", 100), ("LDAM", 50)]
+
+
+def test_a_dash_in_place_of_a_metric_is_no_cell():
+    rows = ({**ROW, "dashes": ["few", "cifar10-lt-ir50"]}, {"row": "LDAM", "method": "ldam"})
+    entries = table(*rows, metrics=("accuracy", "few")).entries
+    assert [(entry.row, entry.ratio, entry.metric) for entry in entries] == [
+        ("CE", 100, "accuracy"),
+        *(("LDAM", ratio, metric) for ratio in (100, 50) for metric in ("accuracy", "few")),
+    ]
+
+
+@pytest.mark.parametrize("given", [None, [3, 4, 5]])
+def test_a_column_may_average_over_fewer_trainings_than_the_table(given):
+    """Those that a configuration asks for go before both."""
+    columns = [COLUMNS[0], {**COLUMNS[1], "seeds": 1}]
+    text = {"rows": [ROW], "metrics": ["accuracy"], "unsure": False, "columns": columns}
+    study = study_with(json.dumps({**text, "config": {"seeds": given} if given else {}}))
+    plan = study.table("own", "table1")
+    wanted = {100: tuple(given or (0, 1)), 50: tuple(given or (0,))}
+    assert {entry.ratio: seeds_of(plan, entry) for entry in plan.entries} == wanted
+    assert {entry.ratio: printed_seeds_of(plan, entry) for entry in plan.entries} == {100: 2, 50: 1}
+    asked = [(m.keys["ratio"], m.keys["seed"]) for m in study.measurements("own", "table1")]
+    assert asked == [(ratio, seed) for ratio, seeds in wanted.items() for seed in seeds]
 
 
 def test_a_dash_beside_every_column_is_refused():

@@ -70,7 +70,8 @@ Path_ = tuple[Stretch, ...]
 @functools.cache
 def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
     """All that a method trains on a dataset."""
-    recipe = merged("methods", "methods")[method].get("recipe", [])
+    entry = merged("methods", "methods")[method]
+    recipe = entry.get("recipes", {}).get(dataset, entry.get("recipe", []))
     clocks: list[list[Any]] = []
     for step in recipe:
         if not clocks or step.get("start") == "transfer":
@@ -102,7 +103,7 @@ def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
             for column in table["columns"]
             if f"{column.get('dataset')}-ir{column.get('ratio')}" not in row.get("dashes", ())
         ]
-        asked += [(table["seeds"], place) for place in places if "average_of" not in place]
+        asked += [(place.get("seeds", table["seeds"]), place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
         there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()
         if there and merged("methods", "methods")[cell["method"]].get("recipe"):

@@ -22,6 +22,8 @@ from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
 from longtail.splits import SPLITS
 from longtail.study import layout, typed
+from longtail.study.artefacts import OF_THE_TRAINING
+from longtail.study.jobs import FEATURES_OF
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import load_study
@@ -106,7 +108,7 @@ wildcard_constraints:
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
     classifier=one_of(STUDY.catalog.classifiers),
-    readout=one_of([*STUDY.catalog.readouts, "embeddings", "history"]),
+    readout=one_of([*STUDY.catalog.readouts, *OF_THE_TRAINING]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -360,8 +362,13 @@ def clusterer_spec(wildcards):
     return canonical(STUDY.catalog.clusterers[wildcards.clusterer])
 
 
+def classifier_of(wildcards):
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    return STUDY.classifier(wildcards.classifier, dataset, wildcards.split)
+
+
 def classifier_spec(wildcards):
-    return canonical(STUDY.catalog.classifiers[wildcards.classifier])
+    return canonical(classifier_of(wildcards))
 
 
 def features_of(wildcards):
@@ -371,7 +378,7 @@ def features_of(wildcards):
 def needs_of(wildcards):
     """What a classifier or a projection reads besides the embeddings."""
     if "classifier" in wildcards.keys():
-        return STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+        return classifier_of(wildcards).get("needs", ())
     return STUDY.catalog.projections[wildcards.projection].get("needs", ())
 
 
@@ -383,6 +390,26 @@ def weights_file(wildcards):
 def training_features(wildcards):
     run, features, _ = features_of(wildcards)
     return run.embeddings(features, "train") if "training_features" in needs_of(wildcards) else []
+
+
+def validation_features(wildcards):
+    run, features, _ = features_of(wildcards)
+    return run.embeddings(features, "val") if "validation_features" in needs_of(wildcards) else []
+
+
+def validation_option(wildcards, input):
+    return f"--validation {input.validation}" if input.validation else ""
+
+
+def classify_memory(wildcards, attempt):
+    """Features of all rows that are read, and logits of those that are predicted, in double precision and a copy."""
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    needs = needs_of(wildcards)
+    read = [wildcards.split, *(split for split, kind in FEATURES_OF.items() if kind in needs)]
+    width = STUDY.catalog.backbones[STUDY.backbone(dataset)]["width"] if dataset.holds == "images" else 0
+    predicted = STUDY.rows(wildcards.cut, wildcards.split) * dataset.images["classes"]
+    numbers = 3 * predicted + 2 * width * sum(STUDY.rows(wildcards.cut, split) for split in read)
+    return rising(4000 + 8 * numbers // 10**6)(wildcards, attempt)
 
 
 def weights_option(wildcards, input):
@@ -399,6 +426,8 @@ def what_is_scored(wildcards):
         return run.history
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
+    if wildcards.readout == "weights":
+        return run.weights(features, split)
     made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
     return made(features, split, wildcards.readout)
 
@@ -414,6 +443,7 @@ DEFINITIONS = {
     "predictions": ["recognition"],
     "embeddings": ["analyses", "theory", "pairs"],
     "history": ["pace"],
+    "weights": ["weight_norms"],
 }
 
 

@@ -219,10 +219,11 @@ class Uses:
     @functools.cache  # noqa: B019 - lives as long as its page
     def of(self, method: str, overrides: str, dataset: str, ratio: int) -> tuple[Acting, ...]:
         """What acts in a cell, stretch by stretch; what a table itself sets is left out."""
-        keys = selectors(self.catalog.dataset(dataset), ratio)
+        trained_on = self.catalog.dataset(dataset)
+        keys = selectors(trained_on, ratio)
         fixed = json.loads(overrides)
         found: list[Acting] = []
-        for step in self.catalog.method(method).recipe:
+        for step in self.catalog.method(method).recipe_on(trained_on):
             given = of_step(self.catalog.objectives[step["objective"]].settings, step, keys)
             settings = {name: entry for name, entry in given.items() if speaks(entry, keys)}
             own = fixed.get(step["objective"], {})
@@ -240,7 +241,8 @@ class Uses:
 
     def objectives(self, place: Place) -> set[str]:
         """The objectives that a cell is trained by."""
-        return {step["objective"] for step in self.catalog.method(place.method).recipe}
+        recipe = self.catalog.method(place.method).recipe_on(self.catalog.dataset(place.dataset))
+        return {step["objective"] for step in recipe}
 
     def augmentations(self, place: Place) -> set[str]:
         """The lists of transforms that a cell's views are made by, under the official protocol."""
@@ -303,7 +305,7 @@ def _entries(catalog: Catalog) -> Iterator[tuple[str, str, Setting, tuple[str, .
             carrier = objective_label(catalog, objective.name)
             add(objective.family, name, entry, carrier, objective.definers[name] == objective.name)
     for method in catalog.methods.values():
-        for step in method.recipe:
+        for step in method.steps:
             carrier = step_label(catalog, method.name, step["objective"])
             for name, entry in {"epochs": step["epochs"], **step.get("settings", {})}.items():
                 add(method.family, name, entry, carrier, True)

@@ -1,4 +1,4 @@
-"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, or of a training's history.
+"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, of weights, or of a history.
 
 A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """
@@ -26,6 +26,7 @@ from longtail.evaluation.reading import (
     read_seconds,
     read_settings,
     read_split,
+    read_weights,
 )
 from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         metrics = {0: call(kind, scorer, rest, *predicted, split, read_class_sizes(arguments.split))}
     elif reads == "history":
         metrics = {0: call(kind, scorer, rest, read_seconds(arguments.scored))}
+    elif reads == "weights":
+        metrics = {0: call(kind, scorer, rest, read_weights(arguments.scored), read_class_sizes(arguments.split))}
     else:
         vectors, _ = read_embeddings(arguments.scored, split=split)
         with threads(arguments.threads):
@@ -247,6 +250,16 @@ def _pace(seconds: np.ndarray) -> list[Metric]:
     return [Metric("seconds_per_epoch", seconds_per_epoch(seconds), "s")]
 
 
+def _weight_norms(weights: np.ndarray, sizes: np.ndarray) -> list[Metric]:
+    from longtail.evaluation.weight_norms import weight_norms
+
+    norms, places = weight_norms(weights, sizes)
+    return [
+        Metric("weight_norm", norm, "length", class_=k, parameter=f"rank={place}")
+        for k, (norm, place) in enumerate(zip(norms, places, strict=True))
+    ]
+
+
 def _selection_space(vectors: np.ndarray, split: Split, *, batch_size: int, positives: int) -> list[Metric]:
     """Of the sizes of classes in the split alone; where all have one size, or none fills a batch, there is no ratio.
 
@@ -304,6 +317,7 @@ SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
     "assignments": {"clustering": score_assignment},
     "predictions": {"classification": score_predictions},
     "history": {"pace": _pace},
+    "weights": {"weight_norms": _weight_norms},
     "embeddings": {
         "geometry": _geometry,
         "class_geometry": _class_geometry,

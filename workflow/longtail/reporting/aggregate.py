@@ -14,6 +14,7 @@ from scipy import stats
 
 from longtail.errors import LongtailError
 from longtail.reporting.spread import allowed_difference
+from longtail.study.artefacts import printed_seeds_of, seeds_of
 
 if TYPE_CHECKING:
     from longtail.reporting.from_records import RecordedPlace
@@ -181,12 +182,12 @@ def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_pr
     The catalogue gives it for a single printed training. Where the spread of several is printed, it is what that and
     our own spread allow. Half a unit of the last printed digit comes on top: that is what printing may have changed.
     """
-    if entry.published is None or not as_printed or seeds < plan.printed_seeds:
+    if entry.published is None or not as_printed or seeds < printed_seeds_of(plan, entry):
         return math.nan
     digits = len(entry.published_text.partition(".")[2])
     allowed = math.nan
     if entry.published_std is not None:
-        allowed = allowed_difference(std, seeds, entry.published_std, plan.printed_seeds, CONFIDENCE)
+        allowed = allowed_difference(std, seeds, entry.published_std, printed_seeds_of(plan, entry), CONFIDENCE)
     if math.isnan(allowed):
         assert entry.tolerance is not None  # the catalogue is asked for one wherever a number is printed
         allowed = entry.tolerance
@@ -275,11 +276,10 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
     """
     values = seed_values(metrics)
     known = {key[:-1] for key in values}
-    wanted = len(plan.seeds)
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
     for entry in plan.entries:
-        found = found_values(entry, values)
+        found, wanted = found_values(entry, values), len(seeds_of(plan, entry))
         record: dict[str, Any] = {
             "paper": plan.paper,
             "table": plan.name,

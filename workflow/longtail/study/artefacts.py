@@ -35,6 +35,8 @@ class TableEntry:
         cell: what to average; None if nothing can be computed here.
         missing: why there is no cell.
         members: the cells of an average, which has no cell of its own; it is the mean over their values.
+        seeds: training seeds to average over, where they are not the table's.
+        printed_seeds: over how many trainings the printed number averages, where they are not as many as the table's.
     """
 
     row: str
@@ -54,6 +56,8 @@ class TableEntry:
     cell: Mapping[str, Any] | None
     missing: str | None
     members: tuple[Mapping[str, Any], ...] = ()
+    seeds: tuple[int, ...] | None = None
+    printed_seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,16 @@ class TablePlan:
     entries: tuple[TableEntry, ...]
     footnotes: tuple[str, ...]
     label: str
+
+
+def seeds_of(plan: TablePlan, entry: TableEntry) -> tuple[int, ...]:
+    """The training seeds that an entry of a table averages over."""
+    return plan.seeds if entry.seeds is None else entry.seeds
+
+
+def printed_seeds_of(plan: TablePlan, entry: TableEntry) -> int:
+    """Over how many trainings the printed number of an entry averages."""
+    return plan.printed_seeds if entry.printed_seeds is None else entry.printed_seeds
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ class FigurePlan:
     label: str
 
 
-OF_THE_TRAINING = ("embeddings", "history")
+OF_THE_TRAINING = ("embeddings", "history", "weights")
 """What a scorer may read that no readout has made."""
 
 
@@ -154,8 +168,8 @@ class Artefacts(Trainings):
             if name in self.catalog.planned[kind]:
                 planned = self.catalog.planned[kind][name]
                 return f"{planned.title} is not implemented" + (f": {planned.reason}" if planned.reason else " yet")
-        self.catalog.method(method)
-        self.catalog.dataset(dataset)
+        if reason := self.catalog.method(method).refusal(self.catalog.dataset(dataset)):
+            return f"not available on {self.catalog.dataset_title(dataset)}: {reason}"
         if self.config.methods is not None and method not in self.config.methods:
             return "method not selected (config: methods)"
         if self.config.datasets is not None and dataset not in self.config.datasets:
@@ -173,6 +187,8 @@ class Artefacts(Trainings):
         parts_of(dataset.name, dataset, split)
         reads = self._scorer(scorer)["reads"]
         made = self.made_by(readout)
+        if reads == "weights" and method.control:
+            raise LongtailError(f"The scorer {scorer!r} reads weights, and the control {method.name!r} has none.")
         if reads not in OF_THE_TRAINING and reads != made:
             raise LongtailError(
                 f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
@@ -266,6 +282,8 @@ class Artefacts(Trainings):
                 reason is None and "departs" not in asked and not self.label(one["dataset"] for one in members)
             )
             for name in spec["metrics"]:
+                if name in row.get("dashes", ()):
+                    continue
                 metric = self._metric(name)
                 key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                 number = published.get(key) if published is not None else None
@@ -296,6 +314,8 @@ class Artefacts(Trainings):
                     cell=None if reason or average else cells[0],
                     missing=reason,
                     members=cells if average else (),
+                    seeds=self._seeds(asked) if "seeds" in asked else None,
+                    printed_seeds=asked.get("seeds"),
                 )
 
     def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -388,19 +408,19 @@ class Artefacts(Trainings):
             raise unknown(f"table or figure of {paper}", name, there)
         found: dict[tuple[Cell, int], Measurement] = {}
         if name in spec.get("tables", {}):
-            plan: TablePlan | FigurePlan = self.table(paper, name)
-            wanted = [(Cell(**entry.cell), None) for entry in plan.entries if entry.cell]  # type: ignore[union-attr]
+            table = self.table(paper, name)
+            wanted = [(Cell(**entry.cell), None, seeds_of(table, entry)) for entry in table.entries if entry.cell]
         else:
-            plan = self.figure(paper, name)
+            seeds = self.figure(paper, name).seeds
             scorers = spec["figures"][name].get("scorers", ())
             wanted = []
             for asked in spec["figures"][name]["cells"]:
                 if self.missing(asked["method"], asked["dataset"]) is None:
                     projection = spec["figures"][name].get("projection")
-                    wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
-                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
-        for cell, projection in wanted:
-            for seed in plan.seeds:
+                    wanted += [(self._cell(asked, scorer), None, seeds) for scorer in scorers]
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection, seeds)] if projection else []
+        for cell, projection, of_cell in wanted:
+            for seed in of_cell:
                 if (cell, seed) not in found:
                     found[cell, seed] = self._measurement(cell, seed, projection)
         return list(found.values())
@@ -448,7 +468,9 @@ class Artefacts(Trainings):
         computed = [cell for cell in cells if cell]
         keys = {key for c in computed for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
         objectives = dict.fromkeys(
-            step["objective"] for cell in computed for step in self.catalog.method(cell["method"]).recipe
+            step["objective"]
+            for cell in computed
+            for step in self.catalog.method(cell["method"]).recipe_on(self.catalog.dataset(cell["dataset"]))
         )
         for objective in objectives:
             for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):

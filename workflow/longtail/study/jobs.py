@@ -24,6 +24,9 @@ RULES = (
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
+FEATURES_OF = {"train": "training_features", "val": "validation_features"}
+"""What a readout ``needs`` that reads the features of another split besides."""
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -148,13 +151,16 @@ class Jobs:
     @functools.cache  # noqa: B019
     def classify(self, run: Run, features: str, split: str, classifier: str) -> Job:
         """Predict the classes of embeddings."""
-        needs = self._read_by(self.study.catalog.classifiers[classifier], run, features, split)
+        dataset, _ = self.study.dataset_of(run.cut)
+        needs = self._read_by(self.study.classifier(classifier, dataset, split), run, features, split)
         outputs = (run.predictions(features, split, classifier),)
         return Job("classify", outputs, run.log("classify", features, split, classifier), needs)
 
     def _read_by(self, entry: Mapping[str, Any], run: Run, features: str, split: str) -> tuple[Job, ...]:
         """The jobs whose outputs a classifier or a projection reads; weights are written with the embeddings."""
-        splits = dict.fromkeys([split, "train"] if "training_features" in entry.get("needs", ()) else [split])
+        needs = entry.get("needs", ())
+        others = [other for other, kind in FEATURES_OF.items() if kind in needs]
+        splits = dict.fromkeys([split, *others])
         return (self.split(run.cut, split), *(self.embed(run, features, each) for each in splits))
 
     @functools.cache  # noqa: B019
@@ -162,7 +168,7 @@ class Jobs:
         make = {"assignments": self.cluster, "predictions": self.classify}
         if readout == "history":
             scored = self.train(run)
-        elif readout == "embeddings":
+        elif readout in ("embeddings", "weights"):
             scored = self.embed(run, features, split)
         else:
             scored = make[self.study.made_by(readout)](run, features, split, readout)

@@ -131,7 +131,7 @@ class Run:
         return f"{self.folder}/{features}/{split}/predictions/{classifier}.parquet"
 
     def metrics(self, features: str, split: str, readout: str, scorer: str) -> str:
-        """Metrics of one scorer: of what a readout made, of the ``embeddings`` or of the ``history`` of training."""
+        """Metrics of a scorer: of what a readout made, of ``embeddings``, ``weights`` or the training's ``history``."""
         return f"{self.folder}/{features}/{split}/metrics/{readout}/{scorer}.parquet"
 
     def projection(self, features: str, split: str, projection: str) -> str:

@@ -277,13 +277,14 @@ def _stretches(
     catalog: Catalog,
 ) -> list[Stretch]:
     """The stretches of a recipe, clock by clock."""
-    named = {step["objective"] for step in method.recipe}
+    recipe = method.recipe_on(dataset)
+    named = {step["objective"] for step in recipe}
     for name in overrides:
         if name not in named:
             raise unknown(f"objective in the recipe of method {method.name!r}", name, named)
     keys = selectors(dataset, ratio)
     clocks: list[list[Mapping[str, Any]]] = []
-    for step in method.recipe:
+    for step in recipe:
         if not clocks or step.get("start") == "transfer":
             clocks.append([])
         clocks[-1].append(step)
@@ -346,10 +347,16 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
 
 
 def require_fit(method: Method, dataset: Dataset) -> None:
-    """Raise if a method for images is asked for on texts, or the other way round."""
+    """Raise if a method cannot be had on a dataset: one for images on texts, or the other way round, and as it says."""
     if method.reads is not None and method.reads != dataset.holds:
         raise LongtailError(
             f"The method {method.name!r} is one for {method.reads}, but {dataset.name!r} holds {dataset.holds}."
+        )
+    if reason := method.refusal(dataset):
+        raise LongtailError(
+            f"The method {method.name!r} is not available on {dataset.name!r}: {reason}. Ask for it on another "
+            f"dataset, or for another method; who knows how it is trained there says so in "
+            f"catalog/methods/{method.family}.yaml."
         )
 
 

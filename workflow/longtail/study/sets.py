@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
@@ -58,6 +59,19 @@ class Sets:
         """The file with the images or texts of a part of a dataset's set."""
         place = layout.texts if dataset.holds == "texts" else layout.images
         return place(dataset.images["name"], part)
+
+    def classifier(self, name: str, dataset: Dataset, split: str) -> Mapping[str, Any]:
+        """What the job that predicts the classes of a split by a classifier is told.
+
+        A setting that is chosen ``on_validation`` has the validation split chosen by, as far as there is one and it is
+        not what is predicted; else it has its other value, and nothing is said of a validation split.
+        """
+        entry = dict(self.catalog.classifiers[name])
+        grid = entry.pop("on_validation", None)
+        if grid is None or dataset.val is None or split == "val":
+            return entry
+        rest = {key: value for key, value in entry.items() if key not in grid}
+        return {**rest, "needs": [*entry.get("needs", ()), "validation_features"], "on_validation": grid}
 
     def encoder(self, text_set: str) -> dict[str, str | None]:
         """Name, and local folder or None, of the sentence encoder of a text set."""

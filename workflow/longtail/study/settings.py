@@ -11,8 +11,15 @@ from longtail.study.catalog import Catalog, Dataset
 
 def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
     """The keys under which a setting's ``for`` may speak of this dataset, the most specific first."""
-    names = dict.fromkeys([dataset.name, dataset.images["name"]])
-    return tuple(key for name in names for key in (f"{name}-ir{ratio}", name))
+    return tuple(key for name in dataset.names for key in (f"{name}-ir{ratio}", name))
+
+
+def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    """Whether a setting has a value for a dataset: without one of its own it stands for those of its ``for`` alone.
+
+    Elsewhere no training is told of it, so that a setting which a new dataset needs changes no other's identity.
+    """
+    return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
 
 
 def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:

@@ -70,6 +70,7 @@ class Trainings(Sets):
         """Where recipes of the catalogue, and overrides of tables, end on a split: by method, settings, backbone."""
         dataset, ratio = self.dataset_of(cut)
         fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
+        refused = {name for name, m in self.catalog.methods.items() if m.refusal(dataset)}
         wanted = {(name, "{}", self.backbone(dataset)) for name in fitting}
         for spec in self.catalog.papers.values():
             for asked in asked_cells(spec):
@@ -82,7 +83,7 @@ class Trainings(Sets):
                 self.catalog.method(name).name, overrides, backbone, dataset.name, ratio
             )
             for name, overrides, backbone in sorted(wanted)
-            if name not in self.catalog.planned["methods"]
+            if name not in self.catalog.planned["methods"] and name not in refused
         }
 
     def phase(self, cut: str, name: str) -> Phase:

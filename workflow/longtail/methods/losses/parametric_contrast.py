@@ -83,6 +83,7 @@ def balanced_contrast(a: Tensor, b: Tensor, prototypes: Tensor, labels: Tensor, 
     others = torch.ones(len(y), len(columns), dtype=torch.bool, device=y.device)
     others[:, : len(y)].fill_diagonal_(False)
     own = y[:, None] == columns
-    members = (columns[:, None] == classes).sum(0)[columns] - own.long()  # of a column's class
+    counts = 1 + (y[:, None] == classes).sum(0)  # columns of a class; one is its prototype
+    members = counts[columns] - own.long()  # of a column's class
     logits = z @ torch.cat([z, prototypes]).T / temperature
     return contrast(logits, others & own, others.to(z.dtype) / members).mean()
