@@ -81,9 +81,10 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
     for steps in clocks:
         epochs = [value(step["epochs"], dataset, ratio) for step in steps]
         for index, step in enumerate(steps):
-            settings = {**settings_of(step["objective"]), **step.get("settings", {})}
-            values = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
-            values = {name: one for name, one in values.items() if one is not NOWHERE}
+            values = {}
+            for settings in (settings_of(step["objective"]), step.get("settings", {})):
+                found_here = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
+                values |= {name: one for name, one in found_here.items() if one is not NOWHERE}
             values |= json.loads(overrides).get(step["objective"], {})
             before = sum(epochs[:index])
             text = json.dumps(values, sort_keys=True)

@@ -118,6 +118,8 @@ def test_the_head_starts_as_in_the_code():
     first, _, _, last = PaCo.new_projector(made(PaCo, **{**SETTINGS, "projection_width": 64}), 256)
     assert first.weight.abs().max() <= 1 / 16
     assert last.weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.02)
+    plain = made(PaCo, **{**SETTINGS, "projection_width": 64}, projector_init="default")
+    assert PaCo.new_projector(plain, 256)[-1].weight.abs().max() <= 1 / 16
 
 
 def test_a_step_waits_for_no_value():

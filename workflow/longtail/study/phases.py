@@ -16,7 +16,7 @@ from typing import Any
 from longtail.errors import LongtailError, unknown
 from longtail.study.catalog import Catalog, Dataset, Method
 from longtail.study.config import Budget, Config
-from longtail.study.settings import resolve, resolved, selectors
+from longtail.study.settings import of_step, resolve, resolved, selectors
 
 IDENTITY_LENGTH = 10
 
@@ -301,7 +301,7 @@ def _stretches(
             objective = catalog.objectives[step["objective"]]
             values = resolved(
                 objective.name,
-                {**objective.settings, **step.get("settings", {})},
+                of_step(objective.settings, step, keys),
                 overrides.get(objective.name, {}),
                 dataset,
                 ratio,

@@ -32,11 +32,14 @@ class PaCo(ClassifiedPairs):
             divided: whether the loss of an anchor is divided by the weights of its positives.
             frozen_parts: of a pre-trained backbone what does not learn: nothing, or all convolutions but those of the
                 last block (Places-LT).
+            projector_init: how the last layer of the head starts. On CIFAR it is one of the network's own, which start
+                from a normal; on large images one of torchvision's.
         """
 
         alpha: float
         divided: bool
         frozen_parts: Literal["convolutions_but_last_block", None] = field(default=None, kw_only=True)
+        projector_init: Literal["kaiming", "default"] = field(default="kaiming", kw_only=True)
 
         def __post_init__(self) -> None:
             super().__post_init__()
@@ -51,10 +54,11 @@ class PaCo(ClassifiedPairs):
         return backbone, head
 
     def new_projector(self, width: int) -> nn.Module:
-        """As wide as the feature within, normalised there; its last layer starts as those of the backbone."""
+        """As wide as the feature within, normalised there."""
         head = projector(width, width, self.settings.projection_width, self.settings.batch_groups)
         last: Any = head[-1]
-        nn.init.kaiming_normal_(last.weight)
+        if self.settings.projector_init == "kaiming":
+            nn.init.kaiming_normal_(last.weight)
         return head
 
     def criterion(self, pairs: Pairs, batch: Batch) -> dict[str, Tensor]:
