@@ -22,12 +22,12 @@ PINNED = {
     ("theory", "paper"): (16, "b0a9faab6bb6f3303a6cbea3be0f52c577f34c480fe2a23ce5cd49a9281c2790"),
     ("digits", "official"): (21, "eccc4fb29196446bfa284e04a50e485672250aa5fefa7a5887217c92ce38ee82"),
     ("digits", "paper"): (21, "d14c652c5a538898c0b09ca0461d07409cb50f3b70df21e18ac3d4bbad86aeac"),
-    ("iccl", "official"): (124, "cda36c13de0f48bbfe99a25a2e77f3cfc396e7d4de93f1031a320ff31a689ded"),
-    ("iccl", "paper"): (124, "a40d43819199c2ab6fae94059f97077692b88d8dd8a8856a0ee16d969b7c99f9"),
+    ("iccl", "official"): (185, "82f5913e8cb8ee1fe9d87aec25048fd3cf7b3878f1a2d186ddeaf65d381cd4a9"),
+    ("iccl", "paper"): (185, "c88cd9a83f2ceb29c6727f5a1067fc637cee2def5656f7b24c438ec3ed0c37d6"),
     ("rescom", "official"): (62, "9595d532aa153b4d29d283d6d10283ae06fa8f2a8e71e14d43e92f4b02ee6837"),
     ("rescom", "paper"): (62, "ab674374ec49313e4bd69254fda95a26733c84e9d58b4867c58b690135fe4c07"),
-    ("gloco", "official"): (128, "bb8673e791ea000b656196bdbc537d65422d2a965c3c1a7108503cc133f3c501"),
-    ("gloco", "paper"): (128, "e269858192ad9ee60f3f5edc2bd49b915d4fe0800e3467427d4310bcd9d56d6a"),
+    ("gloco", "official"): (128, "103a81f8f2fc9ffd90e7a32625a9ee87314d7530c93b4f44b8d11c9573a01a3a"),
+    ("gloco", "paper"): (128, "91c1df56194768baa59dbd5273930e10ad74b90d4bede1baea7528392d4d68d1"),
 }
 
 
