@@ -22,14 +22,6 @@ def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
     return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
 
 
-def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
-    """Whether a setting has a value for a dataset: without one of its own it stands for those of its ``for`` alone.
-
-    Elsewhere no training is told of it, so that a setting which a new dataset needs changes no other's identity.
-    """
-    return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
-
-
 def of_step(
     settings: Mapping[str, Mapping[str, Any]], step: Mapping[str, Any], keys: tuple[str, ...]
 ) -> dict[str, Mapping[str, Any]]:
