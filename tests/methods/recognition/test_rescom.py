@@ -12,7 +12,9 @@ from longtail.methods.base import Batch
 from longtail.methods.losses.classification import logit_adjusted
 from longtail.methods.losses.numerics import unit
 from longtail.methods.losses.siamese_mining import contrast_weights, rebalanced_contrast
+from longtail.methods.recognition.paco import PaCo
 from longtail.methods.recognition.rescom import ResCom, SupConBalSfx
+from longtail.methods.recognition.two_stage import ClassifierRetraining
 from longtail.models.splitnorm import unsplit
 from longtail.study.study import load_study
 from tests.methods.pieces import step_without_values, updates
@@ -24,6 +26,9 @@ SUPCON = {
     "contrast": "batch_and_queue", "anchor_views": 2, "enqueued_view": 1,
 }  # fmt: skip
 RESCOM = {**SUPCON, "classified_views": 2, "hard_positives": 1, "hard_negatives": 4}
+PACO = {
+    "temperature": 0.1, "projection_width": 3, "queue_size": 12, "target_momentum": 0.9, "alpha": 0.05, "divided": True,
+}  # fmt: skip
 PAPER = {"class_weight": "raw", "contrast": "queue", "anchor_views": 1, "enqueued_view": 2}
 
 
@@ -102,6 +107,18 @@ def test_groups_leave_names_and_start_of_the_weights_as_they_are():
         assert torch.equal(value, same), name
     images = labelled_batch().views[0]
     torch.testing.assert_close(grouped.eval().encoder("backbone")(images), whole.eval().encoder("backbone")(images))
+
+
+@pytest.mark.parametrize(("kind", "settings"), [(ResCom, RESCOM), (PaCo, PACO)])
+def test_what_follows_takes_batches_of_any_size(kind, settings):
+    """cRT and LWS normalise by the batch, in train mode, and their last one may be incomplete."""
+    first = made(kind, **settings, batch_groups=4)
+    updates(first, [labelled_batch()])
+    for feature in ("backbone", "projection"):
+        first.encoder(feature).train()(labelled_batch(rows=7).views[0])
+    second = made(ClassifierRetraining, first, classifier_init="default", frozen_bn="train").train()
+    updates(second, [labelled_batch(rows=7)])
+    assert unlearned(second) == [name for name, p in second.named_parameters() if not p.requires_grad]
 
 
 @pytest.mark.parametrize("view", [1, 2])

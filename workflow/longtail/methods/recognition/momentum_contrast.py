@@ -20,7 +20,7 @@ from longtail.models.classifiers import Linear
 from longtail.models.headed import HeadedEncoder
 from longtail.models.momentum import follow, momentum_copy
 from longtail.models.queue import LabelledQueue
-from longtail.models.splitnorm import norm_of
+from longtail.models.splitnorm import norm_of, unsplit
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class MomentumContrast(Projected):
         self.queue.put(key, labels)
         return parts
 
+    def encoder(self, features: str) -> nn.Module:
+        """That of the queries; a copy that normalises whole batches if it is trained further, where it has groups."""
+        found = super().encoder(features)
+        return found if self.settings.batch_groups == 1 else unsplit(found)
+
     def move_keys(self) -> None:
         """Move the key network towards the query network, whose weights are those of the step before."""
         for target, online in ((self.key_backbone, self.backbone), (self.key_projector, self.projector)):
@@ -138,5 +143,6 @@ class ClassifiedPairs(MomentumContrast):
     def encoder(self, features: str) -> nn.Module:
         """``backbone``: h and the logits; ``projection``: the head's output, not normalised."""
         if features == "backbone":
-            return HeadedEncoder(self.backbone, self.classifier)
+            found = HeadedEncoder(self.backbone, self.classifier)
+            return found if self.settings.batch_groups == 1 else unsplit(found)
         return super().encoder(features)

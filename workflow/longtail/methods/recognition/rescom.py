@@ -21,7 +21,7 @@ from longtail.methods.recognition.classification import Classification
 from longtail.models.chain import Chain
 from longtail.models.class_queues import new_queue
 from longtail.models.mlp import projector
-from longtail.models.splitnorm import norm_of
+from longtail.models.splitnorm import norm_of, unsplit
 
 
 class SupConBalSfx(Classification):
@@ -118,10 +118,15 @@ class SupConBalSfx(Classification):
         }
 
     def encoder(self, features: str) -> nn.Module:
-        """``backbone``: h, and the logits; ``projection``: the projector's output, not normalised."""
+        """``backbone``: h, and the logits; ``projection``: the projector's output, not normalised.
+
+        What is trained in groups is copied, and normalises whole batches if it is trained further.
+        """
         if features == "projection":
-            return Chain(self.network.embedder, self.projector, width=self.settings.projection_width)
-        return super().encoder(features)
+            found: nn.Module = Chain(self.network.embedder, self.projector, width=self.settings.projection_width)
+        else:
+            found = super().encoder(features)
+        return found if self.settings.batch_groups == 1 else unsplit(found)
 
 
 class ResCom(SupConBalSfx):
