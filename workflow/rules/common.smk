@@ -282,6 +282,11 @@ def data_spec(wildcards):
 
 
 @friendly
+def corrupted_spec(wildcards):
+    return canonical(STUDY.corruptions_spec(STUDY.dataset_of(wildcards.cut)[0]))
+
+
+@friendly
 def parent_checkpoint(wildcards):
     parent = STUDY.parent_run(Run("phases", wildcards.cut, wildcards.phase, int(wildcards.seed)))
     return [] if parent is None else parent.checkpoint
@@ -424,6 +429,8 @@ def what_is_scored(wildcards):
     run, features, split = features_of(wildcards)
     if wildcards.readout == "history":
         return run.history
+    if wildcards.readout == "corruptions":
+        return run.corrupted(features)
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
     if wildcards.readout == "weights":
@@ -444,6 +451,7 @@ DEFINITIONS = {
     "embeddings": ["analyses", "theory", "pairs"],
     "history": ["pace"],
     "weights": ["weight_norms"],
+    "corruptions": ["corruptions"],
 }
 
 

@@ -38,6 +38,37 @@ rule embed:
         " --out {output.embeddings} --weights {output.weights} > {log} 2>&1"
 
 
+# A job of its own on a cluster: with 3.75 million images to decode it asks for other threads and more time than what
+# follows from a training otherwise.
+rule corruptions:
+    input:
+        checkpoint=PHASE.checkpoint,
+        spec=PHASE.spec,
+    output:
+        PHASE.corrupted("{features}"),
+    log:
+        PHASE.log("corruptions", "{features}"),
+    benchmark:
+        PHASE.benchmark("corruptions", "{features}")
+    conda:
+        "../../envs/torch.yaml"
+    threads: train_threads
+    resources:
+        gpu=embed_gpus,
+        gpu_slots=embed_slots,
+        gres=gpu_shard,
+        trainings_per_gpu=sharers,
+        cpus_per_task=train_threads,
+        mem_mb=rising(16000),
+        runtime=rising(480),
+    params:
+        set=corrupted_spec,
+    shell:
+        "python -m longtail corruptions --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
+        " --set {params.set:q} --threads {threads} --gpus {resources.gpu}"
+        " --trainings-per-gpu {resources.trainings_per_gpu} --out {output} > {log} 2>&1"
+
+
 rule embed_control:
     input:
         split=layout.split("{cut}", "{split}"),

@@ -1,4 +1,4 @@
-"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, of weights, or of a history.
+"""``python -m longtail score``: metrics of assignments, predictions, embeddings, weights, corrupted images or histories.
 
 A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """
@@ -21,6 +21,7 @@ from longtail.evaluation.reading import (
     call,
     read_assignments,
     read_class_sizes,
+    read_corruption_errors,
     read_embeddings,
     read_predictions,
     read_seconds,
@@ -72,6 +73,8 @@ def run(arguments: argparse.Namespace) -> None:
         metrics = {0: call(kind, scorer, rest, read_seconds(arguments.scored))}
     elif reads == "weights":
         metrics = {0: call(kind, scorer, rest, read_weights(arguments.scored), read_class_sizes(arguments.split))}
+    elif reads == "corruptions":
+        metrics = {0: call(kind, scorer, rest, read_corruption_errors(arguments.scored))}
     else:
         vectors, _ = read_embeddings(arguments.scored, split=split)
         with threads(arguments.threads):
@@ -260,6 +263,19 @@ def _weight_norms(weights: np.ndarray, sizes: np.ndarray) -> list[Metric]:
     ]
 
 
+def _corruptions(errors: Mapping[tuple[str, int], float], *, alexnet_errors: Mapping[str, float]) -> list[Metric]:
+    from longtail.evaluation.corruptions import accuracy_by_severity, mean_error, normalized_error
+
+    return [
+        Metric("mean_corruption_error", 100 * mean_error(errors, alexnet_errors), "percent"),
+        Metric("normalized_corruption_error", 100 * normalized_error(errors, alexnet_errors), "percent"),
+        *(
+            Metric("corruption_accuracy", 100 * value, "percent", parameter=f"severity={severity}")
+            for severity, value in accuracy_by_severity(errors, alexnet_errors).items()
+        ),
+    ]
+
+
 def _selection_space(vectors: np.ndarray, split: Split, *, batch_size: int, positives: int) -> list[Metric]:
     """Of the sizes of classes in the split alone; where all have one size, or none fills a batch, there is no ratio.
 
@@ -318,6 +334,7 @@ SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
     "predictions": {"classification": score_predictions},
     "history": {"pace": _pace},
     "weights": {"weight_norms": _weight_norms},
+    "corruptions": {"corruptions": _corruptions},
     "embeddings": {
         "geometry": _geometry,
         "class_geometry": _class_geometry,

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
     tables = merged(found, revisions) if found else [pa.table({})]
     facts = {
         "cells": {"merged": len(found), "wanted": len(measurements)},
-        "label": study.label({measurement.keys["dataset"] for measurement in measurements}),
+        "label": study.label_of([measurement.keys for measurement in measurements]),
         "trained": trained_on(measurement.run for measurement in found),
     }
     write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), **facts})

@@ -9,7 +9,7 @@ from typing import Any
 from longtail.errors import LongtailError, unknown
 from longtail.splits import parts_of
 from longtail.study import layout, phases
-from longtail.study.catalog import Published
+from longtail.study.catalog import Dataset, Method, Published
 from longtail.study.cells import Cell, Measurement, asked_cell, asked_cells, key_of, members_of, places
 from longtail.study.phases import canonical
 from longtail.study.recipes import in_words
@@ -121,7 +121,7 @@ class FigurePlan:
     label: str
 
 
-OF_THE_TRAINING = ("embeddings", "history", "weights")
+OF_THE_TRAINING = ("embeddings", "history", "weights", "corruptions")
 """What a scorer may read that no readout has made."""
 
 
@@ -194,6 +194,8 @@ class Artefacts(Trainings):
                 f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
                 f"Ask for other metrics, or for another readout."
             )
+        if reads == "corruptions":
+            self._require_corruptions(method, dataset, readout)
         return Cell(
             method=method.name,
             settings=canonical(asked.get("settings", {})),
@@ -205,6 +207,16 @@ class Artefacts(Trainings):
             readout=reads if reads in OF_THE_TRAINING else readout,
             scorer=scorer,
         )
+
+    def _require_corruptions(self, method: Method, dataset: Dataset, readout: str) -> None:
+        """Check that there are corrupted test images, and that the network itself says which class they are."""
+        self.corruptions(dataset)
+        classifier = self.catalog.classifiers.get(readout)
+        if method.control or classifier is None or classifier["algorithm"] != "argmax":
+            raise LongtailError(
+                f"Corrupted images are classified by the network's own classifier, and {method.name!r} is read out by "
+                f"{readout!r}. Ask for other metrics, or for the readout 'classifier'."
+            )
 
     def made_by(self, readout: str) -> str:
         """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
@@ -254,7 +266,7 @@ class Artefacts(Trainings):
                 *_averages(spec),
                 *self._footnotes(entry.cell for entry in entries),
             ),
-            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}, check="check" in spec),
+            label=self.label_of([entry.cell for entry in entries if entry.cell], check="check" in spec),
         )
 
     def _metric(self, name: str) -> Mapping[str, Any]:
@@ -278,13 +290,17 @@ class Artefacts(Trainings):
             printed |= asked.get("published", {})
             reasons = [self.missing(one["method"], one["dataset"]) for one in members]
             reason = next(filter(None, reasons), None)
-            as_the_paper = (
-                reason is None and "departs" not in asked and not self.label(one["dataset"] for one in members)
-            )
             for name in spec["metrics"]:
                 if name in row.get("dashes", ()):
                     continue
                 metric = self._metric(name)
+                corrupted = self._scorer(metric["scorer"])["reads"] == "corruptions"
+                datasets = {one["dataset"] for one in members}
+                as_the_paper = (
+                    reason is None
+                    and "departs" not in asked
+                    and not self.label(datasets, corrupted=datasets if corrupted else ())
+                )
                 key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                 number = published.get(key) if published is not None else None
                 if published is not None and number is None:
@@ -391,7 +407,7 @@ class Artefacts(Trainings):
             options=spec.get("options", {}),
             cells=tuple(cells),
             footnotes=(*_statement(spec), *self._footnotes(cell.cell for cell in cells)),
-            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}, check="check" in spec),
+            label=self.label_of([cell.cell for cell in cells if cell.cell], check="check" in spec),
         )
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -443,8 +459,23 @@ class Artefacts(Trainings):
         asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
         return [self._measurement(self._cell(asked, self._own_scorer(asked)), seed)]
 
-    def label(self, datasets: Iterable[str], check: bool = False) -> str:
-        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
+    def label_of(self, cells: Iterable[Mapping[str, Any]], check: bool = False) -> str:
+        """The :meth:`label` of what shows these cells."""
+        shown = list(cells)
+        return self.label({cell["dataset"] for cell in shown}, check, corrupted=self._corrupted(shown))
+
+    def _corrupted(self, cells: Iterable[Mapping[str, Any]]) -> set[str]:
+        """The datasets whose corrupted test images cells were measured on."""
+        return {cell["dataset"] for cell in cells if self._scorer(cell["scorer"])["reads"] == "corruptions"}
+
+    def label(self, datasets: Iterable[str], check: bool = False, corrupted: Iterable[str] = ()) -> str:
+        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained.
+
+        Args:
+            datasets: that are shown.
+            check: whether a statement is checked, and no table reproduced.
+            corrupted: those of the datasets whose corrupted test images are shown.
+        """
         parts = ["check of a theorem, not a reproduction: no numbers are printed for it"] if check else []
         parts += [self.config.budget.label] if self.config.budget.label else []
         if self.config.protocol != "official":
@@ -460,6 +491,12 @@ class Artefacts(Trainings):
             f"{sets[name].images['title']} {sets[name].holds}: {self.config.data[name]['name']}"
             for name in sorted(sets)
             if name in self.config.data
+        ]
+        tested = [self.corruptions(self.catalog.dataset(name)) for name in sorted(corrupted)]
+        parts += [
+            f"{each['title']} images: {self.config.data[each['name']]['name']}"
+            for each in tested
+            if each["name"] in self.config.data
         ]
         return "; ".join(parts)
 
@@ -479,6 +516,10 @@ class Artefacts(Trainings):
         for name in dict.fromkeys(cell["dataset"] for cell in computed):
             dataset = self.catalog.dataset(name)
             yield f"{dataset.images['title']} {dataset.holds}: {phases.source(dataset, self.config)['name']}."
+        for name in sorted(self._corrupted(computed)):
+            dataset = self.catalog.dataset(name)
+            source = self.corruptions_spec(dataset)["source"]
+            yield f"{self.corruptions(dataset)['title']} images: {source.get('name', source['kind'])}."
 
 
 def _statement(spec: Mapping[str, Any]) -> Iterator[str]:
