@@ -57,6 +57,7 @@ PER_GPU = STUDY.config.trainings_per_gpu
 ANY = Run("{kind}", "{cut}", "{run}", "{seed}")
 PHASE = Run("phases", "{cut}", "{phase}", "{seed}")
 CONTROL = Run("controls", "{cut}", "{control}", "{seed}")
+NETWORK = Run("phases", "{cut}", "{network}", "{seed}")  # a phase of which only the specification is there
 
 # A workflow that imports this one as a module may call its rules otherwise and have its files elsewhere.
 IMPORTED = not workflow.modifier.is_main_snakefile()
@@ -103,6 +104,7 @@ wildcard_constraints:
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
+    network=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
     control=one_of({method.control for method in STUDY.catalog.methods.values() if method.control}),
     seed=r"\d+",
     features="[a-z0-9_]+",
@@ -297,6 +299,11 @@ def phase_spec(wildcards):
     return canonical(STUDY.phase(wildcards.cut, wildcards.phase).spec(int(wildcards.seed)))
 
 
+@friendly
+def network_spec(wildcards):
+    return canonical(STUDY.phase(wildcards.cut, wildcards.network).spec(int(wildcards.seed)))
+
+
 def parent_option(wildcards, input):
     return f"--parent {input.parent}" if input.parent else ""
 
@@ -342,6 +349,18 @@ def train_slots(wildcards):
 
 def embed_slots(wildcards):
     return min(gpus_for_training(wildcards), 1) * PER_GPU // sharers(wildcards)
+
+
+def timing_threads(wildcards):
+    return max(1, resources_of(wildcards.cut)["threads"])
+
+
+def timing_gpus(wildcards):
+    return min(gpus_for_training(wildcards), 1)
+
+
+def timing_slots(wildcards):
+    return timing_gpus(wildcards) * PER_GPU
 
 
 OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
@@ -447,8 +466,8 @@ def scoring(amount, of_embeddings):
 
 DEFINITIONS = {
     "assignments": ["metrics"],
-    "predictions": ["recognition"],
-    "embeddings": ["analyses", "theory", "pairs"],
+    "predictions": ["recognition", "queues"],
+    "embeddings": ["analyses", "theory", "pairs", "recognition"],
     "history": ["pace"],
     "weights": ["weight_norms"],
     "corruptions": ["corruptions"],

@@ -20,7 +20,7 @@ from longtail.study.study import Study
 
 RULES = (
     "fetch_encoder", "fetch_weights", "store", "tokenize", "split", "train", "embed", "embed_control", "corruptions",
-    "cluster", "classify", "score", "project", "merge", "table", "figure",
+    "infer_time", "cluster", "classify", "score", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -180,6 +180,9 @@ class Jobs:
     @functools.cache  # noqa: B019
     def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
         make = {"assignments": self.cluster, "predictions": self.classify}
+        outputs = (run.metrics(features, split, readout, scorer),)
+        if readout == "network":
+            return Job("infer_time", outputs, run.log("infer_time", features, split, scorer))
         if readout == "history":
             scored = self.train(run)
         elif readout == "corruptions":
@@ -188,7 +191,6 @@ class Jobs:
             scored = self.embed(run, features, split)
         else:
             scored = make[self.study.made_by(readout)](run, features, split, readout)
-        outputs = (run.metrics(features, split, readout, scorer),)
         log = run.log("score", features, split, readout, scorer)
         return Job("score", outputs, log, (self.split(run.cut, split), scored))
 
