@@ -1,4 +1,4 @@
-"""How many phases the clustering papers need, counted once more from the catalogue's files, slowly and with sets only.
+"""How many phases the papers need, counted once more from the catalogue's files, slowly and with sets only.
 
 A state of training is told apart by everything that was trained up to it, written out; no hash, no class of the
 package. Whatever two cells have in common is then one element of a set.
@@ -36,20 +36,17 @@ def loaded(file: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def backbone_of(dataset: str) -> str:
-    """The network that a dataset is trained on unless a table asks for another one."""
-    for file in map(loaded, (CATALOG / "datasets").glob("*.yaml")):
-        if dataset in file["datasets"]:
-            held = file.get("images") or file["texts"]
-            return file["datasets"][dataset].get("backbone", held["backbone"])["name"]
-    raise AssertionError(dataset)
-
-
-@functools.cache
 def images_of() -> dict[str, str]:
     """The image or text set of each dataset."""
     files = map(loaded, (CATALOG / "datasets").glob("*.yaml"))
     return {dataset: (file.get("images") or file["texts"])["name"] for file in files for dataset in file["datasets"]}
+
+
+@functools.cache
+def network_of(dataset: str) -> str:
+    """The network that a dataset is trained on by, unless a table asks for another."""
+    (file,) = [file for file in map(loaded, (CATALOG / "datasets").glob("*.yaml")) if dataset in file["datasets"]]
+    return (file["datasets"][dataset].get("backbone") or (file.get("images") or file["texts"])["backbone"])["name"]
 
 
 def settings_of(objective: str) -> dict[str, Any]:
@@ -95,16 +92,15 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
             for settings in (settings_of(step["objective"]), step.get("settings", {})):
                 found_here = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
                 values |= {name: one for name, one in found_here.items() if one is not NOWHERE}
-            changed = json.loads(overrides)
-            values |= {**changed.get(step["objective"], {}), "backbone": changed["backbone"]}
+            values |= json.loads(overrides).get(step["objective"], {})
             before = sum(epochs[:index])
-            text = json.dumps(values, sort_keys=True)
+            text = json.dumps([values, json.loads(overrides).get("backbone")], sort_keys=True)
             found.append((step["objective"], text, sum(epochs), before, before + epochs[index]))
     return tuple(found)
 
 
 def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
-    """Method, overrides (the backbone beside them), dataset, ratio and seed of all that a paper asks for."""
+    """Method, overrides, dataset, ratio and seed of all that a paper's tables and figures ask for."""
     spec = loaded(CATALOG / "papers" / f"{paper}.yaml")
     asked = [(figure["seeds"], cell) for figure in spec.get("figures", {}).values() for cell in figure["cells"]]
     for table in spec["tables"].values():
@@ -116,11 +112,12 @@ def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
         ]
         asked += [(place.get("seeds", table["seeds"]), place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
-        method = merged("methods", "methods").get(cell["method"])
-        there = method and cell["dataset"] in images_of() and cell["dataset"] not in method.get("unavailable", {})
-        if there and merged("methods", "methods")[cell["method"]].get("recipe"):
-            backbone = cell.get("backbone", backbone_of(cell["dataset"]))
-            overrides = json.dumps({**cell.get("settings", {}), "backbone": backbone}, sort_keys=True)
+        there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()
+        entry = merged("methods", "methods")[cell["method"]] if there else {}
+        if entry.get("recipe") and cell["dataset"] not in entry.get("unavailable", {}):
+            network = cell.get("backbone")
+            other = {"backbone": network} if network not in (None, network_of(cell["dataset"])) else {}
+            overrides = json.dumps({**cell.get("settings", {}), **other}, sort_keys=True)
             for seed in range(seeds):
                 yield cell["method"], overrides, cell["dataset"], cell["ratio"], seed
 
@@ -131,8 +128,7 @@ def left(dataset: str, ratio: int) -> dict[Any, set[int]]:
 
     The recipes are those of all methods, and those with the settings that a table or figure of any paper changes.
     """
-    plain = json.dumps({"backbone": backbone_of(dataset)})
-    every = {(name, plain) for name in merged("methods", "methods")}
+    every = {(name, "{}") for name in merged("methods", "methods")}
     for file in (CATALOG / "papers").glob("*.yaml"):
         every |= {(method, overrides) for method, overrides, *place, _ in cells(file.stem) if place == [dataset, ratio]}
     found: dict[Any, set[int]] = {}
