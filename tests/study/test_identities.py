@@ -26,8 +26,8 @@ PINNED = {
     ("iccl", "paper"): (124, "a40d43819199c2ab6fae94059f97077692b88d8dd8a8856a0ee16d969b7c99f9"),
     ("rescom", "official"): (62, "9595d532aa153b4d29d283d6d10283ae06fa8f2a8e71e14d43e92f4b02ee6837"),
     ("rescom", "paper"): (62, "ab674374ec49313e4bd69254fda95a26733c84e9d58b4867c58b690135fe4c07"),
-    ("gloco", "official"): (128, "bb8673e791ea000b656196bdbc537d65422d2a965c3c1a7108503cc133f3c501"),
-    ("gloco", "paper"): (128, "e269858192ad9ee60f3f5edc2bd49b915d4fe0800e3467427d4310bcd9d56d6a"),
+    ("gloco", "official"): (128, "103a81f8f2fc9ffd90e7a32625a9ee87314d7530c93b4f44b8d11c9573a01a3a"),
+    ("gloco", "paper"): (128, "91c1df56194768baa59dbd5273930e10ad74b90d4bede1baea7528392d4d68d1"),
 }
 
 
