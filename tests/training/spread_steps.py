@@ -95,6 +95,7 @@ OBJECTIVES = {
     ),
     "rescom": ("recognition.rescom:ResCom", {**RESCOM, "batch_groups": 6}),
     "paco": ("recognition.paco:PaCo", {**PACO, "batch_groups": 3}),
+    "paco_in_four": ("recognition.paco:PaCo", {**PACO, "batch_groups": 4}),
     "manifold_mixup": ("mixup:ManifoldMixup", {**CONTRASTIVE, "alpha": 1.0}),
 }
 BATCHES = {"moco": (18, 18), "rescom": (18, 18), "paco": (18, 18), "simclr": (18, 17, 2)}
