@@ -66,6 +66,18 @@ def test_embeddings_are_scored_whatever_reads_them_out() -> None:
         assert (cell["readout"], cell["scorer"]) == ("embeddings", "geometry")
 
 
+def test_weights_are_scored_where_they_were_written() -> None:
+    of = study_of([CE], [DIGITS], ["weight_norm"])
+    (measurement,) = of.measurements("mine", "table1")
+    assert (measurement.keys["readout"], measurement.keys["scorer"]) == ("weights", "weight_norms")
+    job = Jobs(of).cell(measurement)
+    assert job.outputs[0].endswith("/backbone/test/metrics/weights/weight_norms.parquet")
+    assert [need.rule for need in job.needs] == ["split", "embed"]
+    assert measurement.run.weights("backbone", "test") in job.needs[1].outputs
+    with pytest.raises(LongtailError, match="'pixels' has none"):
+        cells([{"row": "Pixels", "method": "pixels"}], [DIGITS], ["weight_norm"])
+
+
 def test_readouts_and_scorers_that_do_not_exist_are_named() -> None:
     with pytest.raises(LongtailError, match="Did you mean 'kmeans'"):
         cells([{**SIMCLR, "readout": "kmean"}], [DIGITS], ["ACC"])
@@ -177,6 +189,45 @@ def test_what_a_classifier_needs_is_embedded(method: str, embedded: set[str]) ->
     assert [job.rule for job in order[-2:]] == ["classify", "score"]
     assert order[-2].outputs[0].endswith(f"/backbone/test/predictions/{measurement.keys['readout']}.parquet")
     assert order[-2].log != order[-1].log
+
+
+def with_validation(study: Study, parts: tuple[str, ...] | None) -> Study:
+    """The study whose ImageNet-LT has a validation list, or none."""
+    catalog = study.catalog
+    changed = dataclasses.replace(catalog.dataset("imagenet_lt"), val=parts)
+    return Study(study.config, dataclasses.replace(catalog, datasets={**catalog.datasets, "imagenet_lt": changed}))
+
+
+def test_tau_is_chosen_on_a_validation_list_where_there_is_one() -> None:
+    cut, dataset = "imagenet_lt-ir256", "imagenet_lt"
+    embedded, told = {}, {}
+    for parts in (("val",), None):
+        of = with_validation(plain(), parts)
+        (measurement,) = of.cell_measurements("tau-norm", cut, 0)
+        order = behind([Jobs(of).cell(measurement)])
+        embedded[parts] = {job.embedded[1] for job in order if job.rule == "embed"}
+        told[parts] = of.classifier("tau-norm", of.catalog.dataset(dataset), "test")
+    assert embedded == {("val",): {"test", "val"}, None: {"test"}}
+    entry = plain().catalog.classifiers["tau-norm"]
+    assert told["val",] == {
+        "name": "tau-norm",
+        "algorithm": "tau_normalized",
+        "needs": ["weights", "validation_features"],
+        "on_validation": entry["on_validation"],
+    }
+    assert told[None] == {"name": "tau-norm", "algorithm": "tau_normalized", "needs": ["weights"], "tau": 1.0}
+
+
+def test_nothing_is_chosen_on_the_split_that_is_predicted() -> None:
+    of = with_validation(plain(), ("val",))
+    assert of.classifier("tau-norm", of.catalog.dataset("imagenet_lt"), "val")["tau"] == 1.0
+
+
+@pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt", "digits-lt", "inaturalist18"])
+def test_a_dataset_without_a_validation_list_is_read_out_as_ever(dataset: str) -> None:
+    """Records and finished predictions of it rest on these very settings."""
+    entry = {"name": "tau-norm", "algorithm": "tau_normalized", "needs": ["weights"], "tau": 1.0}
+    assert plain().classifier("tau-norm", plain().catalog.dataset(dataset), "test") == entry
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ def job_of(jobs: Jobs, wildcards: Mapping[str, str]) -> Job | None:
             return jobs.store(wildcards[name], wildcards["part"])
     if "encoder" in wildcards:
         return jobs.encoder(str(jobs.study.encoders()[wildcards["encoder"]]["name"]))
+    if "published" in wildcards:
+        return jobs.weights(wildcards["published"])
     if not {"phase", "control"} & set(wildcards):
         return None
     kind, name = ("phases", wildcards["phase"]) if "phase" in wildcards else ("controls", wildcards["control"])
@@ -172,6 +174,15 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
                 local_folder(encoder["folder"])
             if not encoder["folder"] and (site := site_of_encoder(str(encoder["name"]))):
                 sites[site].append(str(encoder["name"]))
+        elif job.rule == "fetch_weights":
+            weights = study.image_weights()[Path(job.outputs[0]).parent.name]
+            from longtail.data.downloads import site_of_weights
+            from longtail.data.image_weights import local_file
+
+            with found.noting():
+                local_file(weights["file"])
+            if not weights["file"] and (site := site_of_weights(str(weights["url"]))):
+                sites[site].append(str(weights["url"]).rpartition("/")[2])
         elif job.rule in ("store", "index", "tokenize"):
             *_, name, part, _ = Path(job.outputs[0]).parts
             spec = study.store_spec(name)

@@ -95,3 +95,31 @@ rule embed_control:
     shell:
         "python -m longtail embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
         " --features {wildcards.features} --split {input.split} --images {params.images} {params.encoder} --out {output} > {log} 2>&1"
+
+
+# How long a network takes for a batch does not depend on its weights, so nothing is trained for it, and nothing read. The
+# job has the GPU to itself, and as many cores as a training.
+rule infer_time:
+    input:
+        sources_of("embedding", "infer_time"),
+    output:
+        NETWORK.metrics("{features}", "{split}", "network", "{scorer}"),
+    log:
+        NETWORK.log("infer_time", "{features}", "{split}", "{scorer}"),
+    benchmark:
+        NETWORK.benchmark("infer_time", "{features}", "{split}", "{scorer}")
+    conda:
+        "../../envs/torch.yaml"
+    threads: timing_threads
+    resources:
+        gpu=timing_gpus,
+        gpu_slots=timing_slots,
+        cpus_per_task=timing_threads,
+        mem_mb=rising(16000),
+        runtime=rising(20),
+    params:
+        spec=network_spec,
+        scorer=scorer_spec,
+    shell:
+        "python -m longtail infer-time --spec {params.spec:q} --features {wildcards.features}"
+        " --scorer {params.scorer:q} --threads {threads} --gpus {resources.gpu} --out {output} > {log} 2>&1"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from longtail.study.cells import asked_cells
-from longtail.study.settings import is_pair, resolve, selectors, speaks
+from longtail.study.settings import is_pair, of_step, resolve, selectors, speaks
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
@@ -224,7 +224,7 @@ class Uses:
         fixed = json.loads(overrides)
         found: list[Acting] = []
         for step in self.catalog.method(method).recipe_on(trained_on):
-            given = {**self.catalog.objectives[step["objective"]].settings, **step.get("settings", {})}
+            given = of_step(self.catalog.objectives[step["objective"]].settings, step, keys)
             settings = {name: entry for name, entry in given.items() if speaks(entry, keys)}
             own = fixed.get(step["objective"], {})
             values = {

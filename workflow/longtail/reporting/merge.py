@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
-from longtail.reporting.finished import trained_on
+from longtail.reporting.finished import timed_on, trained_on
 from longtail.study import layout
 from longtail.study.cells import Measurement
 from longtail.study.study import load_study
@@ -89,5 +89,6 @@ def run(arguments: argparse.Namespace) -> None:
         "cells": {"merged": len(found), "wanted": len(measurements)},
         "label": study.label_of([measurement.keys for measurement in measurements]),
         "trained": trained_on(measurement.run for measurement in found),
+        "timed": timed_on(found),
     }
     write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), **facts})

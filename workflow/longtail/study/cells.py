@@ -23,7 +23,8 @@ class Cell:
         ratio: imbalance ratio.
         split: what is embedded: ``train``, ``test``, ...
         features: what of the network is embedded.
-        readout: the clusterer or classifier whose output is scored; ``embeddings`` where they are scored themselves.
+        readout: the clusterer or classifier whose output is scored; ``embeddings``, ``weights`` or ``history`` where
+            these are scored themselves.
         scorer: where the metric comes from.
     """
 
@@ -119,7 +120,7 @@ def asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from figure["cells"]
 
 
-NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs", "seeds")
+NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs", "seeds", "metrics", "over")
 """What a row or column says that is not about the cells it asks for."""
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 RESULTS = "results"
 FOLDERS = [
-    f"{RESULTS}/{name}" for name in ("datasets", "encoders", "phases", "controls", "state", "logs", "benchmarks")
+    f"{RESULTS}/{name}"
+    for name in ("datasets", "encoders", "weights", "phases", "controls", "state", "logs", "benchmarks")
 ]
 
 
@@ -60,6 +61,16 @@ def files_in(folder: str) -> list[str]:
     """The files of the encoder whose folder is called so."""
     files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     return [f"{RESULTS}/encoders/{folder}/{file}" for file in files]
+
+
+def weights_folder(backbone: str, weights: str) -> str:
+    """What the folder of a network's published weights is called."""
+    return f"{backbone}-{weights.lower()}"
+
+
+def image_weights(folder: str) -> str:
+    """The published weights whose folder is called so."""
+    return f"{RESULTS}/weights/{folder}/model.safetensors"
 
 
 def labels(image_set: str, part: str) -> str:

@@ -17,7 +17,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.splits import FILES
 from longtail.study.catalog import Catalog, Dataset, Method
 from longtail.study.config import Budget, Config
-from longtail.study.settings import resolve, resolved, selectors
+from longtail.study.settings import of_step, resolve, resolved, selectors
 
 IDENTITY_LENGTH = 10
 
@@ -246,18 +246,26 @@ def _test_transform(images: Mapping[str, Any], source: Mapping[str, Any]) -> dic
 
 
 def _backbone(name: str, dataset: Dataset, catalog: Catalog) -> dict[str, Any]:
-    """The ``backbone`` part of a phase's specification: a network that there is, with a stem that it can have."""
+    """The ``backbone`` part of a phase's specification: a network that there is, with a stem that it can have.
+
+    The dataset's own network starts from published weights where the dataset names them; any other starts anew.
+    """
     if dataset.holds == "texts":
         return {"name": name}
     if name not in catalog.backbones:
         raise unknown("backbone", name, catalog.backbones)
-    stem, stems = dataset.images["backbone"]["stem"], catalog.backbones[name]["stems"]
+    own, stems = dataset.images["backbone"], catalog.backbones[name]["stems"]
+    stem = own["stem"]
     if stem not in stems:
         raise LongtailError(
             f"The dataset {dataset.name!r} asks for the stem {stem!r}, and the backbone {name} has no other than "
             f"{', '.join(stems)}."
         )
-    return {"name": name, "stem": stem}
+    if "weights" not in own or own["name"] != name:
+        return {"name": name, "stem": stem}
+    if own["weights"] not in (known := catalog.backbones[name].get("weights", {})):
+        raise unknown(f"weights of {name} (dataset {dataset.name!r})", own["weights"], known)
+    return {"name": name, "stem": stem, "weights": own["weights"]}
 
 
 def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:
@@ -304,7 +312,7 @@ def _stretches(
             objective = catalog.objectives[step["objective"]]
             values = resolved(
                 objective.name,
-                {**objective.settings, **step.get("settings", {})},
+                of_step(objective.settings, step, keys),
                 overrides.get(objective.name, {}),
                 dataset,
                 ratio,

@@ -98,6 +98,19 @@ class Sets:
             return layout.texts(name, part)
         return layout.index(name, part) if name in self.streamed() else layout.images(name, part)
 
+    def classifier(self, name: str, dataset: Dataset, split: str) -> Mapping[str, Any]:
+        """What the job that predicts the classes of a split by a classifier is told.
+
+        A setting that is chosen ``on_validation`` has the validation split chosen by, as far as there is one and it is
+        not what is predicted; else it has its other value, and nothing is said of a validation split.
+        """
+        entry = dict(self.catalog.classifiers[name])
+        grid = entry.pop("on_validation", None)
+        if grid is None or dataset.val is None or split == "val":
+            return entry
+        rest = {key: value for key, value in entry.items() if key not in grid}
+        return {**rest, "needs": [*entry.get("needs", ()), "validation_features"], "on_validation": grid}
+
     def encoder(self, text_set: str) -> dict[str, str | None]:
         """Name, and local folder or None, of the sentence encoder of a text set."""
         named = (dataset for dataset in self.catalog.datasets.values() if dataset.images["name"] == text_set)
@@ -107,6 +120,22 @@ class Sets:
         """Every sentence encoder of the catalogue, by the name of its folder."""
         found = [self.encoder(name) for name in sorted(self.sets("texts"))]
         return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
+
+    def image_weights(self) -> dict[str, dict[str, str | None]]:
+        """All published weights of networks for images, by the name of their folder: ``url``, and ``file`` or None.
+
+        Raises:
+            LongtailError: if the configuration names a file for a network that has none.
+        """
+        having = {name: entry["weights"] for name, entry in self.catalog.backbones.items() if "weights" in entry}
+        for name in self.config.image_weights:
+            if name not in having:
+                raise unknown("backbone with published weights (image_weights)", name, having)
+        return {
+            layout.weights_folder(name, weights): {"url": url, "file": self.config.image_weights.get(name)}
+            for name, entry in having.items()
+            for weights, url in entry.items()
+        }
 
     def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
         """What a job that reads a split's images is told about them."""

@@ -22,6 +22,14 @@ def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
     return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
 
 
+def of_step(
+    settings: Mapping[str, Mapping[str, Any]], step: Mapping[str, Any], keys: tuple[str, ...]
+) -> dict[str, Mapping[str, Any]]:
+    """The settings of an objective, with what a step of a recipe says of a dataset (its :func:`selectors`) instead."""
+    own = {name: setting for name, setting in step.get("settings", {}).items() if speaks(setting, keys)}
+    return {**settings, **own}
+
+
 def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) -> Any:
     """The value of a setting for a dataset (its :func:`selectors`) under a protocol.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from longtail.errors import LongtailError
-from longtail.study import phases
+from longtail.study import layout, phases
 from longtail.study.cells import Cell, asked_cells
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical
@@ -100,6 +100,17 @@ class Trainings(Sets):
                 f"Its phases are {', '.join(sorted(known))}."
             )
         return known[name]
+
+    def starts_from(self, cut: str, name: str) -> str | None:
+        """The folder of the published weights that the job of a phase makes its networks from; None if it needs none.
+
+        A job that goes on with the networks of another one has all weights from there.
+        """
+        phase = self.phase(cut, name)
+        backbone = json.loads(phase.backbone)
+        if "weights" not in backbone or phase.parent_epoch is not None or phase.lineage[-1].start == "continue":
+            return None
+        return layout.weights_folder(backbone["name"], backbone["weights"])
 
     def parent(self, cut: str, name: str) -> Phase | None:
         """The phase whose checkpoint the training of another starts from."""
