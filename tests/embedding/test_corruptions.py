@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from dataclasses import replace
 
@@ -213,3 +214,16 @@ def test_threads_end_with_whoever_takes_the_images(monkeypatch):
     with pytest.raises(LongtailError, match="The image row 20 cannot be decoded"):
         list(corruptions.batches(broken, decoded_set(), 3))
     assert threading.active_count() == before
+
+
+def test_an_interruption_is_obeyed_between_batches(monkeypatch):
+    """Not while threads decode, which a handler that raises would leave waiting for each other."""
+    monkeypatch.setattr(corruptions, "BATCH", 8)
+    before = threading.active_count()
+    taken = corruptions.batches(rows(400), decoded_set(), 3)
+    next(taken)
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        next(taken)
+    assert threading.active_count() == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
