@@ -91,7 +91,7 @@ def families_not_needed() -> set[str]:
     """The files of methods of recognition that the tables of digits show nothing of."""
     full = catalogue.load()
     shown = {asked["method"] for asked in asked_cells(full.paper("digits"))}
-    steps = [full.objectives[step["objective"]] for name in shown for step in full.methods[name].recipe]
+    steps = [full.objectives[step["objective"]] for name in shown for step in full.methods[name].steps]
     needed = {full.objectives[one].family for step in steps for one in (step.name, *step.definers.values())}
     needed |= {full.methods[name].family for name in shown}
     recognition = {o.family for o in full.objectives.values() if ".recognition." in o.implementation}
