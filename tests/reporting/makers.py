@@ -50,6 +50,8 @@ def entry(row: str, metric: str = "ACC", **changes: Any) -> SimpleNamespace:
         "members": (),
         "seeds": None,
         "printed_seeds": None,
+        "combined": "mean",
+        "lowest_is_best": False,
     }
     fields.update(changes)
     if isinstance(fields["published"], str):

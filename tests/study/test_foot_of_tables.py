@@ -119,3 +119,61 @@ def test_a_reason_stands_in_place_of_what_cannot_be_built():
     planned = {"methods": {"never": catalogue.Planned("Never", "no code")}, "datasets": {}}
     study = Study(parse({"targets": ["digits"]}, CATALOG.budgets), dataclasses.replace(CATALOG, planned=planned))
     assert study.missing("never", "cifar10-lt") == "Never is not implemented: no code"
+
+
+# --- Derived metrics --------------------------------------------------------------------------------------------------
+
+OTHERS = ({"row": "LDAM", "method": "ldam", "cited": "BBN"}, {"row": "cRT", "method": "crt"})
+
+
+def gains(over, *more, metrics=("accuracy", "top1_gain")):
+    plan = table({**ROW, "over": over}, *OTHERS, *more, metrics=metrics)
+    return plan, [entry for entry in plan.entries if entry.metric == "top1_gain"]
+
+
+def test_a_gain_is_of_a_row_and_those_that_it_is_over_in_each_column():
+    plan, entries = gains(["LDAM", "cRT"])
+    assert [(entry.row, entry.ratio, entry.combined, entry.measured) for entry in entries] == [
+        ("CE", 100, "difference", "accuracy"),
+        ("CE", 50, "difference", "accuracy"),
+    ]
+    for entry in entries:
+        assert entry.cell is None
+        assert [cell["method"] for cell in entry.members] == ["ce", "ldam", "crt"]
+        assert {cell["ratio"] for cell in entry.members} == {entry.ratio}
+    assert len(plan.entries) == 2 * 3 + 2
+    assert said(plan, "Gain of CE") == [
+        "Gain of CE: over the best of LDAM and cRT, as computed here; rows without a value here do not count."
+    ]
+
+
+def test_a_gain_over_numbers_that_others_printed_is_not_judged():
+    assert [entry.as_printed for entry in gains(["cRT"])[1]] == [True, True]
+    assert [entry.as_printed for entry in gains(["LDAM"])[1]] == [False, False]
+    assert [entry.as_printed for entry in gains("cited")[1]] == [False, False]
+
+
+def test_what_is_not_there_is_no_rival_and_a_gain_over_nothing_has_a_reason():
+    planned = {"row": "ELF", "method": "elf-ldam", "cited": "BBN"}
+    assert [cell["method"] for cell in gains("cited", planned)[1][0].members] == ["ce", "ldam"]
+    (first, _) = gains(["ELF"], planned)[1]
+    assert (first.members, first.missing) == ((), "none of the rows that it is over can be computed")
+
+
+def test_a_gain_over_a_row_that_there_is_not_is_refused():
+    with pytest.raises(LongtailError, match=r"row \(own table1, row 'CE', over\).*'LDAN'.*Did you mean 'LDAM'"):
+        gains(["LDAN"])
+
+
+def test_an_increase_is_over_the_fastest():
+    plan = table({**ROW, "over": ["LDAM"]}, *OTHERS, metrics=("infer_ms", "infer_ms_increase"))
+    entries = [entry for entry in plan.entries if entry.metric == "infer_ms_increase"]
+    assert {(entry.combined, entry.lowest_is_best) for entry in entries} == {("increase", True)}
+    assert not any(entry.as_printed for entry in plan.entries)
+    assert {cell["readout"] for entry in plan.entries for cell in entry.members or [entry.cell]} == {"network"}
+
+
+def test_a_dash_may_be_in_place_of_a_metric():
+    plan = table({**ROW, "dashes": ["few"]}, OTHERS[1], metrics=("accuracy", "few"))
+    assert [(entry.row, entry.metric) for entry in plan.entries[:2]] == [("CE", "accuracy"), ("CE", "accuracy")]
+    assert {entry.metric for entry in plan.entries if entry.row == "cRT"} == {"accuracy", "few"}

@@ -11,7 +11,7 @@ from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs, behind, first_missing, missing, to_run
 from longtail.study.study import load_study
 
-PAPERS = ("digits", "conmix", "miniclustering")
+PAPERS = ("digits", "conmix", "miniclustering", "rescom")
 
 
 def jobs(*targets: str, **config):
@@ -96,7 +96,7 @@ def test_nothing_comes_before_what_it_needs():
     assert len(order) == len(set(order)) == len({job.outputs for job in order}) == len({job.log for job in order})
     place = {job: index for index, job in enumerate(order)}
     assert all(place[need] < place[job] for job in order for need in job.needs)
-    assert set(rules(order)) == set(RULES) - {"fetch_weights"}  # none of their networks for images is pre-trained
+    assert set(rules(order)) == set(RULES)
 
 
 # --- The chain of stages ----------------------------------------------------------------------------------------------

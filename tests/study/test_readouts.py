@@ -94,6 +94,66 @@ def test_a_cell_asked_for_by_name_is_scored_by_what_its_readout_makes() -> None:
     assert classified.path.endswith("/backbone/test/metrics/tau-norm/classification.parquet")
 
 
+IMAGENET = {"dataset": "imagenet_lt", "ratio": 256, "backbone": "resnet50"}
+CORRUPTED = ["mean_corruption_error", "normalized_corruption_error"]
+
+
+def test_corrupted_images_are_classified_once_for_all_metrics_of_them() -> None:
+    of = study_of([CE], [IMAGENET], ["accuracy", *CORRUPTED])
+    (clean, first, second) = (entry.cell for entry in of.table("mine", "table1").entries)
+    assert (clean["readout"], clean["scorer"]) == ("classifier", "classification")
+    assert first == second == {**clean, "readout": "corruptions", "scorer": "corruptions"}
+    measured, corrupted = of.measurements("mine", "table1")
+    assert corrupted.path == f"{measured.run.folder}/backbone/test/metrics/corruptions/corruptions.parquet"
+    order = behind([Jobs(of).cell(corrupted)])
+    (job,) = [each for each in order if each.rule == "corruptions"]
+    assert job.outputs == (f"{measured.run.folder}/backbone/corruptions.parquet",)
+    assert [need.rule for need in job.needs] == ["train"]
+    assert not [each for each in order if each.rule in ("embed", "classify")]
+    assert job in order[-1].needs
+    assert job.log == f"results/logs/corruptions/{measured.run.cut}/{measured.run.name}-seed0-backbone.log"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message"),
+    [
+        (CE, DIGITS, "no corrupted test images of 'digits-lt' in the catalogue; there are of imagenet_lt"),
+        (CE | {"readout": "ncm"}, IMAGENET, "'ce' is read out by 'ncm'.* the readout 'classifier'"),
+        (SIMCLR, IMAGENET, "'simclr' is read out by 'kmeans'"),
+        ({"row": "Pixels", "method": "pixels"}, IMAGENET, "'pixels' is read out by"),
+    ],
+)
+def test_corrupted_images_that_cannot_be_classified_are_refused(row: dict, column: dict, message: str) -> None:
+    with pytest.raises(LongtailError, match=message):
+        cells([row], [column], CORRUPTED)
+
+
+def test_corrupted_images_from_elsewhere_are_named_where_they_are_shown() -> None:
+    def of(metrics: list[str], **config: object) -> object:
+        catalog = study_of([CE], [IMAGENET], metrics).catalog
+        config = load_study({"targets": ["digits"], "data_root": "raw", **config}).config
+        return Study(config, catalog)
+
+    usual, own = of(CORRUPTED), {"imagenet_c": {"kind": "corruptions", "name": "mine", "folder": "/c"}}
+    plan = usual.table("mine", "table1")
+    assert (plan.label, "ImageNet-C images: corruptions." in plan.footnotes) == ("", True)
+    spec = usual.corruptions_spec(usual.catalog.dataset("imagenet_lt"))
+    assert (spec["source"]["root"], spec["source"]["folder"]) == ("raw", "imagenet-c")
+    assert spec["trained"] == usual.store_spec("imagenet_lt")
+
+    changed = of(["accuracy", *CORRUPTED], data=own)
+    plan = changed.table("mine", "table1")
+    assert plan.label == "ImageNet-C images: mine"
+    assert "ImageNet-C images: mine." in plan.footnotes
+    assert [entry.as_printed for entry in plan.entries] == [True, False, False]
+    source = changed.corruptions_spec(changed.catalog.dataset("imagenet_lt"))["source"]
+    assert source == {"root": "raw", "kind": "corruptions", "name": "mine", "folder": "/c"}
+    clean = of(["accuracy"], data=own).table("mine", "table1")
+    assert (clean.label, [note for note in clean.footnotes if "ImageNet-C" in note]) == ("", [])
+    with pytest.raises(LongtailError, match=r"image set .*'imagenet_b'.*Did you mean 'imagenet_c'"):
+        of(CORRUPTED, data={"imagenet_b": own["imagenet_c"]})
+
+
 # --- on which split ---------------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,16 @@ def loaded(file: Path) -> dict[str, Any]:
 
 
 @functools.cache
+def backbone_of(dataset: str) -> str:
+    """The network that a dataset is trained on unless a table asks for another one."""
+    for file in map(loaded, (CATALOG / "datasets").glob("*.yaml")):
+        if dataset in file["datasets"]:
+            held = file.get("images") or file["texts"]
+            return file["datasets"][dataset].get("backbone", held["backbone"])["name"]
+    raise AssertionError(dataset)
+
+
+@functools.cache
 def images_of() -> dict[str, str]:
     """The image or text set of each dataset."""
     files = map(loaded, (CATALOG / "datasets").glob("*.yaml"))
@@ -85,7 +95,8 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
             for settings in (settings_of(step["objective"]), step.get("settings", {})):
                 found_here = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
                 values |= {name: one for name, one in found_here.items() if one is not NOWHERE}
-            values |= json.loads(overrides).get(step["objective"], {})
+            changed = json.loads(overrides)
+            values |= {**changed.get(step["objective"], {}), "backbone": changed["backbone"]}
             before = sum(epochs[:index])
             text = json.dumps(values, sort_keys=True)
             found.append((step["objective"], text, sum(epochs), before, before + epochs[index]))
@@ -93,7 +104,7 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
 
 
 def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
-    """Method, overrides, dataset, ratio and seed of all that a paper's tables and figures ask for."""
+    """Method, overrides (the backbone beside them), dataset, ratio and seed of all that a paper asks for."""
     spec = loaded(CATALOG / "papers" / f"{paper}.yaml")
     asked = [(figure["seeds"], cell) for figure in spec.get("figures", {}).values() for cell in figure["cells"]]
     for table in spec["tables"].values():
@@ -105,9 +116,11 @@ def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
         ]
         asked += [(place.get("seeds", table["seeds"]), place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
-        there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()
+        method = merged("methods", "methods").get(cell["method"])
+        there = method and cell["dataset"] in images_of() and cell["dataset"] not in method.get("unavailable", {})
         if there and merged("methods", "methods")[cell["method"]].get("recipe"):
-            overrides = json.dumps(cell.get("settings", {}), sort_keys=True)
+            backbone = cell.get("backbone", backbone_of(cell["dataset"]))
+            overrides = json.dumps({**cell.get("settings", {}), "backbone": backbone}, sort_keys=True)
             for seed in range(seeds):
                 yield cell["method"], overrides, cell["dataset"], cell["ratio"], seed
 
@@ -118,7 +131,8 @@ def left(dataset: str, ratio: int) -> dict[Any, set[int]]:
 
     The recipes are those of all methods, and those with the settings that a table or figure of any paper changes.
     """
-    every = {(name, "{}") for name in merged("methods", "methods")}
+    plain = json.dumps({"backbone": backbone_of(dataset)})
+    every = {(name, plain) for name in merged("methods", "methods")}
     for file in (CATALOG / "papers").glob("*.yaml"):
         every |= {(method, overrides) for method, overrides, *place, _ in cells(file.stem) if place == [dataset, ratio]}
     found: dict[Any, set[int]] = {}

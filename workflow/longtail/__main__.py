@@ -27,6 +27,8 @@ COMMANDS = {
     "split": ("longtail.data.split", "cut the long-tailed (or balanced, or test) rows of a dataset"),
     "train": ("longtail.training.train", "train one phase, or go on with an interrupted one"),
     "embed": ("longtail.embedding.embed", "embed a split with a trained phase or a control"),
+    "corruptions": ("longtail.embedding.corruptions", "count the corrupted test images that a classifier gets right"),
+    "infer-time": ("longtail.embedding.infer_time", "how long the network of a phase takes for a batch of images"),
     "cluster": ("longtail.evaluation.cluster", "cluster embeddings"),
     "classify": ("longtail.evaluation.classify", "predict the classes of embeddings"),
     "score": ("longtail.evaluation.score", "metrics of assignments, predictions or embeddings"),

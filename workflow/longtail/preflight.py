@@ -21,6 +21,7 @@ from longtail.errors import LongtailError
 from longtail.splits import LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
+from longtail.study.phases import canonical
 from longtail.study.study import Study
 
 LARGE, SMALL = 1_000_000_000, 20_000_000
@@ -117,6 +118,8 @@ def job_of(jobs: Jobs, wildcards: Mapping[str, str]) -> Job | None:
         return None
     kind, name = ("phases", wildcards["phase"]) if "phase" in wildcards else ("controls", wildcards["control"])
     run = Run(kind, wildcards["cut"], name, int(wildcards["seed"]))
+    if "features" in wildcards and "split" not in wildcards:
+        return jobs.corruptions(run, wildcards["features"])
     if "features" in wildcards:
         return jobs.embed(run, wildcards["features"], wildcards["split"])
     return jobs.train(run)
@@ -191,6 +194,11 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
             if job.rule == "tokenize":
                 with found.noting():
                     _check_dictionaries(study.config.wordnet)
+    for dataset in dict.fromkeys(job.corrupted for job in jobs if job.corrupted is not None):
+        from longtail.data.corruptions import CorruptedSet, check
+
+        with found.noting():
+            check(CorruptedSet.from_json(canonical(study.corruptions_spec(study.catalog.dataset(dataset)))))
     return sites
 
 

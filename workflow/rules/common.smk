@@ -57,6 +57,7 @@ PER_GPU = STUDY.config.trainings_per_gpu
 ANY = Run("{kind}", "{cut}", "{run}", "{seed}")
 PHASE = Run("phases", "{cut}", "{phase}", "{seed}")
 CONTROL = Run("controls", "{cut}", "{control}", "{seed}")
+NETWORK = Run("phases", "{cut}", "{network}", "{seed}")  # a phase of which only the specification is there
 
 # A workflow that imports this one as a module may call its rules otherwise and have its files elsewhere.
 IMPORTED = not workflow.modifier.is_main_snakefile()
@@ -103,6 +104,7 @@ wildcard_constraints:
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
+    network=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
     control=one_of({method.control for method in STUDY.catalog.methods.values() if method.control}),
     seed=r"\d+",
     features="[a-z0-9_]+",
@@ -282,6 +284,11 @@ def data_spec(wildcards):
 
 
 @friendly
+def corrupted_spec(wildcards):
+    return canonical(STUDY.corruptions_spec(STUDY.dataset_of(wildcards.cut)[0]))
+
+
+@friendly
 def parent_checkpoint(wildcards):
     parent = STUDY.parent_run(Run("phases", wildcards.cut, wildcards.phase, int(wildcards.seed)))
     return [] if parent is None else parent.checkpoint
@@ -290,6 +297,11 @@ def parent_checkpoint(wildcards):
 @friendly
 def phase_spec(wildcards):
     return canonical(STUDY.phase(wildcards.cut, wildcards.phase).spec(int(wildcards.seed)))
+
+
+@friendly
+def network_spec(wildcards):
+    return canonical(STUDY.phase(wildcards.cut, wildcards.network).spec(int(wildcards.seed)))
 
 
 def parent_option(wildcards, input):
@@ -337,6 +349,18 @@ def train_slots(wildcards):
 
 def embed_slots(wildcards):
     return min(gpus_for_training(wildcards), 1) * PER_GPU // sharers(wildcards)
+
+
+def timing_threads(wildcards):
+    return max(1, resources_of(wildcards.cut)["threads"])
+
+
+def timing_gpus(wildcards):
+    return min(gpus_for_training(wildcards), 1)
+
+
+def timing_slots(wildcards):
+    return timing_gpus(wildcards) * PER_GPU
 
 
 OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
@@ -424,6 +448,8 @@ def what_is_scored(wildcards):
     run, features, split = features_of(wildcards)
     if wildcards.readout == "history":
         return run.history
+    if wildcards.readout == "corruptions":
+        return run.corrupted(features)
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
     if wildcards.readout == "weights":
@@ -440,10 +466,11 @@ def scoring(amount, of_embeddings):
 
 DEFINITIONS = {
     "assignments": ["metrics"],
-    "predictions": ["recognition"],
-    "embeddings": ["analyses", "theory", "pairs"],
+    "predictions": ["recognition", "queues"],
+    "embeddings": ["analyses", "theory", "pairs", "recognition"],
     "history": ["pace"],
     "weights": ["weight_norms"],
+    "corruptions": ["corruptions"],
 }
 
 

@@ -121,7 +121,7 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 
 
 def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
-    """The :func:`seed_values` of an entry. An average has those of the seeds that all its members have."""
+    """The :func:`seed_values` of an entry. What has members has those of the seeds that all of them have."""
     if not entry.members:
         return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.measured))
     parts = [values.get((*cell_key(cell), entry.measured)) for cell in entry.members]
@@ -133,13 +133,22 @@ def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFram
         return None
     return pd.DataFrame(
         {
-            "mean": np.mean([part.loc[seeds, "mean"] for part in there], axis=0),
+            "mean": _combined(entry, [part.loc[seeds, "mean"].to_numpy() for part in there]),
             "std": math.nan,  # trials of different cells do not belong together
             "trials": np.max([part.loc[seeds, "trials"] for part in there], axis=0),
-            "unit": there[0].loc[seeds, "unit"],
+            "unit": "percent" if entry.combined == "increase" else there[0].loc[seeds, "unit"],
         },
         index=seeds,
     )
+
+
+def _combined(entry: TableEntry, means: Sequence[np.ndarray]) -> np.ndarray:
+    """What an entry makes of its members' values, each (seeds,); the best of others is the best over all seeds."""
+    if entry.combined == "mean":
+        return np.mean(means, axis=0)
+    own, *others = means
+    base = (min if entry.lowest_is_best else max)(others, key=lambda values: float(values.mean()))
+    return own - base if entry.combined == "difference" else 100 * (own / base - 1)
 
 
 def _check_unit(entry: TableEntry, units: set[str]) -> None:
@@ -301,7 +310,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
             record["reason"] = "the computed value is not a finite number"
             found = None
         elif entry.members and found is None:
-            record["reason"] = "not all values that it averages are computed yet"
+            record["reason"] = "not all values that it is made from are computed yet"
         elif entry.cell is not None and found is None:
             some = cell_key(entry.cell) in known
             record["reason"] = "not among the computed metrics" if some else "not computed yet"

@@ -120,7 +120,7 @@ def asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from figure["cells"]
 
 
-NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs", "seeds")
+NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs", "seeds", "metrics", "over")
 """What a row or column says that is not about the cells it asks for."""
 
 

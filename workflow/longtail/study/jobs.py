@@ -19,8 +19,8 @@ from longtail.study.phases import Phase
 from longtail.study.study import Study
 
 RULES = (
-    "fetch_encoder", "fetch_weights", "store", "tokenize", "split", "train", "embed", "embed_control", "cluster",
-    "classify", "score", "project", "merge", "table", "figure",
+    "fetch_encoder", "fetch_weights", "store", "tokenize", "split", "train", "embed", "embed_control", "corruptions",
+    "infer_time", "cluster", "classify", "score", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
@@ -41,6 +41,7 @@ class Job:
         run: the run that it trains or embeds.
         phase: what it trains (``train``).
         embedded: features and split (``embed``, ``embed_control``).
+        corrupted: the dataset whose corrupted test images it reads (``corruptions``).
     """
 
     rule: str
@@ -51,6 +52,7 @@ class Job:
     run: Run | None = None
     phase: Phase | None = None
     embedded: tuple[str, str] | None = None
+    corrupted: str | None = None
 
     @property
     def name(self) -> str:
@@ -142,6 +144,18 @@ class Jobs:
         )
 
     @functools.cache  # noqa: B019
+    def corruptions(self, run: Run, features: str) -> Job:
+        """Count the corrupted test images that the classifier behind the features gets right; no store has them."""
+        return Job(
+            "corruptions",
+            (run.corrupted(features),),
+            run.log("corruptions", features),
+            (self.train(run),),
+            run=run,
+            corrupted=self.study.dataset_of(run.cut)[0].name,
+        )
+
+    @functools.cache  # noqa: B019
     def cluster(self, run: Run, features: str, split: str, clusterer: str) -> Job:
         """Cluster embeddings."""
         outputs = (run.assignments(features, split, clusterer),)
@@ -166,13 +180,17 @@ class Jobs:
     @functools.cache  # noqa: B019
     def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
         make = {"assignments": self.cluster, "predictions": self.classify}
+        outputs = (run.metrics(features, split, readout, scorer),)
+        if readout == "network":
+            return Job("infer_time", outputs, run.log("infer_time", features, split, scorer))
         if readout == "history":
             scored = self.train(run)
+        elif readout == "corruptions":
+            scored = self.corruptions(run, features)
         elif readout in ("embeddings", "weights"):
             scored = self.embed(run, features, split)
         else:
             scored = make[self.study.made_by(readout)](run, features, split, readout)
-        outputs = (run.metrics(features, split, readout, scorer),)
         log = run.log("score", features, split, readout, scorer)
         return Job("score", outputs, log, (self.split(run.cut, split), scored))
 

@@ -130,8 +130,12 @@ class Run:
         """Classes that a classifier predicts."""
         return f"{self.folder}/{features}/{split}/predictions/{classifier}.parquet"
 
+    def corrupted(self, features: str) -> str:
+        """How many corrupted test images of each class the classifier behind the features gets right."""
+        return f"{self.folder}/{features}/corruptions.parquet"
+
     def metrics(self, features: str, split: str, readout: str, scorer: str) -> str:
-        """Metrics of a scorer: of what a readout made, of ``embeddings``, ``weights`` or the training's ``history``."""
+        """Metrics of one scorer: of what a readout made, or of :data:`~longtail.study.artefacts.OF_THE_TRAINING`."""
         return f"{self.folder}/{features}/{split}/metrics/{readout}/{scorer}.parquet"
 
     def projection(self, features: str, split: str, projection: str) -> str:
@@ -147,7 +151,7 @@ class Run:
         return benchmark(stage, self._job(stage, what))
 
     def _job(self, stage: str, what: tuple[str, ...]) -> str:
-        kind = () if stage in ("train", "embed") else (self.kind,)
+        kind = () if stage in ("train", "embed", "corruptions") else (self.kind,)
         return f"{self.cut}/{'-'.join((*kind, self.name, f'seed{self.seed}', *what))}"
 
 

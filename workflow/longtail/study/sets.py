@@ -45,6 +45,36 @@ class Sets:
                 return {dataset.holds: image_set, "source": source, "parts": parts, **described}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
 
+    def corruptions(self, dataset: Dataset) -> Mapping[str, Any]:
+        """What the catalogue says of corrupted versions of a dataset's test images.
+
+        Raises:
+            LongtailError: if there are none.
+        """
+        if "corruptions" not in dataset.images:
+            having = {d.name for d in self.catalog.datasets.values() if "corruptions" in d.images}
+            raise LongtailError(
+                f"There are no corrupted test images of {dataset.name!r} in the catalogue; there are of "
+                f"{', '.join(sorted(having)) or 'no dataset'}."
+            )
+        return dict(dataset.images["corruptions"])
+
+    def corruptions_spec(self, dataset: Dataset) -> dict[str, Any]:
+        """What the job that tests on corrupted versions of a dataset's test images is told; raises as above."""
+        described = self.corruptions(dataset)
+        name = described["name"]
+        return {
+            "name": name,
+            "source": {"root": self.config.data_root, **self.config.data.get(name, described["source"])},
+            **{key: described[key] for key in ("corruptions", "severities", "rows")},
+            "trained": self.store_spec(dataset.images["name"]),
+        }
+
+    def corrupted_sets(self) -> set[str]:
+        """The names of all sets of corrupted test images."""
+        images = (dataset.images for dataset in self.catalog.datasets.values())
+        return {each["corruptions"]["name"] for each in images if "corruptions" in each}
+
     def sets(self, holds: str) -> set[str]:
         """The names of all image sets, or of all text sets (``images``, ``texts``)."""
         return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
