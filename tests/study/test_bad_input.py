@@ -249,3 +249,11 @@ def test_published_numbers_that_are_none(small, tmp_path):
         catalogue._published.cache_clear()
         with pytest.raises(LongtailError, match=r"published"):
             everything_of(load_study({"targets": ["digits"]}, root))
+
+
+def test_a_row_without_a_name_is_named_by_its_place(small):
+    document = copy.deepcopy(read(small / "papers/digits.yaml"))
+    del document["tables"]["table1"]["rows"][2]["row"]
+    with instead_of(small / "papers/digits.yaml", document), pytest.raises(LongtailError) as error:
+        load_study({"targets": ["digits"]}, small)
+    assert "digits.yaml: tables.table1.rows[2]: 'row' is a required property." in str(error.value)
