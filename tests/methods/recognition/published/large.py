@@ -105,6 +105,21 @@ SSD = {**SGD, "classifier_init": "default", "weight_decay": 5e-4, "schedule": CO
 KEYS = {
     **SIM, "crop_scale": [0.2, 1.0], "blur": {"probability": 0.5, "sigma": [0.1, 2.0]},
 }  # fmt: skip
+# Jianf-Wang/RSG, imagenet_lt_train.py, places_train.py, inaturalist_train.py: `epoch + 1 > 59`, `> 79`, `> 94`
+RSG = {
+    **SGD, "scale": 30.0, "largest_margin": 0.3, "head_share": 0.2, "centers": 15, "contrast_width": 256,
+    "center_weight": 0.1, "learning_rate": 0.1, "weight_decay": 2e-4, "batch_size": 256, "drop_last": True, "views": 1,
+    "augmentation": JITTERED, "schedule": stepped(0.59, 0.79, 0.94, warm=True),
+}  # fmt: skip
+RSG_PLACES = {
+    **RSG, "scale": 50.0, "largest_margin": 0.2, "learning_rate": 0.01, "weight_decay": 1e-4, "augmentation": CROPPED,
+    "schedule": stepped(9 / 30, 19 / 30),
+}  # fmt: skip
+RSG_INAT = {
+    **RSG, "scale": 50.0, "largest_margin": 0.1, "weight_decay": 5e-5, "normalization": INAT,
+    "schedule": stepped(99 / 180, 139 / 180, 169 / 180, warm=True),
+}  # fmt: skip
+RESAMPLED = {"beta": 0.0, "vector_weight": 0.01, "sampler": {"effective_number": 0.9999}}
 
 ON_LARGE: dict[str, dict[str, dict[str, Any]]] = {
     "kcl": {"imagenet_lt": KCL},
@@ -141,6 +156,12 @@ ON_LARGE: dict[str, dict[str, dict[str, Any]]] = {
         "imagenet_lt": LADE,
         "places_lt": LADE_PLACES,
         "inaturalist18": {**LADE, **ON_INAT, "learning_rate": 0.1, "weight_decay": 1e-4},
+    },
+    "rsg": {"imagenet_lt": RSG, "places_lt": RSG_PLACES, "inaturalist18": RSG_INAT},
+    "rsg-resampled": {
+        "imagenet_lt": {**RSG, **RESAMPLED},
+        "places_lt": {**RSG_PLACES, **RESAMPLED},
+        "inaturalist18": {**RSG_INAT, **RESAMPLED},
     },
     "ssd-features": {
         "imagenet_lt": {
@@ -185,6 +206,11 @@ LARGE_RECIPES: dict[str, dict[str, list[tuple[str, int]]]] = {
     "bbn": {"inaturalist18": [("bbn", 180)]},
     "bbn-90": {"inaturalist18": [("bbn", 90)]},
     "lade": {"imagenet_lt": [("lade", 180)], "places_lt": [("lade", 30)], "inaturalist18": [("lade", 200)]},
+    "rsg": {
+        "imagenet_lt": [("rsg", 80), ("rsg-resampled", 20)],
+        "places_lt": [("rsg", 10), ("rsg-resampled", 20)],
+        "inaturalist18": [("rsg", 140), ("rsg-resampled", 40)],
+    },
     "ssd": {"imagenet_lt": [("ssd-features", 135), ("ssd-labels", 5), ("ssd-distillation", 135)]},
 }
 EVERYWHERE = {"imagenet_lt", "places_lt", "inaturalist18"}
