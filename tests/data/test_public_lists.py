@@ -18,6 +18,7 @@ from longtail.data.lists import read_list
 from longtail.data.longtail import shot_groups
 from longtail.data.sources import ImageSet, samples
 from longtail.data.split import SplitSpec, make_split
+from longtail.data.whole import require_whole
 from longtail.errors import LongtailError
 from longtail.evaluation.recognition import strict_shots
 
@@ -118,3 +119,118 @@ def test_whole_files_are_kept_and_embedded_in_the_usual_way(name):
     assert images["storage"] == "files"
     assert images["test_transform"] == {"resize": 256, "crop": 224}
     assert not {"resize", "crop"} & images["source"].keys()
+
+
+# --- small folders of the real layouts, by the catalogue's own sources ------------------------------------------------
+
+LAYOUTS = {
+    "imagenet_lt": {
+        "train": (
+            "imagenet/ImageNet_LT_train.txt",
+            ["train/n02105855/n02105855_2933.JPEG", "train/n01440764/n01440764_2.JPEG"],
+        ),
+        "val": (
+            "imagenet/ImageNet_LT_val.txt",
+            ["train/n02105855/n02105855_9.JPEG", "train/n01440764/n01440764_7.JPEG"],
+        ),
+        "test": (
+            "imagenet/ImageNet_LT_test.txt",
+            ["val/n02105855/ILSVRC2012_val_00000001.JPEG", "val/n01440764/ILSVRC2012_val_00000293.JPEG"],
+        ),
+    },
+    "places_lt": {
+        "train": (
+            "places/Places_LT_train.txt",
+            ["data_256/a/airfield/00004851.jpg", "data_256/z/zen_garden/00000151.jpg"],
+        ),
+        "val": ("places/Places_LT_val.txt", ["data_256/a/airfield/00002049.jpg", "data_256/z/zen_garden/00002003.jpg"]),
+        "test": (
+            "places/Places_LT_test.txt",
+            ["val_256/Places365_val_00003597.jpg", "val_256/Places365_val_00020787.jpg"],
+        ),
+    },
+    "inaturalist18": {
+        "train": (
+            "inaturalist18/train2018.json",
+            ["train_val2018/Plantae/7291/9f8e.jpg", "train_val2018/Aves/3178/9622.jpg"],
+        ),
+        "test": (
+            "inaturalist18/val2018.json",
+            ["train_val2018/Plantae/7291/ab01.jpg", "train_val2018/Aves/3178/cd23.jpg"],
+        ),
+    },
+}
+PLACES = [(name, part) for name, parts in LAYOUTS.items() for part in parts]
+
+
+def laid_out(name, root, encoded):
+    """The catalogue's set of two classes, with an image of each in every part."""
+    for part, (place, files) in LAYOUTS[name].items():
+        folder = (root / place).parent
+        for row, file in enumerate(files):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(encoded(row + len(part), size=(30 + 10 * row, 40), kind="JPEG"))
+        write(root / place, list(zip(files, [1, 0], strict=True)))
+    images = images_of(name)
+    parts = dict.fromkeys(LAYOUTS[name], 2)
+    keys = {"image_size": 224, "channels": 3, "classes": 2, "parts": parts}
+    return ImageSet.from_json(json.dumps({"images": name, "source": {"root": str(root), **images["source"]}, **keys}))
+
+
+def write(place, rows):
+    """A list of files and labels, or such annotations."""
+    if place.suffix == ".txt":
+        place.write_text("".join(f"{file} {label}\n" for file, label in rows))
+        return
+    document = {
+        "images": [{"id": row, "file_name": file} for row, (file, _) in enumerate(rows)],
+        "annotations": [{"id": row, "image_id": row, "category_id": label} for row, (_, label) in enumerate(rows)],
+        "categories": [{"id": 0}, {"id": 1}],
+    }
+    place.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(("name", "part"), PLACES)
+def test_the_published_layout_is_read(tmp_path, encoded, name, part):
+    one = laid_out(name, tmp_path, encoded)
+    sources.check(one, part)
+    place, files = LAYOUTS[name][part]
+    found = list(samples(one, part))
+    assert [(sample.content, sample.label) for sample in found] == [
+        ((tmp_path / place).parent / file, label) for file, label in zip(files, [1, 0], strict=True)
+    ]
+    for sample in found:
+        require_whole(sample.content, sample.name)
+    assert sources.inputs(one, part) == [tmp_path / place, *(sample.content for sample in found)]
+
+
+@pytest.mark.parametrize(("name", "part"), PLACES)
+def test_whatever_is_wrong_with_a_layout_is_one_message(tmp_path, encoded, name, part):
+    one = laid_out(name, tmp_path, encoded)
+    place, (first, second) = LAYOUTS[name][part]
+    place = tmp_path / place
+    image = place.parent / second
+    content = image.read_bytes()
+
+    def said(ask=sources.check):
+        with pytest.raises(LongtailError) as error:
+            ask(one, part)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    image.unlink()
+    assert f"({second}) does not exist ({image})" in said()
+    for broken, word in ((content[: len(content) // 2], "is cut off"), (b"", "is an empty file")):
+        image.write_bytes(broken)
+        sources.check(one, part)  # which opens no image
+        with pytest.raises(LongtailError, match=f"{second}.* {word}"):
+            [require_whole(sample.content, sample.name) for sample in samples(one, part)]
+    image.write_bytes(content)
+    write(place, [(first, 1), (first, 0)])
+    assert "names the same image as" in said()
+    write(place, [(first, 1), (second, 2)])
+    assert ("unknown category 2" if name == "inaturalist18" else "has label 1..2") in said()
+    write(place, [(first, 1)])
+    assert f"has only 1 image in part '{part}', the catalogue says 2" in said()
+    place.unlink()
+    assert f"{place} does not exist. Get " in said()

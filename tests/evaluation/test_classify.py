@@ -53,9 +53,14 @@ def write(
     logits: np.ndarray | None = None,
     training: tuple[np.ndarray, np.ndarray] | None = None,
     weights: np.ndarray | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Files:
     """The files of a network's features, as embedding and splitting leave them."""
-    files = Files(*(folder / f"{name}.parquet" for name in ("embeddings", "test", "training", "weights")))
+    names = ["embeddings", "test", "training", "weights", *(["validation"] if validation else [])]
+    files = Files(*(folder / f"{name}.parquet" for name in names))
+    if validation is not None:
+        assert files.validation is not None
+        write_embeddings(files.validation, validation[1], validation[0], None)
     assert files.training is not None
     assert files.weights is not None
     write_embeddings(files.embeddings, labels, embedding, logits, identity="abc")
@@ -74,6 +79,11 @@ def classify(files: Files, classifier: str, *without: str) -> int:
         given["training"] = files.training
     if "weights" in settings.get("needs", ()):
         given["weights"] = files.weights
+    grid = settings.pop("on_validation", None)
+    if grid is not None and files.validation is not None:
+        settings = {key: value for key, value in settings.items() if key not in grid}
+        settings |= {"needs": [*settings["needs"], "validation_features"], "on_validation": grid}
+        given["validation"] = files.validation
     options = [text for name, path in given.items() if name not in without for text in (f"--{name}", str(path))]
     out = str(files.embeddings.with_name("predictions.parquet"))
     return main(["classify", *options, "--classifier", json.dumps(settings), "--out", out])
@@ -152,6 +162,89 @@ def test_tau_zero_is_the_classifier_without_its_bias_and_tau_one_tells_direction
     assert predictions(files, "tau-norm")["prediction"] == [1, 0]
 
 
+VALUES = CLASSIFIERS["tau-norm"]["on_validation"]["tau"]
+
+
+def slow_choice(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, list[float]]:
+    """The tau that is best by mean class accuracy, the smallest of several, and the accuracies, by loops in float64."""
+    found = []
+    for tau in VALUES:
+        right: dict[int, list[bool]] = {}
+        for h, label in zip(features, labels, strict=True):
+            logits = [sum(h * w) / math.sqrt(sum(w**2)) ** tau for w in weights]
+            right.setdefault(int(label), []).append(logits.index(max(logits)) == label)
+        found.append(100 * sum(sum(each) / len(each) for each in right.values()) / len(right))
+    return VALUES[found.index(max(found))], found
+
+
+def chosen(files: Files) -> tuple[dict[str, float], list[float]]:
+    """What the command says that it chose, and how good each value was."""
+    assert classify(files, "tau-norm") == 0
+    facts = read_provenance(files.embeddings.with_name("predictions.parquet"))
+    return facts["chosen"], facts["validation_accuracy"]
+
+
+def confused(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, labels of classes of very different sizes, and weights that are the longer the larger their class."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2, 4], [40, 20, 9, 5])  # no row of class 3
+    directions = random.normal(size=(5, 4)) + 2 * np.eye(5, 4)
+    features = directions[labels] + random.normal(scale=1.2, size=(len(labels), 4))
+    return features.astype(np.float32), labels, (directions * np.array([[3], [2], [1], [1], [0.5]])).astype(np.float32)
+
+
+def test_tau_is_chosen_by_the_mean_class_accuracy_on_the_validation_images(tmp_path: Path) -> None:
+    assert [round(0.1 * step, 1) for step in range(21)] == VALUES
+    taus = set()
+    for seed in range(6):
+        features, labels, weights = confused(seed)
+        files = write(tmp_path, FEATURES, np.array([0, 2]), SIZES, weights=weights, validation=(features, labels))
+        best, accuracies = slow_choice(features.astype(float), labels, weights.astype(float))
+        found, listed = chosen(files)
+        assert found == {"tau": best}
+        assert listed == pytest.approx(accuracies, abs=1e-3)
+        table = read_table(tmp_path / "predictions.parquet")
+        assert table["prediction"].to_pylist() == decision(files, "tau_normalized", tau=best).argmax(1).tolist()
+        taus.add(best)
+    assert len(taus) > 1
+
+
+def test_the_choice_never_looks_at_what_is_predicted(tmp_path: Path) -> None:
+    """Whatever the test images and their classes are: those that are right with another tau only, or all wrong."""
+    features, labels, weights = confused(3)
+    best, accuracies = slow_choice(features.astype(float), labels, weights.astype(float))
+    poisons = [
+        (features, labels),
+        (features, np.roll(labels, 20)),
+        (-features, labels),
+        (np.repeat(weights * 100, 3, axis=0), np.repeat([4, 2, 1, 0, 0], 3)),
+    ]
+    said = set()
+    for test, classes in poisons:
+        files = write(tmp_path, test, classes, np.arange(50, 0, -10), weights=weights, validation=(features, labels))
+        found, listed = chosen(files)
+        assert found == {"tau": best}
+        assert listed == pytest.approx(accuracies, abs=1e-3)
+        said.add(tuple(read_table(tmp_path / "predictions.parquet")["prediction"].to_pylist()))
+    assert len(said) > 1
+    # it does look at the validation images
+    files = write(tmp_path, features, labels, np.arange(50, 0, -10), weights=weights, validation=(-features, labels))
+    assert chosen(files)[1] != pytest.approx(accuracies, abs=1e-3)
+
+
+def test_without_validation_images_nothing_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    features, labels, weights = confused(0)
+    files = write(tmp_path, FEATURES, np.array([0, 2]), SIZES, weights=weights, validation=(features, labels))
+    assert classify(files, "tau-norm", "validation") == 1
+    assert "--validation" in capsys.readouterr().err
+    assert not (tmp_path / "predictions.parquet").exists()
+    files = write(tmp_path, FEATURES, np.array([0, 2]), SIZES, weights=weights)
+    assert classify(files, "tau-norm") == 0
+    facts = read_provenance(tmp_path / "predictions.parquet")
+    assert facts["classifier"]["tau"] == 1
+    assert "chosen" not in facts
+
+
 def slow_distances(training: np.ndarray, labels: np.ndarray, features: np.ndarray) -> list[list[float]]:
     """Squared distances of centred unit features to the means of the classes' centred unit features."""
 
@@ -165,6 +258,17 @@ def slow_distances(training: np.ndarray, labels: np.ndarray, features: np.ndarra
         rows = [unit(x - centre) for x, label in zip(training, labels, strict=True) if label == k]
         means.append(sum(rows) / len(rows))
     return [[sum((unit(x - centre) - mean) ** 2) for mean in means] for x in features]
+
+
+def test_features_that_are_not_read_at_once_have_the_same_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.array([0, 0, 1, 1])
+    files = write(tmp_path, np.array([[1.5, 1, 1]]), np.array([0]), SIZES, training=(TRAINING, labels))
+    whole = decision(files, "nearest_class_mean")
+    for size in (1, 3):
+        monkeypatch.setattr("longtail.evaluation.classify.ROWS_AT_ONCE", size)
+        np.testing.assert_array_equal(decision(files, "nearest_class_mean"), whole)
 
 
 def test_the_nearest_class_mean(tmp_path: Path) -> None:

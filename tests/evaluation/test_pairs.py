@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longtail.evaluation.pairs import pair_counts, pair_gradients
+from longtail.evaluation.pairs import pair_counts, pair_gradients, pair_similarities
 
 
 def slow_counts(labels: np.ndarray, epochs: int, batch_size: int, queue_size: int, seed: int) -> list[list[int]]:
@@ -84,3 +84,29 @@ def test_small_classes_have_shorter_queues_or_none():
     assert [len(part) for part in shorter] == [1, 1]
     none = pair_gradients(vectors, np.repeat([0, 1], (7, 1)), keys_per_class=100, temperature=0.2, seed=0)
     assert [len(part) for part in none] == [0, 0]
+
+
+@given(seed=st.integers(0, 99), rows=st.integers(1, 14), bins=st.integers(1, 7))
+def test_similarities_are_counted_pair_by_pair(seed, rows, bins):
+    random = np.random.default_rng(seed)
+    vectors, labels = random.normal(size=(rows, 3)), random.integers(0, 4, rows)
+    shots = np.array(["many", "medium", "few", "few"])
+    counts, sums = {}, {}
+    for i in range(rows):
+        for j in range(i):
+            if labels[i] == labels[j]:
+                cosine = sum(a * b for a, b in zip(vectors[i], vectors[j], strict=True))
+                cosine /= sum(a * a for a in vectors[i]) ** 0.5 * sum(b * b for b in vectors[j]) ** 0.5
+                held = counts.setdefault(str(shots[labels[i]]), [0] * bins)
+                held[min(int((cosine + 1) / 2 * bins), bins - 1)] += 1
+                sums.setdefault(str(shots[labels[i]]), []).append(cosine)
+    found = pair_similarities(vectors, labels, shots, bins)
+    assert {group: held.tolist() for group, (held, _) in found.items()} == counts
+    for group, cosines in sums.items():
+        assert found[group][1] == pytest.approx(sum(cosines) / len(cosines))
+
+
+def test_images_that_are_the_same_fall_into_the_last_bin():
+    ones = np.full((3, 5), 1 / 3, dtype=np.float32)
+    found = pair_similarities(ones, np.zeros(3, dtype=np.int64), np.array(["few"]), bins=4)
+    assert found["few"][0].tolist() == [0, 0, 0, 3]

@@ -122,9 +122,9 @@ def test_strict_groups_are_by_images() -> None:
 
 def test_a_group_without_classes_has_no_value() -> None:
     recall, shots = np.array([90.0, 70.0, 20.0]), np.array(["many", "many", "few"])
-    assert by_shots(recall, shots) == {"many": 80, "few": 20}
+    assert by_shots(recall, shots) == {"many": 80, "few": 20, "head": 80, "tail": 20}
     # nor has one whose classes have no rows; a class without rows counts for nothing
-    assert by_shots(np.array([90, np.nan, np.nan]), shots) == {"many": 90}
+    assert by_shots(np.array([90, np.nan, np.nan]), shots) == {"many": 90, "head": 90}
 
 
 @given(
@@ -137,8 +137,9 @@ def test_a_group_without_classes_has_no_value() -> None:
 def test_groups_are_means_over_their_classes(groups: list[tuple[str, float]]) -> None:
     shots, recall = (np.array(values) for values in zip(*groups, strict=True))
     found = by_shots(recall, shots)
-    for name in ("many", "medium", "few"):
-        values = [value for group, value in groups if group == name and not math.isnan(value)]
+    parts = {"many": ["many"], "medium": ["medium"], "few": ["few"], "head": ["many"], "tail": ["medium", "few"]}
+    for name, members in parts.items():
+        values = [value for group, value in groups if group in members and not math.isnan(value)]
         assert (name in found) == bool(values)
         if values:
             assert found[name] == pytest.approx(sum(values) / len(values))
@@ -193,9 +194,13 @@ def test_both_definitions_of_shots_are_measured(test_split: Path, tmp_path: Path
             "many (strict)": 100,
             "medium (strict)": 75,
             "few (strict)": 25,
+            "head (strict)": 100,
+            "tail (strict)": 50,
             "many (index)": 75,
             "medium (index)": 100,
             "few (index)": 25,
+            "head (index)": 75,
+            "tail (index)": 50,
         }
     )
     recall = frame[frame["metric"] == "recall"]
@@ -215,7 +220,8 @@ def test_a_group_without_classes_has_no_line(tmp_path: Path) -> None:
     write_table(tmp_path / "test.parquet", pa.table(table))
     frame = metrics(tmp_path / "test.parquet", predicted(tmp_path, [0, 1, 1]))
     groups = set(frame.loc[frame["metric"].str.contains("(", regex=False), "metric"])
-    assert groups == {"medium (strict)", "many (index)", "medium (index)", "few (index)"}
+    of_index = {f"{group} (index)" for group in ("many", "medium", "few", "head", "tail")}
+    assert groups == {"medium (strict)", "tail (strict)", *of_index}
 
 
 @pytest.mark.parametrize(

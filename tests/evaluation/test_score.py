@@ -15,7 +15,7 @@ import yaml
 import longtail
 from longtail.__main__ import main
 from longtail.evaluation.analyses import class_geometry, geometry
-from longtail.evaluation.pairs import pair_counts, pair_gradients
+from longtail.evaluation.pairs import pair_counts, pair_gradients, pair_similarities
 from longtail.evaluation.theory import loss_gap
 from longtail.files import read_table, write_table
 
@@ -203,6 +203,33 @@ def test_pair_gradients(split: Path, embeddings: Path, vectors: np.ndarray, labe
     assert frame["parameter"].tolist() == [f"rank={rank}" for rank in (1, 2, 1, 2, 3, 4, 5, 6)]
 
 
+def test_pair_similarities(
+    split: Path, embeddings: Path, vectors: np.ndarray, labels: np.ndarray, tmp_path: Path
+) -> None:
+    """Sizes 40, 25, 12 and 6 are medium or few by numbers of images, whatever groups the split is cut into."""
+    frame = score(split, tmp_path / "m.parquet", {**small("pair_similarities"), "bins": 4}, embeddings)
+    shots = np.array(["medium", "medium", "few", "few"])
+    expected = pair_similarities(vectors, labels, shots, bins=4)
+    for group in ("medium", "few"):
+        counts, mean = expected[group]
+        assert frame[frame["metric"] == f"pairs_{group}"]["value"].tolist() == counts.tolist()
+        assert frame[frame["metric"] == f"similarity_{group}"]["value"].tolist() == [mean]
+    parameters = frame[frame["metric"] == "pairs_few"]["parameter"].tolist()
+    assert parameters == ["from=-1", "from=-0.5", "from=0", "from=0.5"]
+    assert not frame["metric"].str.endswith("many").any()
+
+
+def test_queue_contents(split: Path, labels: np.ndarray, tmp_path: Path) -> None:
+    predictions = tmp_path / "p.parquet"
+    columns = {"row": range(len(labels)), "prediction": labels, "confidence": np.full(len(labels), 0.5)}
+    write_table(predictions, pa.table(columns))
+    frame = score(split, tmp_path / "m.parquet", {**small("queue_contents"), "keys_per_class": 2}, predictions)
+    found = frame.pivot(index="class", columns="parameter", values="value")
+    assert found["queue=balanced"].tolist() == [2, 2, 2, 2]
+    np.testing.assert_allclose(found["queue=original"], np.array([40, 25, 12, 6]) * 8 / 83)
+    assert found["queue=reversed"].tolist() == [1, 1, 2, 4]
+
+
 def test_balanced_classes_have_no_pairs_to_bound(tmp_path: Path, write_embeddings: Callable[..., Path]) -> None:
     labels = np.array([0, 0, 1, 1])
     split = tmp_path / "s.parquet"
@@ -260,6 +287,6 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 def test_the_catalogue_describes_each_metric_alike() -> None:
     for metric in METRICS.values():
         keys = {"title", "scorer", "unit", "decimals", "higher_is_better", "description"}
-        assert set(metric) - {"tolerance", "of_shots", "of_machine"} == keys
+        assert set(metric) - {"tolerance", "of_shots", "of_machine", "derived"} == keys
         assert metric.get("tolerance", 1) > 0
         assert metric["scorer"] in SCORERS

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from longtail.models.backbones import new_backbone
-from longtail.models.branches import LastBlocks, LastNorms
+from longtail.models.branches import LastBlocks, LastConvolution, LastNorms
 from longtail.models.classifiers import Linear
 from longtail.models.recomputation import recompute_activations
 from longtail.models.spreading import backbones
@@ -85,3 +85,40 @@ def test_several_gpus_and_recomputation_find_one_backbone_and_all_blocks(network
 
 def test_batch_normalisations_alone_are_the_branches_of_reslt():
     assert [type(norm) for norm in last_norms().norms] == [nn.BatchNorm2d] * 3
+
+
+def last_convolution(name="resnet_small", count=3):
+    torch.manual_seed(0)
+    network = LastConvolution(new_backbone(name, "imagenet", 3), count)
+    network.branches[1].weight.data.uniform_(0.5, 2)
+    network.branches[1].bias.data.normal_()
+    return network
+
+
+def test_maps_are_convolved_and_then_averaged_in_training_and_the_other_way_round_in_the_test():
+    """jiequancui/ResLT, networks/reslt_imagenet.py; ReLU in between makes the difference."""
+    network, x = last_convolution(), torch.randn(4, 3, 64, 64)
+    convolution, norm, _ = network.branches
+    last = network.shared(x).detach()
+    assert last.shape[2:] > (1, 1)
+    convolved = torch.einsum("oc,bchw->bohw", convolution.weight[:, :, 0, 0], last)
+    mean, variance = convolved.mean((0, 2, 3), keepdim=True), convolved.var((0, 2, 3), correction=0, keepdim=True)
+    affine = [part[:, None, None] for part in (norm.weight, norm.bias)]
+    trained = (((convolved - mean) / (variance + 1e-5).sqrt()) * affine[0] + affine[1]).relu().mean((2, 3))
+    torch.testing.assert_close(network(x), trained, rtol=1e-3, atol=1e-4)
+
+    network.eval()
+    last = network.shared(x).mean((2, 3))
+    normed = (last @ convolution.weight[:, :, 0, 0].T - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
+    torch.testing.assert_close(network(x), (normed * norm.weight + norm.bias).relu(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_large_networks_have_the_layers_of_the_official_codes():
+    """Of a ResNet-50: three times as many channels behind 1x1 convolutions, and a last bottleneck twice."""
+    plain = new_backbone("resnet50", "imagenet", 3)
+    branches = LastConvolution(new_backbone("resnet50", "imagenet", 3), 3)
+    assert branches.width == 3 * 2048
+    assert parameters(branches) == parameters(plain) + 3 * 2048 * 2048 + 2 * 3 * 2048
+    twice = LastBlocks([new_backbone("resnet50", "imagenet", 3) for _ in range(2)])
+    bottleneck = 2048 * 512 + 9 * 512 * 512 + 512 * 2048 + 2 * (512 + 512 + 2048)
+    assert (twice.width, parameters(twice)) == (4096, parameters(plain) + bottleneck)

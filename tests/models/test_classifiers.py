@@ -133,3 +133,12 @@ def test_a_feature_of_length_0_has_no_direction():
 def test_an_init_that_does_not_exist_is_answered_with_those_that_do():
     with pytest.raises(LongtailError, match=r"no init of a linear classifier 'kaimming'. Did you mean 'kaiming'\?"):
         Linear(2, 2, "kaimming")
+
+
+def test_a_linear_classifier_that_starts_from_almost_nothing():
+    """LTH14/targeted-supcon, main_lincls_imba.py."""
+    torch.manual_seed(0)
+    classifier = Linear(64, 1000, "normal")
+    assert classifier.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert abs(classifier.weight.mean().item()) < 1e-3
+    assert not classifier.bias.any()

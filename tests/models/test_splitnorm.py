@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from longtail.errors import LongtailError
-from longtail.models.splitnorm import SplitBatchNorm2d, unsplit
+from longtail.models.splitnorm import SplitBatchNorm1d, SplitBatchNorm2d, norm_of, unsplit
 
 
 def with_weights(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
@@ -36,6 +36,18 @@ def test_each_group_is_normalised_apart_gradients_included():
     torch.testing.assert_close(split.running_mean, sum(norm.running_mean for norm in plain) / splits)
     torch.testing.assert_close(split.running_var, sum(norm.running_var for norm in plain) / splits)
     assert split.num_batches_tracked == 1
+
+
+def test_embeddings_are_normalised_in_groups_as_images_of_one_pixel():
+    flat, deep = with_weights(SplitBatchNorm1d(4, 3)), with_weights(SplitBatchNorm2d(4, 3))
+    x = torch.randn(12, 4, dtype=torch.float64)
+    torch.testing.assert_close(flat(x), deep(x[:, :, None, None])[:, :, 0, 0])
+    torch.testing.assert_close(flat.state_dict(), deep.state_dict())
+
+
+def test_one_group_is_torch_s_own_layer():
+    assert norm_of(1) is nn.BatchNorm2d
+    assert (type(norm_of(4)(3)), norm_of(4)(3).splits) == (SplitBatchNorm2d, 4)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

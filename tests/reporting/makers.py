@@ -48,6 +48,10 @@ def entry(row: str, metric: str = "ACC", **changes: Any) -> SimpleNamespace:
         "cell": cell(row.lower()),
         "missing": None,
         "members": (),
+        "seeds": None,
+        "printed_seeds": None,
+        "combined": "mean",
+        "lowest_is_best": False,
     }
     fields.update(changes)
     if isinstance(fields["published"], str):

@@ -161,6 +161,16 @@ def test_a_value_of_fewer_seeds_than_the_paper_has_is_only_computed() -> None:
         assert tidy(plan(each, seeds=seeds, printed_seeds=5), data)["status"].item() == "computed"
 
 
+def test_a_column_of_one_training_is_judged_by_one() -> None:
+    """ICCL prints means of three trainings on CIFAR-LT and single ones on the large sets, in one table."""
+    several, single = (entry("ICCL", published="53.1", as_printed=True, ratio=ratio) for ratio in (100, 256))
+    single.cell, single.seeds, single.printed_seeds = cell("iccl", ratio=256), (0,), 1
+    data = metrics(lines(several.cell, "ACC", [[53.0]]), lines(single.cell, "ACC", [[53.0]]))
+    found = tidy(plan(several, single, seeds=(0, 1, 2), printed_seeds=3), data)
+    assert found["status"].tolist() == ["computed", "reproduced"]
+    assert found["reason"].tolist() == ["1 of 3 training seeds", ""]
+
+
 def test_beside_a_printed_spread_the_tolerance_is_what_both_spreads_allow() -> None:
     each = entry("SeCu", published="53.1", published_std=0.9, as_printed=True)
     values = [52.0, 53.0, 54.0, 53.5, 52.5]
@@ -204,7 +214,7 @@ def test_an_average_is_not_shown_unless_all_of_it_is_there(second_has: list[floa
     assert shown["reason"] == (
         "the computed value is not a finite number"
         if second_has
-        else "not all values that it averages are computed yet"
+        else "not all values that it is made from are computed yet"
     )
 
 
@@ -215,6 +225,39 @@ def test_an_average_is_over_the_seeds_that_all_its_members_have() -> None:
     assert (shown["computed"], shown["seeds"], shown["reason"]) == (50.0, 1, "1 of 2 training seeds")
     apart = metrics(lines(first.cell, "ACC", [[50.0]]), fewer)
     assert tidy(shown_plan, apart).iloc[2]["status"] == "missing"
+
+
+def compared_plan(**changes: object) -> tuple[SimpleNamespace, list[SimpleNamespace]]:
+    rows = [entry(name) for name in ("ResCom", "PaCo", "MiSLAS")]
+    members = tuple(each.cell for each in rows)
+    made = entry("ResCom", "gain", cell=None, members=members, measured="ACC", published="2.0", **changes)
+    return plan(*rows, made, seeds=(0, 1)), rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"combined": "difference"}, [60 - 55, 62 - 53]),  # the second is best over both seeds, not in each
+        ({"combined": "difference", "lowest_is_best": True}, [60 - 48, 62 - 58]),
+        ({"combined": "increase"}, [100 * (60 / 55 - 1), 100 * (62 / 53 - 1)]),
+    ],
+)
+def test_a_gain_is_over_the_best_of_the_others_seed_by_seed(changes: dict, expected: list[float]) -> None:
+    shown_plan, rows = compared_plan(**changes)
+    runs = [[60.0], [62.0]], [[55.0], [53.0]], [[48.0], [58.0]]
+    data = metrics(*(lines(each.cell, "ACC", values) for each, values in zip(rows, runs, strict=True)))
+    shown = tidy(shown_plan, data).iloc[3]
+    assert shown["computed"] == pytest.approx(statistics.fmean(expected))
+    assert shown["computed_std"] == pytest.approx(statistics.stdev(expected))
+    assert tidy(shown_plan, data[data["method"] != "mislas"]).iloc[3]["status"] == "missing"
+
+
+def test_an_increase_is_in_percent_whatever_it_is_of() -> None:
+    shown_plan, rows = compared_plan(combined="increase")
+    data = metrics(
+        *(lines(each.cell, "ACC", [[value]], unit="ms") for each, value in zip(rows, (3, 2, 1), strict=True))
+    )
+    assert tidy(plan(shown_plan.entries[3]), data).iloc[0]["computed"] == pytest.approx(50)
 
 
 def test_without_any_metrics_the_frame_has_its_columns_and_types() -> None:

@@ -266,6 +266,25 @@ def test_gradients_are_drawn_in_the_order_of_their_ranks() -> None:
     assert all(tick == int(tick) for tick in axis.get_xticks())
 
 
+def test_a_panel_of_ranks_may_be_of_one_group_of_cells() -> None:
+    """ICCL Fig. 2: one metric, before and after rebalancing."""
+    data = metrics(
+        [
+            line(keys, "positive_gradient", value, unit="gradient", parameter=f"rank={rank}", **{"class": 7 - rank})
+            for keys, values in ((FIRST, (3.0, 2.0)), (SECOND, (8.0, 5.0)))
+            for rank, value in enumerate(values, 1)
+        ]
+    )
+    panel = {"metric": "positive_gradient", "axis": "rank"}
+    options = {"value": "length", "panels": [{**panel, "title": t, "group": t} for t in ("before", "after")]}
+    shown = figure_plan("rank_lines", ("CE", FIRST), ("cRT", SECOND), options=options)
+    for each, group in zip(shown.cells, ("before", "after"), strict=True):
+        each.group = group
+    figure, _ = draw(shown, data)
+    drawn = {axis.get_title(): [each.get_xydata().tolist() for each in axis.lines] for axis in figure.axes}
+    assert drawn == {"before": [[[1, 3], [2, 2]]], "after": [[[1, 8], [2, 5]]]}
+
+
 def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
     ends = {"dominated_mini_clusters": [4.0, 2.0], "dominated_at_least": [3.0, 1.5], "dominated_at_most": [90.0, 2.5]}
     data = metrics(
@@ -281,6 +300,105 @@ def test_dominated_mini_clusters_stand_between_what_the_proof_allows() -> None:
     assert [patch.get_height() for patch in figure.axes[0].patches] == [5, 3]
     assert figure.axes[0].get_ylim()[1] < 91
     assert "nothing computed yet" in texts(figure)
+
+
+def test_queues_are_drawn_from_the_largest_class_on_with_their_accuracy_above() -> None:
+    held = {"original": [1.0, 6.0, 2.0], "reversed": [4.0, 1.0, 2.0]}
+    cells = {kind: cell("supcon", settings=kind, readout="classifier", scorer="queue_contents") for kind in held}
+    data = metrics(
+        *(
+            [
+                line(keys, "queue_keys", value, unit="keys", parameter=f"queue={kind}", seed=seed, **{"class": k})
+                for kind, values in held.items()
+                for k, value in enumerate(values)
+                for seed in (0, 1)
+            ]
+            for keys in cells.values()
+        ),
+        [line(cells["reversed"], "accuracy", 50.0 + seed, seed=seed) for seed in (0, 1)],
+        [line(cells["reversed"], "calibration_error", 7.25)],
+        [line(cells["reversed"], "recall", 99.0, **{"class": 0})],
+    )
+    shown = figure_plan("queue_bars", *cells.items(), ("balanced", None), options=OPTIONS["queue_bars"], seeds=(0, 1))
+    figure, drawn = draw(shown, data)
+    keys = drawn[drawn["metric"] == "queue_keys"]
+    assert keys[["series", "rank", "label", "value"]].values.tolist() == [
+        ["original", 0, 1, 6], ["original", 1, 2, 2], ["original", 2, 0, 1],
+        ["reversed", 0, 1, 1], ["reversed", 1, 2, 2], ["reversed", 2, 0, 4],
+    ]  # fmt: skip
+    whole = drawn[drawn["metric"] != "queue_keys"]
+    assert whole[["series", "metric", "value", "seeds"]].values.tolist() == [
+        ["reversed", "accuracy", 50.5, 2],
+        ["reversed", "calibration_error", 7.25, 1],
+    ]
+    assert [axis.get_title() for axis in figure.axes] == [
+        "original", f"reversed\nTop-1 50.5, ECE {7.25:.1f}", "balanced",
+    ]  # fmt: skip
+    assert [patch.get_height() for patch in figure.axes[1].patches] == [1, 2, 4]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    assert "nothing computed yet" in texts(figure)
+
+
+def test_groups_of_cells_are_lines_over_their_labels() -> None:
+    places = [("SupCon", "1000", 5.0), ("SupCon", "4000", 7.0), ("MoCo", "4000", 6.0)]
+    cells = [cell(group, settings=label) for group, label, _ in places]
+    data = metrics(
+        [line(keys, "accuracy", value) for keys, (_, _, value) in zip(cells, places, strict=True)],
+        [line(cells[0], "accuracy", 99.0, **{"class": 0}), line(cells[0], "calibration_error", 99.0)],
+    )
+    named = [(label, keys) for keys, (_, label, _) in zip(cells, places, strict=True)]
+    shown = figure_plan("group_lines", *named, options=OPTIONS["group_lines"])
+    for place, (group, _, _) in zip(shown.cells, places, strict=True):
+        place.group = group
+    figure, drawn = draw(shown, data)
+    assert drawn[["panel", "series", "value"]].values.tolist() == [list(place) for place in places]
+    (axis,) = figure.axes
+    assert [one[0].get_xydata().tolist() for one in axis.containers] == [[[0, 5], [1, 7]], [[1, 6]]]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["1000", "4000"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SupCon", "MoCo"]
+
+
+def test_a_metric_is_drawn_over_its_parameter() -> None:
+    data = metrics(
+        [
+            line(keys, "corruption_accuracy", value + seed, parameter=f"severity={severity}", seed=seed)
+            for keys, values in ((FIRST, {10: 1.0, 9: 3.0}), (SECOND, {9: 2.0}))
+            for severity, value in values.items()
+            for seed in (0, 2)
+        ],
+        [line(FIRST, "corruption_accuracy", 99.0), line(FIRST, "corruption_accuracy", 99.0, parameter="blur=1")],
+    )
+    shown = figure_plan(
+        "parameter_lines", ("A", FIRST), ("B", SECOND), options=OPTIONS["parameter_lines"], seeds=(0, 2)
+    )
+    figure, drawn = draw(shown, data)
+    assert drawn[["series", "severity", "value"]].values.tolist() == [["A", 10, 2], ["A", 9, 4], ["B", 9, 3]]
+    (axis,) = figure.axes
+    assert [one[0].get_xydata().tolist() for one in axis.containers] == [[[9, 4], [10, 2]], [[9, 3]]]
+    assert all(tick == int(tick) for tick in axis.get_xticks())
+
+
+def test_histograms_are_shares_of_the_pairs_of_a_group() -> None:
+    counts = {"many": {-1.0: 1, 0.0: 3}, "few": {-1.0: 4, 0.0: 4}}
+    data = metrics(
+        [
+            line(FIRST, f"pairs_{group}", count, unit="pairs", parameter=f"from={low:g}")
+            for group, bins in counts.items()
+            for low, count in reversed(bins.items())
+        ],
+        [line(FIRST, "similarity_many", 0.4, unit="cosine"), line(FIRST, "pairs_medium", 9.0, parameter="from=0")],
+    )
+    shown = figure_plan("similarity_histograms", ("A", FIRST), options=OPTIONS["similarity_histograms"])
+    figure, drawn = draw(shown, data)
+    shares = drawn[drawn["metric"].str.startswith("pairs")]
+    assert shares[["metric", "lower", "value"]].values.tolist() == [
+        ["pairs_many", -1, 25], ["pairs_many", 0, 75], ["pairs_few", -1, 50], ["pairs_few", 0, 50],
+    ]  # fmt: skip
+    head, tail = figure.axes
+    values, edges, _ = head.patches[0].get_data()
+    assert (values.tolist(), edges.tolist()) == ([25, 75], [-1, 0, 1])
+    assert [mean.get_xdata() for mean in head.lines] == [[0.4, 0.4]]
+    assert not tail.lines
 
 
 def points(keys: dict[str, Any], seed: int, shift: float, part: str = "split") -> list[dict[str, Any]]:
@@ -347,6 +465,10 @@ OPTIONS = {
         "value": "length",
         "panels": [{"metric": "positive_gradient", "title": "Positives", "axis": "rank"}],
     },
+    "group_lines": {"axis": "keys", "metric": "accuracy", "value": "top-1"},
+    "parameter_lines": {"axis": "severity", "metric": "corruption_accuracy", "parameter": "severity", "value": "top-1"},
+    "queue_bars": {"above": {"accuracy": "Top-1", "calibration_error": "ECE"}, "order": "original"},
+    "similarity_histograms": {"panels": {"many": "head", "few": "tail"}},
     "mini_cluster_lines": {"default": {"label": "SimCLR", "M": 40, "delta": 0.3}},
 }
 

@@ -58,7 +58,7 @@ def test_tables_and_figures_are_listed_by_paper():
 
 def test_what_is_doubtful_or_missing_says_why():
     method = dataclasses.replace(CATALOG.methods["ce"], confidence="low", note="No code.")
-    planned = {"methods": {"elf": catalogue.Planned("ELF", "no code")}, "datasets": {}}
+    planned = {"methods": {"never": catalogue.Planned("Never", "no code")}, "datasets": {}}
     found = page(dataclasses.replace(CATALOG, methods={**CATALOG.methods, "ce": method}, planned=planned))
     assert "low confidence: No code." in lines(found)["ce"]
-    assert "| ELF | no code |  |" in found
+    assert "| Never | no code |  |" in found

@@ -11,7 +11,7 @@ from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs, behind, first_missing, missing, to_run
 from longtail.study.study import load_study
 
-PAPERS = ("digits", "conmix", "miniclustering")
+PAPERS = ("digits", "conmix", "miniclustering", "rescom")
 
 
 def jobs(*targets: str, **config):

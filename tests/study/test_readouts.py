@@ -66,6 +66,18 @@ def test_embeddings_are_scored_whatever_reads_them_out() -> None:
         assert (cell["readout"], cell["scorer"]) == ("embeddings", "geometry")
 
 
+def test_weights_are_scored_where_they_were_written() -> None:
+    of = study_of([CE], [DIGITS], ["weight_norm"])
+    (measurement,) = of.measurements("mine", "table1")
+    assert (measurement.keys["readout"], measurement.keys["scorer"]) == ("weights", "weight_norms")
+    job = Jobs(of).cell(measurement)
+    assert job.outputs[0].endswith("/backbone/test/metrics/weights/weight_norms.parquet")
+    assert [need.rule for need in job.needs] == ["split", "embed"]
+    assert measurement.run.weights("backbone", "test") in job.needs[1].outputs
+    with pytest.raises(LongtailError, match="'pixels' has none"):
+        cells([{"row": "Pixels", "method": "pixels"}], [DIGITS], ["weight_norm"])
+
+
 def test_readouts_and_scorers_that_do_not_exist_are_named() -> None:
     with pytest.raises(LongtailError, match="Did you mean 'kmeans'"):
         cells([{**SIMCLR, "readout": "kmean"}], [DIGITS], ["ACC"])
@@ -80,6 +92,66 @@ def test_a_cell_asked_for_by_name_is_scored_by_what_its_readout_makes() -> None:
     (clustered,), (classified,) = of.cell_measurements("simclr", CUT, 0), of.cell_measurements("tau-norm", CUT, 0)
     assert clustered.path.endswith("/projection/train/metrics/kmeans/clustering.parquet")
     assert classified.path.endswith("/backbone/test/metrics/tau-norm/classification.parquet")
+
+
+IMAGENET = {"dataset": "imagenet_lt", "ratio": 256, "backbone": "resnet50"}
+CORRUPTED = ["mean_corruption_error", "normalized_corruption_error"]
+
+
+def test_corrupted_images_are_classified_once_for_all_metrics_of_them() -> None:
+    of = study_of([CE], [IMAGENET], ["accuracy", *CORRUPTED])
+    (clean, first, second) = (entry.cell for entry in of.table("mine", "table1").entries)
+    assert (clean["readout"], clean["scorer"]) == ("classifier", "classification")
+    assert first == second == {**clean, "readout": "corruptions", "scorer": "corruptions"}
+    measured, corrupted = of.measurements("mine", "table1")
+    assert corrupted.path == f"{measured.run.folder}/backbone/test/metrics/corruptions/corruptions.parquet"
+    order = behind([Jobs(of).cell(corrupted)])
+    (job,) = [each for each in order if each.rule == "corruptions"]
+    assert job.outputs == (f"{measured.run.folder}/backbone/corruptions.parquet",)
+    assert [need.rule for need in job.needs] == ["train"]
+    assert not [each for each in order if each.rule in ("embed", "classify")]
+    assert job in order[-1].needs
+    assert job.log == f"results/logs/corruptions/{measured.run.cut}/{measured.run.name}-seed0-backbone.log"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "message"),
+    [
+        (CE, DIGITS, "no corrupted test images of 'digits-lt' in the catalogue; there are of imagenet_lt"),
+        (CE | {"readout": "ncm"}, IMAGENET, "'ce' is read out by 'ncm'.* the readout 'classifier'"),
+        (SIMCLR, IMAGENET, "'simclr' is read out by 'kmeans'"),
+        ({"row": "Pixels", "method": "pixels"}, IMAGENET, "'pixels' is read out by"),
+    ],
+)
+def test_corrupted_images_that_cannot_be_classified_are_refused(row: dict, column: dict, message: str) -> None:
+    with pytest.raises(LongtailError, match=message):
+        cells([row], [column], CORRUPTED)
+
+
+def test_corrupted_images_from_elsewhere_are_named_where_they_are_shown() -> None:
+    def of(metrics: list[str], **config: object) -> object:
+        catalog = study_of([CE], [IMAGENET], metrics).catalog
+        config = load_study({"targets": ["digits"], "data_root": "raw", **config}).config
+        return Study(config, catalog)
+
+    usual, own = of(CORRUPTED), {"imagenet_c": {"kind": "corruptions", "name": "mine", "folder": "/c"}}
+    plan = usual.table("mine", "table1")
+    assert (plan.label, "ImageNet-C images: corruptions." in plan.footnotes) == ("", True)
+    spec = usual.corruptions_spec(usual.catalog.dataset("imagenet_lt"))
+    assert (spec["source"]["root"], spec["source"]["folder"]) == ("raw", "imagenet-c")
+    assert spec["trained"] == usual.store_spec("imagenet_lt")
+
+    changed = of(["accuracy", *CORRUPTED], data=own)
+    plan = changed.table("mine", "table1")
+    assert plan.label == "ImageNet-C images: mine"
+    assert "ImageNet-C images: mine." in plan.footnotes
+    assert [entry.as_printed for entry in plan.entries] == [True, False, False]
+    source = changed.corruptions_spec(changed.catalog.dataset("imagenet_lt"))["source"]
+    assert source == {"root": "raw", "kind": "corruptions", "name": "mine", "folder": "/c"}
+    clean = of(["accuracy"], data=own).table("mine", "table1")
+    assert (clean.label, [note for note in clean.footnotes if "ImageNet-C" in note]) == ("", [])
+    with pytest.raises(LongtailError, match=r"image set .*'imagenet_b'.*Did you mean 'imagenet_c'"):
+        of(CORRUPTED, data={"imagenet_b": own["imagenet_c"]})
 
 
 # --- on which split ---------------------------------------------------------------------------------------------------
@@ -117,6 +189,45 @@ def test_what_a_classifier_needs_is_embedded(method: str, embedded: set[str]) ->
     assert [job.rule for job in order[-2:]] == ["classify", "score"]
     assert order[-2].outputs[0].endswith(f"/backbone/test/predictions/{measurement.keys['readout']}.parquet")
     assert order[-2].log != order[-1].log
+
+
+def with_validation(study: Study, parts: tuple[str, ...] | None) -> Study:
+    """The study whose ImageNet-LT has a validation list, or none."""
+    catalog = study.catalog
+    changed = dataclasses.replace(catalog.dataset("imagenet_lt"), val=parts)
+    return Study(study.config, dataclasses.replace(catalog, datasets={**catalog.datasets, "imagenet_lt": changed}))
+
+
+def test_tau_is_chosen_on_a_validation_list_where_there_is_one() -> None:
+    cut, dataset = "imagenet_lt-ir256", "imagenet_lt"
+    embedded, told = {}, {}
+    for parts in (("val",), None):
+        of = with_validation(plain(), parts)
+        (measurement,) = of.cell_measurements("tau-norm", cut, 0)
+        order = behind([Jobs(of).cell(measurement)])
+        embedded[parts] = {job.embedded[1] for job in order if job.rule == "embed"}
+        told[parts] = of.classifier("tau-norm", of.catalog.dataset(dataset), "test")
+    assert embedded == {("val",): {"test", "val"}, None: {"test"}}
+    entry = plain().catalog.classifiers["tau-norm"]
+    assert told["val",] == {
+        "name": "tau-norm",
+        "algorithm": "tau_normalized",
+        "needs": ["weights", "validation_features"],
+        "on_validation": entry["on_validation"],
+    }
+    assert told[None] == {"name": "tau-norm", "algorithm": "tau_normalized", "needs": ["weights"], "tau": 1.0}
+
+
+def test_nothing_is_chosen_on_the_split_that_is_predicted() -> None:
+    of = with_validation(plain(), ("val",))
+    assert of.classifier("tau-norm", of.catalog.dataset("imagenet_lt"), "val")["tau"] == 1.0
+
+
+@pytest.mark.parametrize("dataset", ["cifar10-lt", "cifar100-lt", "digits-lt", "inaturalist18"])
+def test_a_dataset_without_a_validation_list_is_read_out_as_ever(dataset: str) -> None:
+    """Records and finished predictions of it rest on these very settings."""
+    entry = {"name": "tau-norm", "algorithm": "tau_normalized", "needs": ["weights"], "tau": 1.0}
+    assert plain().classifier("tau-norm", plain().catalog.dataset(dataset), "test") == entry
 
 
 @pytest.mark.parametrize(

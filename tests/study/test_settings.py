@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longtail.errors import LongtailError
 from longtail.study import catalog as catalogue
-from longtail.study.settings import choices, is_pair, resolve, resolved, selectors
+from longtail.study.settings import choices, is_pair, of_step, resolve, resolved, selectors, speaks
 
 CATALOG = catalogue.load()
 PROTOCOLS = ("official", "paper")
@@ -44,6 +44,34 @@ def test_choices_are_told_of_the_datasets_that_matter(entry, keys):
         if is_pair(entry["for"][key]):
             expected[f"rate for {key}"] = (entry["for"][key]["official"], entry["for"][key]["paper"])
     assert told == expected
+
+
+def test_a_setting_without_a_value_of_its_own_is_there_for_the_datasets_that_it_names():
+    own = {
+        "batch_groups": {"for": {"imagenet_lt": 8, "digits-ir5": {"official": 2, "paper": 3}}, "where": "here"},
+        "batch_size": {"value": 64},
+    }
+
+    def of(dataset, ratio, protocol="official", **overrides):
+        return resolved("rescom", own, overrides, CATALOG.dataset(dataset), ratio, protocol, CATALOG)
+
+    assert of("imagenet_lt", 256) == {"batch_groups": 8, "batch_size": 64}
+    assert of("digits", 5, "paper") == {"batch_groups": 3, "batch_size": 64}
+    assert of("digits", 10) == {"batch_size": 64}
+    assert of("digits", 10, batch_groups=4) == {"batch_groups": 4, "batch_size": 64}
+    keys = selectors(CATALOG.dataset("digits"), 10)
+    assert not speaks(own["batch_groups"], keys)
+    with pytest.raises(LongtailError, match="given for imagenet_lt, digits-ir5 alone, and asked for on digits: add it"):
+        resolve(own["batch_groups"], keys, "official")
+
+
+def test_a_step_s_setting_stands_in_place_of_the_objective_s_where_it_says_anything():
+    own = {"temperature": {"value": 0.2}, "batch_size": {"value": 64}}
+    step = {"settings": {"temperature": {"for": {"imagenet_lt": 0.07}}, "batch_size": {"value": 32}}}
+    for dataset, expected in [("imagenet_lt", (0.07, 32)), ("digits", (0.2, 32))]:
+        keys = selectors(CATALOG.dataset(dataset), 256)
+        found = of_step(own, step, keys)
+        assert tuple(resolve(found[name], keys, "official") for name in own) == expected
 
 
 @pytest.mark.parametrize("value", [256, None, [1, 2], {"official": 1}, {"mean": 0, "std": 1}, "official"])

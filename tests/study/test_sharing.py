@@ -1,4 +1,4 @@
-"""How many phases the clustering papers need, counted once more from the catalogue's files, slowly and with sets only.
+"""How many phases the papers need, counted once more from the catalogue's files, slowly and with sets only.
 
 A state of training is told apart by everything that was trained up to it, written out; no hash, no class of the
 package. Whatever two cells have in common is then one element of a set.
@@ -42,6 +42,13 @@ def images_of() -> dict[str, str]:
     return {dataset: (file.get("images") or file["texts"])["name"] for file in files for dataset in file["datasets"]}
 
 
+@functools.cache
+def network_of(dataset: str) -> str:
+    """The network that a dataset is trained on by, unless a table asks for another."""
+    (file,) = [file for file in map(loaded, (CATALOG / "datasets").glob("*.yaml")) if dataset in file["datasets"]]
+    return (file["datasets"][dataset].get("backbone") or (file.get("images") or file["texts"])["backbone"])["name"]
+
+
 def settings_of(objective: str) -> dict[str, Any]:
     """The settings of an objective with what it takes over from the one it is like."""
     entry = merged("methods", "objectives")[objective]
@@ -50,13 +57,17 @@ def settings_of(objective: str) -> dict[str, Any]:
     return {**kept, **entry.get("settings", {})}
 
 
+NOWHERE = object()
+"""What a setting is worth that stands for other datasets alone."""
+
+
 def value(setting: Mapping[str, Any], dataset: str, ratio: int) -> Any:
     for name in (dataset, images_of()[dataset]):
         for key in (f"{name}-ir{ratio}", name):
             if key in setting.get("for", {}):
                 found = setting["for"][key]
                 return found[PROTOCOL] if isinstance(found, dict) and set(found) == {"official", "paper"} else found
-    return setting["value"] if "value" in setting else setting[PROTOCOL]
+    return setting.get("value", setting.get(PROTOCOL, NOWHERE))
 
 
 Stretch = tuple[str, str, int, int, int]  # objective, settings, the clock, epochs of it before and after
@@ -66,7 +77,8 @@ Path_ = tuple[Stretch, ...]
 @functools.cache
 def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
     """All that a method trains on a dataset."""
-    recipe = merged("methods", "methods")[method].get("recipe", [])
+    entry = merged("methods", "methods")[method]
+    recipe = entry.get("recipes", {}).get(dataset, entry.get("recipe", []))
     clocks: list[list[Any]] = []
     for step in recipe:
         if not clocks or step.get("start") == "transfer":
@@ -76,11 +88,13 @@ def trained(method: str, overrides: str, dataset: str, ratio: int) -> Path_:
     for steps in clocks:
         epochs = [value(step["epochs"], dataset, ratio) for step in steps]
         for index, step in enumerate(steps):
-            settings = {**settings_of(step["objective"]), **step.get("settings", {})}
-            values = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
+            values = {}
+            for settings in (settings_of(step["objective"]), step.get("settings", {})):
+                found_here = {name: value(setting, dataset, ratio) for name, setting in settings.items()}
+                values |= {name: one for name, one in found_here.items() if one is not NOWHERE}
             values |= json.loads(overrides).get(step["objective"], {})
             before = sum(epochs[:index])
-            text = json.dumps(values, sort_keys=True)
+            text = json.dumps([values, json.loads(overrides).get("backbone")], sort_keys=True)
             found.append((step["objective"], text, sum(epochs), before, before + epochs[index]))
     return tuple(found)
 
@@ -96,11 +110,14 @@ def cells(paper: str) -> Iterator[tuple[str, str, str, int, int]]:
             for column in table["columns"]
             if f"{column.get('dataset')}-ir{column.get('ratio')}" not in row.get("dashes", ())
         ]
-        asked += [(table["seeds"], place) for place in places if "average_of" not in place]
+        asked += [(place.get("seeds", table["seeds"]), place) for place in places if "average_of" not in place]
     for seeds, cell in asked:
         there = cell["method"] in merged("methods", "methods") and cell["dataset"] in images_of()
-        if there and merged("methods", "methods")[cell["method"]].get("recipe"):
-            overrides = json.dumps(cell.get("settings", {}), sort_keys=True)
+        entry = merged("methods", "methods")[cell["method"]] if there else {}
+        if entry.get("recipe") and cell["dataset"] not in entry.get("unavailable", {}):
+            network = cell.get("backbone")
+            other = {"backbone": network} if network not in (None, network_of(cell["dataset"])) else {}
+            overrides = json.dumps({**cell.get("settings", {}), **other}, sort_keys=True)
             for seed in range(seeds):
                 yield cell["method"], overrides, cell["dataset"], cell["ratio"], seed
 

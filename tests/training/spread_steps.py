@@ -58,6 +58,23 @@ CONR = {
     "kmeans_seed": 0,
     "kmeans_inits": 10,
 }
+RESCOM = {
+    "classifier_init": "default",
+    "projection_width": 8,
+    "temperature": 0.2,
+    "contrast_weight": 0.5,
+    "classified_views": 2,
+    "beta": 0.9,
+    "class_weight": "mean_normalised",
+    "queue": "balanced",
+    "keys_per_class": 3,
+    "hard_positives": 1,
+    "hard_negatives": 4,
+    "contrast": "batch_and_queue",
+    "anchor_views": 2,
+    "enqueued_view": 1,
+}
+PACO = {**CONTRASTIVE, "queue_size": 32, "target_momentum": 0.9, "alpha": 0.1, "divided": True}
 OBJECTIVES = {
     "simclr": ("simclr:SimCLR", CONTRASTIVE),
     "sdclr": ("sdclr:SDCLR", {**CONTRASTIVE, "prune_ratio": 0.5}),
@@ -76,9 +93,12 @@ OBJECTIVES = {
         "recognition.reslt:ResLT",
         {"classifier_init": "default", "beta": 0.9, "medium_from": 1, "few_from": 2},
     ),
+    "rescom": ("recognition.rescom:ResCom", {**RESCOM, "batch_groups": 6}),
+    "paco": ("recognition.paco:PaCo", {**PACO, "batch_groups": 3}),
+    "paco_in_four": ("recognition.paco:PaCo", {**PACO, "batch_groups": 4}),
     "manifold_mixup": ("mixup:ManifoldMixup", {**CONTRASTIVE, "alpha": 1.0}),
 }
-BATCHES = {"moco": (18, 18), "simclr": (18, 17, 2)}
+BATCHES = {"moco": (18, 18), "rescom": (18, 18), "paco": (18, 18), "simclr": (18, 17, 2)}
 """Images per step. 17 cannot be shared out evenly, and of 2 one process of three gets none."""
 
 

@@ -75,6 +75,7 @@ def test_there_is_no_other_batch(step):
         (128 + 9, {"batchnorm_splits": 8}, ["batches of 9 images", "8 groups", "drop_last to true"]),
         (128 + 1, {"batchnorm_splits": 8}, ["batches of 65 images", "8 groups"]),
         (200, {"batch_size": 36, "drop_last": True, "batchnorm_splits": 8}, ["batches of 36 images", "multiple of 8"]),
+        (128 + 9, {"batch_groups": 8}, ["batches of 9 images", "8 groups of one size (batch_groups)"]),
         (128, {"queue_size": 63}, ["64 keys", "63", "queue_size"]),
         (129, {"queue_size": 64}, ["65 keys", "64", "queue_size"]),
         (199, {"mini_clusters": 200}, ["199 images", "200 mini-clusters", "at most 199"]),
@@ -95,6 +96,7 @@ def test_what_no_epoch_can_be_made_of(rows, changes, words):
         (64, {"drop_last": True}),
         (65, {"drop_last": True, "batchnorm_splits": 8, "queue_size": 64}),
         (128 + 8, {"batchnorm_splits": 8}),
+        (128 + 8, {"batch_groups": 8}),
         (200, {"mini_clusters": 200}),
     ],
 )

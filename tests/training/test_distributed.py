@@ -95,10 +95,26 @@ def test_every_objective_takes_the_same_steps_in_three_processes_as_in_one(tmp_p
     assert by_rank[0] == by_rank[1] == by_rank[2]  # weights, queues, memories, statistics: to the last bit
     found = by_rank[0]
     assert "inside the backbone" in found.pop("manifold_mixup")["error"]
+    in_four = "4 groups of batch normalisation (batchnorm_splits, batch_groups) cannot be dealt out to 3 GPUs"
+    assert in_four in found.pop("paco_in_four")["error"]
     half = found.pop("bfloat16")
     assert half["losses"] == pytest.approx(half["expected"], rel=0.05)
     assert set(found) == {
-        *("simclr", "sdclr", "conmix", "moco", "byol", "conr", "idfd", "dmicc", "miniclustering", "bbn", "reslt"),
+        *(
+            "simclr",
+            "sdclr",
+            "conmix",
+            "moco",
+            "byol",
+            "conr",
+            "idfd",
+            "dmicc",
+            "miniclustering",
+            "bbn",
+            "reslt",
+            "rescom",
+            "paco",
+        ),
     }
     for name, steps in found.items():
         assert steps["losses"] == pytest.approx(steps["expected"], rel=1e-10), name

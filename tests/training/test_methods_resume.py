@@ -24,6 +24,7 @@ LINEAGES = {
     "kcl": [("kcl", 3, {"queue_size": 40})],
     "paco": [("paco", 3, {"queue_size": 40})],
     "kcl, then tsc": [("kcl-tsc", 1, {}), ("tsc", 3, {"assignment": "hungarian"})],
+    "kcl, then tsc with its queue": [("kcl", 1, {"queue_size": 40}), ("tsc-queue", 3, {"queue_size": 40})],
     "iccl": [("iccl-warmup", 1, {}), ("iccl", 4, {})],
     "bbn": [("bbn", 4, {})],
     "de-confound-tde": [("de-confound-tde", 3, {})],

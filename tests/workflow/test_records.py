@@ -182,6 +182,21 @@ def test_metrics_of_another_training_are_refused(results):
     assert "was not measured of this training, but of fedcba9876" in refusal(results, *LOOKED_OVER)
 
 
+def test_errors_on_other_corrupted_images_than_the_published_ones_are_refused(results):
+    file = phase(results, "conmix") / "projection/train/metrics/kmeans/clustering.parquet"
+    facts = json.loads(pq.read_metadata(file).metadata[PROVENANCE_KEY])
+    of = {name: facts["scored"]["embeddings"][name] for name in ("identity", "seed", "revision")}
+    other = file.parents[1] / "corruptions/corruptions.parquet"
+    for source in ("mine", "corruptions"):
+        told = {**facts, "scored": {**of, "corrupted": {"name": "imagenet_c", "source": source}}}
+        write_described(other, read_table(file).slice(0, 1), told)
+        if source == "mine":
+            assert "on other imagenet_c images than the published ones: mine" in refusal(results, *LOOKED_OVER)
+    assert recording(results, *LOOKED_OVER).returncode == 0
+    (record,) = read_all(str(results.folder / "results/records"))
+    assert {each.readout for each in record.measured} == {"kmeans", "corruptions"}
+
+
 def test_what_the_catalogue_does_not_train_is_refused_unless_told(results):
     from longtail.study.phases import identity_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from longtail.study.counting import works
 from longtail.study.jobs import Jobs
@@ -47,6 +48,27 @@ def test_all_tables_and_figures_of_the_clustering_papers_resolve(workflow):
     assert done["figure"] == kinds.count("figures") >= 2 + 5 + 2
     assert done["merge"] == len(kinds)
     assert done["train"] == len(works(Jobs(study), exists=lambda path: False)[-1].trainings)
+
+
+def test_all_tables_and_figures_of_iccl_resolve(workflow):
+    """Also those on ImageNet-LT and iNaturalist, for which bundled images stand in, as no list is at hand."""
+    parts = {"train": 2000, "val": 500, "test": 500}
+    names = ("cifar10", "cifar100", "imagenet_lt", "inaturalist18")
+    data = {name: {"kind": "sklearn", "name": "bundled", "parts": parts} for name in names}
+    (workflow.folder / "large.yaml").write_text(yaml.safe_dump({"data": data, "budget": "paper", "seeds": None}))
+    study = load_study({"targets": ["iccl"], "data": data})
+    kinds = [kind for _, kind, _ in study.artefacts("iccl")]
+    done = jobs(workflow.succeed("iccl", "--dry-run", "--configfile", "config.yaml", "large.yaml"))
+    assert (done["table"], done["figure"]) == (kinds.count("tables"), kinds.count("figures")) == (10, 3)
+    assert done["train"] == len(works(Jobs(study), exists=lambda path: False)[-1].trainings)
+    output = workflow.succeed(
+        "results/tables/iccl/table2.md", "--dry-run", "-p", "--configfile", "config.yaml", "large.yaml"
+    )
+    (command,) = [line for line in output.splitlines() if "classify" in line and "--validation" in line]
+    assert "/backbone/val/embeddings.parquet" in command
+    assert '"on_validation":{"tau":[0.0,0.1,' in command
+    chosen = [line for line in output.splitlines() if "python -m longtail classify" in line and "tau" in line]
+    assert chosen == [command]
 
 
 def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):

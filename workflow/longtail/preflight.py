@@ -21,6 +21,7 @@ from longtail.errors import LongtailError
 from longtail.splits import FILES, LONG_TAILS
 from longtail.study.jobs import Job, Jobs
 from longtail.study.layout import Run
+from longtail.study.phases import canonical
 from longtail.study.study import Study
 
 LARGE, SMALL = 1_000_000_000, 20_000_000
@@ -112,10 +113,14 @@ def job_of(jobs: Jobs, wildcards: Mapping[str, str]) -> Job | None:
             return jobs.store(wildcards[name], wildcards["part"])
     if "encoder" in wildcards:
         return jobs.encoder(str(jobs.study.encoders()[wildcards["encoder"]]["name"]))
+    if "published" in wildcards:
+        return jobs.weights(wildcards["published"])
     if not {"phase", "control"} & set(wildcards):
         return None
     kind, name = ("phases", wildcards["phase"]) if "phase" in wildcards else ("controls", wildcards["control"])
     run = Run(kind, wildcards["cut"], name, int(wildcards["seed"]))
+    if "features" in wildcards and "split" not in wildcards:
+        return jobs.corruptions(run, wildcards["features"])
     if "features" in wildcards:
         return jobs.embed(run, wildcards["features"], wildcards["split"])
     return jobs.train(run)
@@ -169,6 +174,15 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
                 local_folder(encoder["folder"])
             if not encoder["folder"] and (site := site_of_encoder(str(encoder["name"]))):
                 sites[site].append(str(encoder["name"]))
+        elif job.rule == "fetch_weights":
+            weights = study.image_weights()[Path(job.outputs[0]).parent.name]
+            from longtail.data.downloads import site_of_weights
+            from longtail.data.image_weights import local_file
+
+            with found.noting():
+                local_file(weights["file"])
+            if not weights["file"] and (site := site_of_weights(str(weights["url"]))):
+                sites[site].append(str(weights["url"]).rpartition("/")[2])
         elif job.rule in ("store", "index", "tokenize"):
             *_, name, part, _ = Path(job.outputs[0]).parts
             spec = study.store_spec(name)
@@ -183,6 +197,11 @@ def _check_data(found: Findings, study: Study, jobs: list[Job]) -> dict[str, lis
             if job.rule == "tokenize":
                 with found.noting():
                     _check_dictionaries(study.config.wordnet)
+    for dataset in dict.fromkeys(job.corrupted for job in jobs if job.corrupted is not None):
+        from longtail.data.corruptions import CorruptedSet, check
+
+        with found.noting():
+            check(CorruptedSet.from_json(canonical(study.corruptions_spec(study.catalog.dataset(dataset)))))
     return sites
 
 

@@ -33,6 +33,7 @@ rule classify:
         embeddings=ANY.embeddings("{features}", "{split}"),
         weights=weights_file,
         training=training_features,
+        validation=validation_features,
         split=layout.split("{cut}", "{split}"),
     output:
         ANY.predictions("{features}", "{split}", "{classifier}"),
@@ -46,14 +47,15 @@ rule classify:
         "../../envs/tables.yaml"
     resources:
         gpu=0,
-        mem_mb=rising(4000),
+        mem_mb=classify_memory,
         runtime=rising(30),
     params:
         classifier=classifier_spec,
         weights=weights_option,
         training=training_option,
+        validation=validation_option,
     shell:
-        "python -m longtail classify --embeddings {input.embeddings} {params.weights} {params.training}"
+        "python -m longtail classify --embeddings {input.embeddings} {params.weights} {params.training} {params.validation}"
         " --split {input.split} --classifier {params.classifier:q} --out {output} > {log} 2>&1"
 
 

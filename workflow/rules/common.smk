@@ -22,6 +22,8 @@ from longtail.errors import LongtailError
 from longtail.processes import WORKFLOW, claim
 from longtail.splits import SPLITS
 from longtail.study import layout, typed
+from longtail.study.artefacts import OF_THE_TRAINING
+from longtail.study.jobs import FEATURES_OF
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import load_study
@@ -55,6 +57,7 @@ PER_GPU = STUDY.config.trainings_per_gpu
 ANY = Run("{kind}", "{cut}", "{run}", "{seed}")
 PHASE = Run("phases", "{cut}", "{phase}", "{seed}")
 CONTROL = Run("controls", "{cut}", "{control}", "{seed}")
+NETWORK = Run("phases", "{cut}", "{network}", "{seed}")  # a phase of which only the specification is there
 
 # A workflow that imports this one as a module may call its rules otherwise and have its files elsewhere.
 IMPORTED = not workflow.modifier.is_main_snakefile()
@@ -96,17 +99,19 @@ wildcard_constraints:
     streamed_set=one_of(STUDY.streamed()),
     text_set=one_of(STUDY.sets("texts")),
     encoder=one_of(STUDY.encoders()),
+    published=one_of(STUDY.image_weights()),
     part=one_of(SPLITS),
     split=one_of(SPLITS),
     cut=r"[a-z0-9_-]+-ir\d+",
     kind="phases|controls",
     phase=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
+    network=r"[a-z0-9_-]+-\d+-[0-9a-f]{10}",
     control=one_of({method.control for method in STUDY.catalog.methods.values() if method.control}),
     seed=r"\d+",
     features="[a-z0-9_]+",
     clusterer=one_of(STUDY.catalog.clusterers),
     classifier=one_of(STUDY.catalog.classifiers),
-    readout=one_of([*STUDY.catalog.readouts, "embeddings", "history"]),
+    readout=one_of([*STUDY.catalog.readouts, *OF_THE_TRAINING]),
     scorer=one_of(STUDY.catalog.scorers),
     projection=one_of(STUDY.catalog.projections),
     paper=one_of(STUDY.catalog.papers),
@@ -192,6 +197,21 @@ def encoder_option(wildcards, input):
     return f"--encoder {Path(input.encoder[0]).parent}" if input.encoder else ""
 
 
+@friendly
+def pretrained_files(wildcards):
+    """What the networks of a training come with: an encoder of texts, weights of a network for images, or nothing.
+
+    They share a name in the rule: a new one would have Snakemake train again whatever was trained before there was it.
+    """
+    folder = STUDY.starts_from(wildcards.cut, wildcards.phase)
+    return encoder_files(wildcards) if folder is None else [layout.image_weights(folder)]
+
+
+def pretrained_option(wildcards, input):
+    folder = STUDY.starts_from(wildcards.cut, wildcards.phase)
+    return encoder_option(wildcards, input) if folder is None else f"--weights {input.encoder[0]}"
+
+
 def tokenizer_files(wildcards):
     return layout.encoder_files(STUDY.encoder(wildcards.text_set)["name"])
 
@@ -258,6 +278,11 @@ def fetch_options(wildcards):
     return " ".join(f"--{key} {shlex.quote(encoder[key])}" for key in ("name", "folder") if encoder[key])
 
 
+def weights_options(wildcards):
+    weights = STUDY.image_weights()[wildcards.published]
+    return " ".join(f"--{key} {shlex.quote(weights[key])}" for key in ("url", "file") if weights[key])
+
+
 def split_spec(wildcards):
     return canonical(STUDY.split_spec(wildcards.cut))
 
@@ -265,6 +290,11 @@ def split_spec(wildcards):
 def data_spec(wildcards):
     dataset, ratio = STUDY.dataset_of(wildcards.cut)
     return canonical(STUDY.data_spec(dataset, ratio))
+
+
+@friendly
+def corrupted_spec(wildcards):
+    return canonical(STUDY.corruptions_spec(STUDY.dataset_of(wildcards.cut)[0]))
 
 
 @friendly
@@ -276,6 +306,11 @@ def parent_checkpoint(wildcards):
 @friendly
 def phase_spec(wildcards):
     return canonical(STUDY.phase(wildcards.cut, wildcards.phase).spec(int(wildcards.seed)))
+
+
+@friendly
+def network_spec(wildcards):
+    return canonical(STUDY.phase(wildcards.cut, wildcards.network).spec(int(wildcards.seed)))
 
 
 def parent_option(wildcards, input):
@@ -325,6 +360,18 @@ def embed_slots(wildcards):
     return min(gpus_for_training(wildcards), 1) * PER_GPU // sharers(wildcards)
 
 
+def timing_threads(wildcards):
+    return max(1, resources_of(wildcards.cut)["threads"])
+
+
+def timing_gpus(wildcards):
+    return min(gpus_for_training(wildcards), 1)
+
+
+def timing_slots(wildcards):
+    return timing_gpus(wildcards) * PER_GPU
+
+
 OWN_READOUTS = {method.readout for method in STUDY.catalog.methods.values()}
 
 
@@ -348,8 +395,13 @@ def clusterer_spec(wildcards):
     return canonical(STUDY.catalog.clusterers[wildcards.clusterer])
 
 
+def classifier_of(wildcards):
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    return STUDY.classifier(wildcards.classifier, dataset, wildcards.split)
+
+
 def classifier_spec(wildcards):
-    return canonical(STUDY.catalog.classifiers[wildcards.classifier])
+    return canonical(classifier_of(wildcards))
 
 
 def features_of(wildcards):
@@ -359,7 +411,7 @@ def features_of(wildcards):
 def needs_of(wildcards):
     """What a classifier or a projection reads besides the embeddings."""
     if "classifier" in wildcards.keys():
-        return STUDY.catalog.classifiers[wildcards.classifier].get("needs", ())
+        return classifier_of(wildcards).get("needs", ())
     return STUDY.catalog.projections[wildcards.projection].get("needs", ())
 
 
@@ -371,6 +423,26 @@ def weights_file(wildcards):
 def training_features(wildcards):
     run, features, _ = features_of(wildcards)
     return run.embeddings(features, "train") if "training_features" in needs_of(wildcards) else []
+
+
+def validation_features(wildcards):
+    run, features, _ = features_of(wildcards)
+    return run.embeddings(features, "val") if "validation_features" in needs_of(wildcards) else []
+
+
+def validation_option(wildcards, input):
+    return f"--validation {input.validation}" if input.validation else ""
+
+
+def classify_memory(wildcards, attempt):
+    """Features of all rows that are read, and logits of those that are predicted, in double precision and a copy."""
+    dataset, _ = STUDY.dataset_of(wildcards.cut)
+    needs = needs_of(wildcards)
+    read = [wildcards.split, *(split for split, kind in FEATURES_OF.items() if kind in needs)]
+    width = STUDY.catalog.backbones[STUDY.backbone(dataset)]["width"] if dataset.holds == "images" else 0
+    predicted = STUDY.rows(wildcards.cut, wildcards.split) * dataset.images["classes"]
+    numbers = 3 * predicted + 2 * width * sum(STUDY.rows(wildcards.cut, split) for split in read)
+    return rising(4000 + 8 * numbers // 10**6)(wildcards, attempt)
 
 
 def weights_option(wildcards, input):
@@ -385,8 +457,12 @@ def what_is_scored(wildcards):
     run, features, split = features_of(wildcards)
     if wildcards.readout == "history":
         return run.history
+    if wildcards.readout == "corruptions":
+        return run.corrupted(features)
     if wildcards.readout == "embeddings":
         return run.embeddings(features, split)
+    if wildcards.readout == "weights":
+        return run.weights(features, split)
     made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
     return made(features, split, wildcards.readout)
 
@@ -399,9 +475,11 @@ def scoring(amount, of_embeddings):
 
 DEFINITIONS = {
     "assignments": ["metrics"],
-    "predictions": ["recognition"],
-    "embeddings": ["analyses", "theory", "pairs"],
+    "predictions": ["recognition", "queues"],
+    "embeddings": ["analyses", "theory", "pairs", "recognition"],
     "history": ["pace"],
+    "weights": ["weight_norms"],
+    "corruptions": ["corruptions"],
 }
 
 

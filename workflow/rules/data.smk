@@ -76,6 +76,26 @@ rule fetch_encoder:
         "python -m longtail fetch {params.options} --out {params.folder} > {log} 2>&1"
 
 
+rule fetch_weights:
+    output:
+        layout.image_weights("{published}"),
+    log:
+        layout.log("fetch_weights", "{published}"),
+    benchmark:
+        layout.benchmark("fetch_weights", "{published}")
+    localrule: True  # as above
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        gpu=0,
+        mem_mb=rising(2000),
+        runtime=rising(60),
+    params:
+        options=weights_options,
+    shell:
+        "python -m longtail weights {params.options} --out {output} > {log} 2>&1"
+
+
 rule tokenize:
     input:
         exchanged_texts,

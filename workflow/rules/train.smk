@@ -5,7 +5,7 @@ rule train:
     input:
         split=layout.split("{cut}", "train"),
         images=image_files,
-        encoder=encoder_files,
+        encoder=pretrained_files,
         parent=parent_checkpoint,
     output:
         checkpoint=PHASE.checkpoint,
@@ -31,7 +31,7 @@ rule train:
     params:
         spec=phase_spec,
         images=images_by_part,
-        encoder=encoder_option,
+        encoder=pretrained_option,
         parent=parent_option,
         state=moved(PHASE.state),
     shell:

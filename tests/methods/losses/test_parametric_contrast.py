@@ -51,6 +51,18 @@ def test_paco_is_the_formula(seed, divided, rows, size):
     assert_same(found, expected, *((q, s) if rows > 1 or size else (s,)))
 
 
+@given(seed=st.integers(0, 999), groups=st.integers(2, 3), rows=st.integers(1, 2))
+def test_groups_of_queries_meet_as_batches_of_their_own_and_the_whole_queue(seed, groups, rows):
+    q, key, past = units(seed, groups * rows), units(seed + 1, groups * rows, False), units(seed + 2, 3, False)
+    s, y, past_labels = logits_of(seed, groups * rows), classes(seed, groups * rows), classes(seed + 1, 3, -1)
+    expected = torch.zeros((), dtype=q.dtype)
+    for gpu in range(groups):
+        own = (part[gpu::groups] for part in (q, key, y.tolist()))
+        part = slow_paco(*own, past, past_labels.tolist(), s[gpu::groups], 0.3, 0.5, True)
+        expected = expected + part / groups
+    assert_same(paco(q, key, y, past, past_labels, s, SIZES, 0.3, 0.5, groups=groups), expected, q, s)
+
+
 @given(seed=st.integers(0, 999))
 def test_paco_of_centres_alone_is_the_logit_adjusted_loss(seed):
     """With alpha = 0 and contrast at no logit of weight: all that is left of a query are its centres."""

@@ -73,3 +73,20 @@ def test_an_image_that_is_far_off_costs_a_bounded_loss():
     loss.backward()
     assert loss.item() == pytest.approx(-math.log(1e-7))
     assert logits.grad.abs().max() < 1e-30
+
+
+@given(seed=st.integers(0, 999), rows=st.integers(1, 5), floored=st.booleans())
+def test_classes_may_stand_in_another_order_than_their_numbers(seed, rows, floored):
+    """jiequancui/ResLT sorts the labels of the large sets by size before it trains; places do the same."""
+    draws = torch.Generator().manual_seed(seed)
+    logits = (3 * torch.randn(3, rows, 5, dtype=torch.float64, generator=draws)).requires_grad_()
+    labels, place_of = torch.randint(5, (rows,), generator=draws), torch.randperm(5, generator=draws)
+    total, terms, fused = 0.0, 0, 0.0
+    for i, y in enumerate(labels.tolist()):
+        for branch, first in zip(logits, (0, 2, 4), strict=True):
+            if place_of[y] >= first:
+                total, terms = total - torch.log(branch[i].softmax(0)[y] + 1e-7), terms + 1
+        probability = logits[:, i].sum(0).softmax(0)[y]
+        fused = fused - torch.log(probability + (1e-7 if floored else 0)) / rows
+    found = reslt(logits, labels, (0, 2, 4), 0.9, place_of[labels], floored)
+    assert_same(found, 0.9 * total / terms + 0.1 * fused, logits)

@@ -68,6 +68,25 @@ def test_the_contrast_is_the_formula(seed, rows, both, in_batch, mined, temperat
     assert_same(rebalanced_contrast(unit(x), *arguments), slow_contrast(unit(x), *arguments), x)
 
 
+@given(
+    seed=st.integers(0, 999),
+    groups=st.integers(2, 3),
+    rows=st.integers(1, 2),
+    both=st.booleans(),
+    mined=st.sampled_from([None, (1, 3)]),
+)
+def test_groups_are_contrasted_as_batches_of_their_own(seed, groups, rows, both, mined):
+    """As on so many GPUs of dvlab-research/ResCom, each of which has some pairs of views and the whole queue."""
+    x, labels, *queue_and_weights = a_case(seed, groups * rows, classes=3, per_class=2)
+    anchors = rows * (1 + both)
+    expected = torch.zeros((), dtype=x.dtype)
+    for gpu in range(groups):
+        own = unit(x)[gpu::groups], labels[gpu::groups]
+        expected = expected + slow_contrast(*own, *queue_and_weights, 0.2, anchors, True, mined) / groups
+    found = rebalanced_contrast(unit(x), labels, *queue_and_weights, 0.2, groups * anchors, True, mined, groups=groups)
+    assert_same(found, expected, x)
+
+
 def test_mined_positives_keep_their_sign():
     """Algorithm 1 leaves the minus of its top-k in the positives; with it, mining would push them apart."""
     similarities = torch.tensor([[0.9, -0.4, 0.3, 0.8, -0.7]])

@@ -20,6 +20,7 @@ from longtail.methods.losses.targets import (
     optimised,
     simplex,
     targeted,
+    tsc,
     uniformity,
 )
 from tests.methods.golden import directions, golden, near
@@ -113,15 +114,41 @@ def test_tsc_is_the_formula(seed, k, rows, counted):
     assert_same(found, slow_tsc(a, b, y.tolist(), TARGETS, own.tolist(), chosen, 0.3, 0.2, counted), a, b)
 
 
+def slow_queue_tsc(q, key, past, y, targets, own, chosen, temperature, weight, counted):
+    total = torch.zeros((), dtype=q.dtype)
+    for i in range(len(q)):
+        columns = [key[i], *past]
+        below = sum(torch.exp(q[i] @ column / temperature) for column in [*columns, *targets])
+        positives = [column for column, taken in zip(columns, chosen[i], strict=True) if taken]
+        keys = sum(torch.log(torch.exp(q[i] @ p / temperature) / below) for p in positives)
+        target = weight * torch.log(torch.exp(q[i] @ targets[own[y[i]]] / temperature) / below)
+        count = len(positives)  # the own key and those drawn
+        total = total - ((keys + target) / (count + 1) if counted else keys / count + target)
+    return total / len(q)
+
+
+@given(seed=st.integers(0, 999), k=st.sampled_from([0, 2, None]), rows=st.integers(1, 3), counted=st.booleans())
+def test_tsc_against_a_queue_is_the_formula(seed, k, rows, counted):
+    q, key, past = units(seed, rows), units(seed + 1, rows, False), units(seed + 2, 5, False)
+    y, past_y, own = classes(seed, rows), classes(seed + 1, 5, -1), torch.tensor([1, 2, 0])
+    chosen = queue_positives(y, past_y, k, seeded(seed)).tolist()
+    found = tsc(q, key, y, past, past_y, TARGETS, own, k, 0.3, 0.2, counted, seeded(seed))
+    expected = slow_queue_tsc(q, key, past, y.tolist(), TARGETS, own.tolist(), chosen, 0.3, 0.2, counted)
+    assert_same(found, expected, q)
+
+
 @pytest.mark.parametrize(("counted", "values"), [(True, (4.835761, 1.795653)), (False, (7.643909, 2.632686))])
 def test_golden_targets(counted, values):
     """Against a queue: trap 22, lambda weighs the target's term, and the divisor counts it fully."""
     z1, z2, past = directions(3, 4, 0), directions(3, 4, 100).detach(), directions(6, 4, 200).detach()
     q = unit(z1)
     positives = queue_positives(Y, torch.tensor([0, 0, 0, 1, 1, -1]), None, seeded(0))
-    own = torch.tensor([1, 2, 0])[Y]
-    loss = targeted(queue_columns(q, z2, past, 0.1), positives, q @ TARGETS.T / 0.1, own, 0.2, counted).mean()
+    own = torch.tensor([1, 2, 0])
+    loss = targeted(queue_columns(q, z2, past, 0.1), positives, q @ TARGETS.T / 0.1, own[Y], 0.2, counted).mean()
     assert golden(loss, z1) == near(*values)
+    queue = (past, torch.tensor([0, 0, 0, 1, 1, -1]))
+    whole = tsc(unit(z1), z2, Y, *queue, TARGETS, own, None, 0.1, 0.2, counted, seeded(0))
+    assert golden(whole, z1) == near(*values)
 
 
 @given(seed=st.integers(0, 999), rows=st.integers(1, 4))

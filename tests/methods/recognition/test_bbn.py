@@ -8,6 +8,7 @@ import functools
 import pytest
 import torch
 
+from longtail.errors import LongtailError
 from longtail.methods.base import Batch
 from longtail.methods.losses.bbn import bbn, mixed_feature
 from longtail.methods.recognition.bbn import BBN
@@ -69,6 +70,26 @@ def test_alpha_falls_from_epoch_to_epoch_and_not_within_one():
             objective.after_step((epoch * steps + step + 1) / (epochs * steps))
         assert seen == [1 - (epoch / epochs) ** 2] * steps
     assert {"done", "alpha"} <= objective.state_dict().keys()
+
+
+@pytest.mark.parametrize(("epochs", "shift"), [(90, 100), (180, 200)])
+def test_a_clock_may_be_cut_off_of_a_longer_shift(epochs, shift):
+    """Megvii-Nanjing/BBN, core/combiner.py: trainings of 90 and 180 epochs divide by 100 and 200."""
+    objective = made(BBN, new_backbone=BACKBONE, classifier_init="default", clock_share=0.9)
+    seen = []
+    for epoch in range(epochs):
+        objective.start_epoch(epoch, TheseImages())
+        seen.append(objective.alpha.item())
+        objective.after_step((epoch + 1) / epochs)
+    assert seen == pytest.approx([1 - (epoch / shift) ** 2 for epoch in range(epochs)], abs=1e-12)
+    if epochs == 180:
+        assert seen[99] == pytest.approx(0.754975)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_shift_that_makes_no_sense(share):
+    with pytest.raises(LongtailError, match="clock_share"):
+        BBN.Settings(classifier_init="default", clock_share=share)
 
 
 def test_an_image_is_predicted_by_both_branches_without_a_factor():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from longtail.errors import LongtailError
 from longtail.methods.losses.classification import cross_entropy
 from longtail.methods.losses.lade import lade
-from longtail.methods.recognition.deconfound import DeconfoundTDE
+from longtail.methods.recognition.deconfound import DeconfoundTDE, memory
 from longtail.methods.recognition.lade import LADE
 from longtail.models.backbones import new_backbone
 from tests.methods.pieces import step_without_values
@@ -68,6 +70,21 @@ def test_the_effect_of_what_was_seen_in_training_is_removed_in_evaluation():
     torch.testing.assert_close(head(h), before)
 
 
+def test_the_direction_goes_further_back_once_the_learning_rate_is_small():
+    """On large sets, KaihuaTang/Long-Tailed-Recognition.pytorch: 0.9 down to a rate of 0.02, 1 at the very end."""
+    assert [memory(rate) for rate in (0.2, 0.02, 0.01, 0.002, 0.0)] == pytest.approx([0.9, 0.9, 0.95, 0.99, 1.0])
+    objective = a(DeconfoundTDE, {**OF_TDE, "mu": "by_learning_rate"}).train()
+    slow, head = torch.zeros(128), objective.network.head
+    for seed, rate in enumerate((0.2, 0.01, 0.0001)):
+        batch = dataclasses.replace(labelled_batch(seed), learning_rate=rate)
+        with torch.no_grad():
+            h = copy.deepcopy(objective.network.embedder)(batch.views[0])
+        keeps = 1 - 0.1 * min(rate * 50, 1)
+        slow = torch.tensor([keeps * slow[d] + sum(h[i, d] for i in range(len(h))) / len(h) for d in range(128)])
+        objective.loss(batch)
+    torch.testing.assert_close(head.direction, slow, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
@@ -78,9 +95,24 @@ def test_the_effect_of_what_was_seen_in_training_is_removed_in_evaluation():
         (DeconfoundTDE, {**OF_TDE, "scale": 0.0}, ["scale", "above 0"]),
         (DeconfoundTDE, {**OF_TDE, "gamma": -1.0}, ["gamma", "at least 0"]),
         (DeconfoundTDE, {**OF_TDE, "mu": 1.5}, ["mu", "between 0 and 1"]),
+        (DeconfoundTDE, {**OF_TDE, "mu": "by_rate"}, ["mu", "by_learning_rate"]),
     ],
 )
 def test_settings_that_make_no_sense(kind, settings, words):
     with pytest.raises(LongtailError) as error:
         kind.Settings(**settings)
     assert all(word in str(error.value) for word in words)
+
+
+def test_a_pre_trained_backbone_learns_more_slowly_than_its_classifier():
+    """hyperconnect/LADE on Places-LT: 0.001 and 0.05."""
+    [together] = a(LADE, OF_LADE).parameter_groups()
+    assert together["learning_rate_scale"] == 1.0
+    objective = a(LADE, {**OF_LADE, "backbone_learning_rate_scale": 0.02})
+    backbone, classifier = objective.parameter_groups()
+    assert (backbone["learning_rate_scale"], classifier["learning_rate_scale"]) == (0.02, 1.0)
+    assert [id(p) for p in classifier["params"]] == [id(p) for p in objective.network.head.parameters()]
+    grouped = {id(p) for group in (backbone, classifier) for p in group["params"]}
+    assert grouped == {id(p) for p in objective.parameters()}
+    with pytest.raises(LongtailError, match="backbone_learning_rate_scale"):
+        a(LADE, {**OF_LADE, "backbone_learning_rate_scale": 0.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from longtail.methods.losses.smoothing import label_aware_smoothing, smoothing_f
 from longtail.methods.recognition.mislas import LabelAwareSmoothing
 from longtail.methods.recognition.mixup import Mixup
 from longtail.methods.recognition.reweighting import LDAM
+from longtail.models.backbones import new_backbone
 from longtail.study import catalog as catalogue
 from longtail.study.settings import resolved
 from tests.methods.pieces import RATE, step_without_values, updates
@@ -59,6 +61,42 @@ def test_the_classifier_learns_at_its_own_pace_and_the_scales_at_the_scheduled_o
         else:
             assert gradients[name] is None
             assert torch.equal(after, before[name])
+
+
+def states(objective):
+    return {name: value.clone() for name, value in objective.state_dict().items()}
+
+
+@pytest.mark.parametrize("frozen_bn", ["train", "eval"])
+def test_on_places_one_block_is_trained_first_and_then_its_statistics_alone(frozen_bn):
+    """The rest of the pre-trained network stays as it is to the last bit, in both stages."""
+    stages = functools.partial(new_backbone, "resnet_small", "cifar", 2)
+    settings = {"classifier_init": "kaiming", "alpha": 1.0, "frozen_parts": "all_but_last_block"}
+    first = made(Mixup, new_backbone=stages, **settings).train()
+    start = states(first)
+    updates(first, [labelled_batch(seed) for seed in range(2)])
+    trained = states(first)
+    learning = ("network.embedder.layer3.", "network.head.")
+    assert {name for name in start if not torch.equal(start[name], trained[name])} == {
+        name for name in start if name.startswith(learning)
+    }
+
+    choices = {**STAGE, "frozen_bn": frozen_bn, "frozen_parts": "all_but_last_block"}
+    second = made(LabelAwareSmoothing, first, new_backbone=stages, **choices).train()
+    before = states(second)
+    updates(second, [labelled_batch(seed) for seed in range(2)])
+    after = states(second)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    shifted = {
+        name for name in before if "layer3" in name and name.endswith(("running_mean", "running_var", "tracked"))
+    }
+    heads = {name for name in before if name.startswith("network.head.")}
+    assert len(shifted) == 9
+    assert moved == heads | (shifted if frozen_bn == "train" else set())
+    with pytest.raises(LongtailError, match="frozen_parts"):
+        Mixup.Settings(**{**settings, "frozen_parts": "all"})
+    with pytest.raises(LongtailError, match="frozen_parts"):
+        LabelAwareSmoothing.Settings(**{**STAGE, "frozen_parts": "all"})
 
 
 def test_a_step_waits_for_no_value():

@@ -16,6 +16,8 @@ from tests.methods.recognition.published.supcon import SUPCON_COSINE
 CATALOG = catalogue.load()
 ON_CIFAR, OF_THE_PAPERS, ON_CIFAR100 = map(gathered, ("ON_CIFAR", "OF_THE_PAPERS", "ON_CIFAR100"))
 RECIPES, READOUTS, FEATURES = map(gathered, ("RECIPES", "READOUTS", "FEATURES"))
+ON_LARGE, LARGE_RECIPES, NOT_ON = map(gathered, ("ON_LARGE", "LARGE_RECIPES", "NOT_ON"))
+LARGE = {"imagenet_lt": 256, "places_lt": 996, "inaturalist18": 500}
 
 
 def settings_of(objective: str, dataset: str, protocol: str = "official") -> dict[str, Any]:
@@ -25,7 +27,7 @@ def settings_of(objective: str, dataset: str, protocol: str = "official") -> dic
 
 def test_every_objective_of_recognition_is_checked() -> None:
     found = {o.name for o in CATALOG.objectives.values() if "longtail.methods.recognition." in o.implementation}
-    assert set(ON_CIFAR) == found
+    assert set(ON_CIFAR) | set(ON_LARGE) == found
 
 
 @pytest.mark.parametrize("protocol", ["official", "paper"])
@@ -43,6 +45,47 @@ def test_on_digits_only_another_batch_changes_the_pace(objective: str) -> None:
     cifar, digits = settings_of(objective, "cifar10-lt"), settings_of(objective, "digits-lt")
     rates, batches = (digits[key] / cifar[key] for key in ("learning_rate", "batch_size"))
     assert batches <= rates <= 1
+
+
+@pytest.mark.parametrize(
+    ("objective", "dataset"), [(objective, dataset) for objective, entry in ON_LARGE.items() for dataset in entry]
+)
+def test_settings_on_the_large_sets(objective: str, dataset: str) -> None:
+    settings = CATALOG.objectives[objective].settings
+    found = resolved(objective, settings, {}, CATALOG.dataset(dataset), LARGE[dataset], "official", CATALOG)
+    assert found == ON_LARGE[objective][dataset]
+
+
+@pytest.mark.parametrize("method", NOT_ON)
+def test_recipes_on_the_large_sets(method: str) -> None:
+    entry = CATALOG.method(method)
+    found = {}
+    for name in LARGE:
+        dataset = CATALOG.dataset(name)
+        if not entry.refusal(dataset):
+            keys = selectors(dataset, LARGE[name])
+            steps = entry.recipe_on(dataset)
+            found[name] = [(step["objective"], resolve(step["epochs"], keys, "official")) for step in steps]
+    assert found == LARGE_RECIPES.get(method, {})
+    assert set(entry.unavailable) == NOT_ON[method] == LARGE.keys() - found.keys()
+
+
+def test_experts_are_as_many_as_the_name_says() -> None:
+    counts = {
+        method: {resolve(step["settings"]["experts"], (), "official") for step in CATALOG.method(method).recipe}
+        for method in ("ride-2", "ride-4")
+    }
+    assert counts == {"ride-2": {2}, "ride-4": {4}}
+
+
+def test_the_first_half_of_tsc_on_imagenet_lt_is_kcl_as_its_authors_ran_it() -> None:
+    cut = "imagenet_lt-ir256"
+    (tsc,), (kcl,) = (STUDY.cell_measurements(method, cut, 0) for method in ("tsc", "kcl-tsc"))
+    lineages = [STUDY.lineage(cut, measured.run.name) for measured in (tsc, kcl)]
+    assert [len(lineage) for lineage in lineages] == [3, 2]
+    assert lineages[0][-1].identity == lineages[1][-1].identity
+    (gloco,) = STUDY.cell_measurements("kcl", cut, 0)
+    assert STUDY.lineage(cut, gloco.run.name)[-1].identity != lineages[1][-1].identity
 
 
 def test_only_the_large_batches_of_supcon_are_warmed_up() -> None:

@@ -102,13 +102,47 @@ def test_any_classifier_can_be_rebalanced():
     assert second.loss(labelled_batch())["loss"].isfinite()
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_a_frozen_encoder_leaves_the_classifier_to_learn(mode):
+    """ImageNet-LT and iNaturalist: the loss is Eq. 9 with the same teacher, whose feature is at hand in eval mode."""
+    first, batch = first_stage(), labelled_batch(7)
+    teacher, student = copy.deepcopy(first.network).eval(), copy.deepcopy(first.network)
+    student.embedder.requires_grad_(False).train(mode == "train")
+    before = copy.deepcopy(first.network.state_dict())
+    second = made(Rebalancing, first, **SETTINGS, frozen_bn=mode).train()
+    images, y = batch.views[0], batch.labels[0]
+    s, t = student(images)[1].double(), teacher(images)[1].detach().double()
+    apart = 0
+    for i in range(len(y)):
+        p, q = (torch.softmax(logits[i] / 10, dim=0) for logits in (s, t))
+        apart = apart + sum(q[k] * (q[k].log() - p[k].log()) for k in range(s.shape[1])) / len(y)
+    expected = 0.5 * sum(-torch.log_softmax(s[i], 0)[y[i]] for i in range(len(y))) / len(y) + 0.5 * 100 * apart
+    loss = second.loss(batch)["loss"]
+    torch.testing.assert_close(loss.double(), expected.double())
+    head = [*second.network.head.parameters()]
+    wanted = torch.autograd.grad(expected, [*student.head.parameters()])
+    torch.testing.assert_close(torch.autograd.grad(loss, head), wanted)
+
+    updates(second, [labelled_batch(seed) for seed in range(3, 6)])
+    changed = {name for name, value in second.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name in changed if name.startswith("head.")} == {"head.weight", "head.bias"}
+    assert all("running" in name or "batches" in name for name in changed if not name.startswith("head."))
+    assert any("running" in name for name in changed) == (mode == "train")
+    assert {name for name, p in second.named_parameters() if p.requires_grad} == {
+        "network.head.weight",
+        "network.head.bias",
+    }
+
+
 def test_a_first_stage_without_classifier():
     first = made(SupCon, temperature=0.1, base_temperature=0.07, projection_width=3)
     with pytest.raises(LongtailError, match="trained classifier: put a step such as iccl or ce before it"):
         made(Rebalancing, first, **SETTINGS)
 
 
-@pytest.mark.parametrize(("name", "value"), [("distillation_weight", 1.5), ("distillation_temperature", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("distillation_weight", 1.5), ("distillation_temperature", 0.0), ("frozen_bn", "yes")]
+)
 def test_settings_that_mean_nothing(name, value):
     with pytest.raises(LongtailError, match=name):
         Rebalancing.Settings(**{**SETTINGS, name: value})

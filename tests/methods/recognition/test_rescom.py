@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from longtail.errors import LongtailError
+from longtail.methods.base import Batch
 from longtail.methods.losses.classification import logit_adjusted
 from longtail.methods.losses.numerics import unit
 from longtail.methods.losses.siamese_mining import contrast_weights, rebalanced_contrast
+from longtail.methods.recognition.paco import PaCo
 from longtail.methods.recognition.rescom import ResCom, SupConBalSfx
+from longtail.methods.recognition.two_stage import ClassifierRetraining
+from longtail.models.splitnorm import unsplit
 from longtail.study.study import load_study
 from tests.methods.pieces import step_without_values, updates
 from tests.methods.recognition.pieces import SIZES, labelled_batch, made, unlearned
@@ -20,6 +26,9 @@ SUPCON = {
     "contrast": "batch_and_queue", "anchor_views": 2, "enqueued_view": 1,
 }  # fmt: skip
 RESCOM = {**SUPCON, "classified_views": 2, "hard_positives": 1, "hard_negatives": 4}
+PACO = {
+    "temperature": 0.1, "projection_width": 3, "queue_size": 12, "target_momentum": 0.9, "alpha": 0.05, "divided": True,
+}  # fmt: skip
 PAPER = {"class_weight": "raw", "contrast": "queue", "anchor_views": 1, "enqueued_view": 2}
 
 
@@ -44,6 +53,72 @@ def test_the_loss_is_siamese_softmax_and_the_contrast_of_mined_pairs(choices):
     torch.testing.assert_close(found["loss"], siamese + 0.5 * contrast)
     found["loss"].backward()
     assert unlearned(objective) == []
+
+
+@pytest.mark.parametrize("choices", [{}, PAPER], ids=["official", "paper"])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_of_a_batch_learn_as_on_gpus_of_their_own(groups, choices):
+    """Each normalises and contrasts its share; gradients and statistics are means, and all keys reach the queue."""
+    objective, batch = made(ResCom, **{**RESCOM, **choices}, batch_groups=groups), labelled_batch()
+    gpus, expected = [unsplit(objective) for _ in range(groups)], []
+    for number, gpu in enumerate(gpus):
+        assert not [layer for layer in gpu.modules() if getattr(layer, "splits", 1) > 1]
+        gpu.settings = ResCom.Settings(**{**RESCOM, **choices})
+        share = Batch(
+            *(tuple(part[number::groups] for part in parts) for parts in (batch.views, batch.rows)),
+            batch.generator,
+            tuple(labels[number::groups] for labels in batch.labels),
+        )
+        expected.append(gpu.loss(share))
+        expected[-1]["loss"].backward()
+    _, z = parts_in_groups(objective, batch, groups)
+    found = objective.loss(batch)
+    for name, value in found.items():
+        torch.testing.assert_close(value, sum(each[name] for each in expected) / groups, msg=name)
+    found["loss"].backward()
+    learned = [dict(gpu.named_parameters()) for gpu in gpus]
+    for name, parameter in objective.named_parameters():
+        torch.testing.assert_close(parameter.grad, sum(one[name].grad for one in learned) / groups, msg=name)
+    statistics = [dict(gpu.named_buffers()) for gpu in gpus]
+    for name, value in objective.named_buffers():
+        if "running" in name:
+            torch.testing.assert_close(value, sum(one[name] for one in statistics) / groups, msg=name)
+    slow = copy.deepcopy(made(ResCom, **RESCOM).queue)
+    slow.put(z[8:] if choices else z[:8], batch.labels[0])
+    torch.testing.assert_close(objective.queue.keys, slow.keys)
+
+
+def parts_in_groups(objective, batch, groups):
+    """Logits and unit embeddings of both views, group by group, in the order of the batch."""
+    both, logits, z = torch.cat(batch.views), [None] * 16, [None] * 16
+    for number in range(groups):
+        gpu = unsplit(objective)
+        found = parts(gpu, Batch((both[number::groups],), (), batch.generator))
+        for place, *each in zip(range(number, 16, groups), *found, strict=True):
+            logits[place], z[place] = each
+    return torch.stack(logits), torch.stack(z).detach()
+
+
+def test_groups_leave_names_and_start_of_the_weights_as_they_are():
+    """So that one pre-trained or transferred network fits the other."""
+    whole, grouped = made(ResCom, **RESCOM), made(ResCom, **RESCOM, batch_groups=2)
+    for (name, value), (other, same) in zip(whole.state_dict().items(), grouped.state_dict().items(), strict=True):
+        assert name == other
+        assert torch.equal(value, same), name
+    images = labelled_batch().views[0]
+    torch.testing.assert_close(grouped.eval().encoder("backbone")(images), whole.eval().encoder("backbone")(images))
+
+
+@pytest.mark.parametrize(("kind", "settings"), [(ResCom, RESCOM), (PaCo, PACO)])
+def test_what_follows_takes_batches_of_any_size(kind, settings):
+    """cRT and LWS normalise by the batch, in train mode, and their last one may be incomplete."""
+    first = made(kind, **settings, batch_groups=4)
+    updates(first, [labelled_batch()])
+    for feature in ("backbone", "projection"):
+        first.encoder(feature).train()(labelled_batch(rows=7).views[0])
+    second = made(ClassifierRetraining, first, classifier_init="default", frozen_bn="train").train()
+    updates(second, [labelled_batch(rows=7)])
+    assert unlearned(second) == [name for name, p in second.named_parameters() if not p.requires_grad]
 
 
 @pytest.mark.parametrize("view", [1, 2])
@@ -118,7 +193,7 @@ def test_features():
     [
         ("temperature", 0), ("projection_width", 0), ("contrast_weight", -1), ("beta", 1), ("keys_per_class", 0),
         ("class_weight", "none"), ("anchor_views", 3), ("hard_positives", 4), ("hard_negatives", 0),
-        ("queue", "original"), ("hard_negatives", 10),
+        ("queue", "original"), ("hard_negatives", 10), ("batch_groups", 0),
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(name, value):

@@ -48,7 +48,7 @@ def test_features_are_of_classes_and_of_images_among_other_classes():
     feature = before.backbone(batch.views[0])
     logits = before.classifier(feature)
     before.move_keys()
-    key = before.key(batch.views[1])
+    key = before.key(batch.views[1], batch.generator)
     contrasted = contrast_of_instances(
         unit(before.projector(feature)), key, y, before.queue.keys, before.queue.labels, 0.2
     )

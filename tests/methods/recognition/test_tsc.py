@@ -9,12 +9,12 @@ import torch
 
 from longtail.errors import LongtailError
 from longtail.methods.losses.numerics import unit
-from longtail.methods.losses.targets import assigned, batch_tsc, moved_centroids, simplex, uniformity
-from longtail.methods.recognition.kcl import BatchKCL
-from longtail.methods.recognition.tsc import TSC
+from longtail.methods.losses.targets import assigned, batch_tsc, moved_centroids, simplex, tsc, uniformity
+from longtail.methods.recognition.kcl import KCL, BatchKCL
+from longtail.methods.recognition.tsc import TSC, QueueTSC
 from tests.methods.pieces import TheseImages, step_without_values, updates
-from tests.methods.recognition.pieces import labelled_batch, made
-from tests.methods.recognition.test_kcl import IN_BATCH
+from tests.methods.recognition.pieces import labelled_batch, made, unlearned
+from tests.methods.recognition.test_kcl import IN_BATCH, QUEUED
 
 SETTINGS = {**IN_BATCH, "target_weight": 0.2, "assignment": "hungarian", "target_counted": True}
 
@@ -88,3 +88,61 @@ def test_a_step_with_a_fixed_assignment_waits_for_no_value():
 def test_settings_that_make_no_sense(name, value):
     with pytest.raises(LongtailError, match=name):
         TSC.Settings(**{**SETTINGS, name: value})
+
+
+# --- Against a queue --------------------------------------------------------------------------------------------------
+
+WITH_QUEUE = {**QUEUED, "target_weight": 0.2, "assignment": "hungarian", "target_counted": True}
+
+
+def second_half_of_queued(**changes) -> QueueTSC:
+    """Behind some updates of KCL, and prepared."""
+    first = made(KCL, **QUEUED)
+    updates(first, [labelled_batch(seed) for seed in range(2)])
+    second = made(QueueTSC, first, **{**WITH_QUEUE, **changes})
+    second.prepare(TheseImages())
+    return second
+
+
+def test_networks_and_queue_go_on_from_the_first_half():
+    first = made(KCL, **QUEUED)
+    updates(first, [labelled_batch()])
+    before = copy.deepcopy(first.state_dict())
+    second = made(QueueTSC, first, **WITH_QUEUE)
+    state = second.state_dict()
+    assert state.keys() - before.keys() == {"targets", "centroids"}
+    assert all(torch.equal(state[name], value) for name, value in before.items())
+    assert QueueTSC.starts == "transfer"
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("assignment", ["hungarian", "fixed"])
+def test_the_loss_against_a_queue_is_of_the_centroids_of_the_queries(assignment, counted):
+    second, batch = second_half_of_queued(assignment=assignment, target_counted=counted), labelled_batch(5)
+    before = copy.deepcopy(second)
+    before.move_keys()
+    query = unit(before.projector(before.backbone(batch.views[0])))
+    key, y, own = before.key(batch.views[1]), batch.labels[0], torch.arange(4)
+    if assignment == "hungarian":
+        centroids = moved_centroids(before.centroids, query.detach(), y)
+        own = assigned(centroids, before.targets)
+        assert own.tolist() != [0, 1, 2, 3]
+    queue = (before.queue.keys, before.queue.labels)
+    expected = tsc(query, key, y, *queue, before.targets, own, 2, 0.1, 0.2, counted, labelled_batch(5).generator)
+    loss = second.loss(batch)["loss"]
+    torch.testing.assert_close(loss, expected)
+    if assignment == "hungarian":
+        torch.testing.assert_close(second.centroids, centroids)
+    loss.backward()
+    assert all(name.startswith("key_") for name in unlearned(second))
+
+
+def test_a_step_against_a_queue_with_a_fixed_assignment_waits_for_no_value():
+    step_without_values(second_half_of_queued(assignment="fixed"), 8, 2, 5, 5, labels=torch.arange(8) % 4)
+
+
+def test_the_first_half_has_to_be_kcl_with_a_queue_of_the_same_size():
+    with pytest.raises(LongtailError, match="queue of KCL"):
+        made(QueueTSC, made(BatchKCL, **IN_BATCH), **WITH_QUEUE)
+    with pytest.raises(LongtailError, match=r"queue_size .* those of the step before, \(12, 3\)"):
+        made(QueueTSC, made(KCL, **QUEUED), **{**WITH_QUEUE, "queue_size": 24})

@@ -23,6 +23,17 @@ def site_of_encoder(name: str) -> str | None:
     return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
 
+def cached_weights(url: str) -> Path:
+    """Where torch keeps the file of an address, whether or not it is there."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch"
+    return Path(os.environ.get("TORCH_HOME") or home) / "hub" / "checkpoints" / url.rpartition("/")[2]
+
+
+def site_of_weights(url: str) -> str | None:
+    """The site that pre-trained weights come from; None if torch's cache has them."""
+    return None if cached_weights(url).is_file() else url[: url.index("/", len("https://"))]
+
+
 def unreachable(sites: Iterable[str], patience: float = PATIENCE) -> dict[str, str]:
     """The sites that do not answer, with the reason. All are asked at once, by way of a proxy where one is set."""
     found = dict.fromkeys(sites, f"no answer within {patience:.0f} seconds")

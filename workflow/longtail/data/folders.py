@@ -110,8 +110,11 @@ class ImageFolderSource:
     def _lines(self, part: str, place: Path) -> list[Line]:
         lines = read_list(place, self.obtain)
         self.expected.require_rows(part, len(lines), "images", str(place))
-        names = [f"Line {line.number} of {place}" for line in lines]
-        require_once(names, [line.path for line in lines], f"Remove one of the two lines. {self.obtain}".rstrip())
+        require_once(
+            [line.path for line in lines],
+            lambda position: f"Line {lines[position].number} of {place}",
+            sentences("Remove one of the two lines.", self.obtain),
+        )
         return lines
 
     def _listing(self, part: str, folder: Path) -> Listing:

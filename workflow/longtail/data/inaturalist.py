@@ -124,8 +124,11 @@ def read_annotations(path: Path, expected: Expected, obtain: str) -> list[Annota
         count = f"{len(without):,} images have" if len(without) > 1 else "one image has"
         raise _broken(path, f"{count} no annotation: {listed(without)}", obtain)
     found = [Annotated(number, file, path.parent / file, labels[number]) for number, file in files.items()]
-    names = [f"Image {image.number} of {path}" for image in found]
-    require_once(names, [image.path for image in found], sentences("Get the file again.", obtain))
+    require_once(
+        [image.path for image in found],
+        lambda position: f"Image {found[position].number} of {path}",
+        sentences("Get the file again.", obtain),
+    )
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def do_not_exist(missing: Sequence[tuple[str, Path]]) -> str:
     return f"The image {name} does not exist ({place_of(path)}){more}."
 
 
-def require_once(names: Sequence[str], paths: Sequence[Path], way_out: str) -> None:
+def require_once(paths: Sequence[Path], name: Callable[[int], str], way_out: str) -> None:
     """Check that no file is named twice: an image that counts double would be trained on or tested twice.
 
     Args:
-        names: what messages call each entry.
-        paths: the files that they name.
+        paths: the files that are named.
+        name: what messages call the entry at a position.
         way_out: what to do about it.
 
     Raises:
@@ -52,4 +52,4 @@ def require_once(names: Sequence[str], paths: Sequence[Path], way_out: str) -> N
     before, after = twice[0]
     others = len(twice) - 1
     more = f", and {others:,} more {'is such a repetition' if others == 1 else 'are such repetitions'}" * (others > 0)
-    raise LongtailError(f"{names[after]} names the same image as {names[before]}{more}. {way_out}")
+    raise LongtailError(f"{name(after)} names the same image as {name(before)}{more}. {way_out}")

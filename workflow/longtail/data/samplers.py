@@ -67,9 +67,9 @@ def _in_turns(labels: Tensor, images: int, draws: torch.Generator, *, each_drawn
     turns, classes = -(-len(labels) // images), len(members)
     shown = torch.randint(classes, (turns,), generator=draws) if each_drawn else _cycles(classes, turns, draws)
     order = torch.empty(turns, images, dtype=torch.int64)
-    for number, rows in enumerate(members):
-        own = shown == number
-        order[own] = rows[_cycles(len(rows), int(own.sum()) * images, draws)].view(-1, images)
+    own = shown.argsort(stable=True).split(torch.bincount(shown, minlength=classes).tolist())  # the turns of each class
+    for rows, places in zip(members, own, strict=True):
+        order[places] = rows[_cycles(len(rows), len(places) * images, draws)].view(-1, images)
     return order.flatten()[: len(labels)]
 
 

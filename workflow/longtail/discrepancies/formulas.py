@@ -34,16 +34,19 @@ def literal_weights(study: Study, paper: str, entry: Mapping[str, Any], own: Seq
     objective = study.catalog.objectives.get(entry["objective"])
     if objective is None:
         raise unknown(f"objective (class_weights of {paper})", entry["objective"], study.catalog.objectives)
-    printed = [number for number in own if number.row == entry["row"]]
+    printed = [number for number in own if number.row == entry["row"] and number.metric == "accuracy"]
     if not printed:
         raise unknown(f"row (class_weights of {paper})", entry["row"], {number.row for number in own})
     rows: list[Row] = []
+    shown = []
     for number in printed:
         assert number.cell is not None
         dataset = study.catalog.dataset(number.cell.dataset)
+        if dataset.head_class_rows is None:  # the sizes stand in a list that is read when the split is cut
+            continue
+        shown.append(number)
         ratio = number.cell.ratio
         beta = resolve(objective.settings["beta"], selectors(dataset, ratio), "paper")
-        assert dataset.head_class_rows is not None
         sizes = class_sizes(dataset.head_class_rows, dataset.images["classes"], ratio, dataset.construction)
         effective = [(1 - beta**size) / (1 - beta) for size in sizes]
         mean = sum(effective) / len(effective)
@@ -56,5 +59,5 @@ def literal_weights(study: Study, paper: str, entry: Mapping[str, Any], own: Seq
         entry["says"],
         ("column", "β", "weights as printed", "weights of the code", "factor between them", "printed accuracy"),
         tuple(rows),
-        tuple(printed),
+        tuple(shown),
     )

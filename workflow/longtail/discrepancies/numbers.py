@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from longtail.study.artefacts import printed_seeds_of
 from longtail.study.cells import Cell
 
 if TYPE_CHECKING:
@@ -115,11 +116,12 @@ def numbers(study: Study) -> tuple[Number, ...]:
                 if not entry.published_text:
                     continue
                 cell = None if entry.cell is None else Cell(**entry.cell)
+                printed_seeds = printed_seeds_of(plan, entry)
                 std = None if entry.published_std is None else Decimal(str(entry.published_std))
                 found.append(
                     Number(
                         paper, name, study.catalog.short(paper), table["title"], entry.row, entry.group, entry.dataset,
-                        entry.ratio, entry.metric, Decimal(entry.published_text), std, table["seeds"], cell,
+                        entry.ratio, entry.metric, Decimal(entry.published_text), std, printed_seeds, cell,
                     )
                 )  # fmt: skip
     return tuple(found)

@@ -24,6 +24,7 @@ from longtail.discrepancies.numbers import Contradiction, agreement
 from longtail.discrepancies.points import Place, Point, dataset_label, shown
 from longtail.reporting.markup import PALETTE, escape_html, escape_markdown, joined
 from longtail.study.catalog import Catalog
+from longtail.study.config import parse
 from longtail.study.study import Study, load_study
 
 KIND_TITLES = {
@@ -229,9 +230,10 @@ def page_of(study: Study) -> Page:
     """Everything that stands on the page.
 
     Args:
-        study: of the whole catalogue: what a configuration leaves out would be missing here.
+        study: of any configuration; what one leaves out, or has trained by another network, stands here as ever.
     """
     catalog = study.catalog
+    study = Study(parse({"targets": list(study.config.targets)}, catalog.budgets), catalog)
     found = points.derive(study)
     every = [place for place in points.places(study) if not place.own]
     cells, anchors = Cells(study, every), Anchors()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from longtail.study.cells import asked_cells
-from longtail.study.settings import is_pair, resolve, selectors
+from longtail.study.settings import is_pair, of_step, resolve, selectors, speaks
 
 if TYPE_CHECKING:
     from longtail.study.catalog import Catalog
@@ -219,11 +219,13 @@ class Uses:
     @functools.cache  # noqa: B019 - lives as long as its page
     def of(self, method: str, overrides: str, dataset: str, ratio: int) -> tuple[Acting, ...]:
         """What acts in a cell, stretch by stretch; what a table itself sets is left out."""
-        keys = selectors(self.catalog.dataset(dataset), ratio)
+        trained_on = self.catalog.dataset(dataset)
+        keys = selectors(trained_on, ratio)
         fixed = json.loads(overrides)
         found: list[Acting] = []
-        for step in self.catalog.method(method).recipe:
-            settings = {**self.catalog.objectives[step["objective"]].settings, **step.get("settings", {})}
+        for step in self.catalog.method(method).recipe_on(trained_on):
+            given = of_step(self.catalog.objectives[step["objective"]].settings, step, keys)
+            settings = {name: entry for name, entry in given.items() if speaks(entry, keys)}
             own = fixed.get(step["objective"], {})
             values = {
                 protocol: {**{name: resolve(entry, keys, protocol) for name, entry in settings.items()}, **own}
@@ -239,7 +241,8 @@ class Uses:
 
     def objectives(self, place: Place) -> set[str]:
         """The objectives that a cell is trained by."""
-        return {step["objective"] for step in self.catalog.method(place.method).recipe}
+        recipe = self.catalog.method(place.method).recipe_on(self.catalog.dataset(place.dataset))
+        return {step["objective"] for step in recipe}
 
     def augmentations(self, place: Place) -> set[str]:
         """The lists of transforms that a cell's views are made by, under the official protocol."""
@@ -251,7 +254,7 @@ def acts(entry: Setting, values: Mapping[str, Any]) -> bool:
     """Whether a setting has any effect beside the values of the others (``only_if``, ``unless``)."""
 
     def holds(name: str, wanted: Any) -> bool:
-        return values[name] in (wanted if isinstance(wanted, list) else [wanted])
+        return values.get(name) in (wanted if isinstance(wanted, list) else [wanted])
 
     return all(holds(*needed) for needed in entry.get("only_if", {}).items()) and not any(
         holds(*barred) for barred in entry.get("unless", {}).items()
@@ -302,7 +305,7 @@ def _entries(catalog: Catalog) -> Iterator[tuple[str, str, Setting, tuple[str, .
             carrier = objective_label(catalog, objective.name)
             add(objective.family, name, entry, carrier, objective.definers[name] == objective.name)
     for method in catalog.methods.values():
-        for step in method.recipe:
+        for step in method.steps:
             carrier = step_label(catalog, method.name, step["objective"])
             for name, entry in {"epochs": step["epochs"], **step.get("settings", {})}.items():
                 add(method.family, name, entry, carrier, True)
@@ -326,7 +329,7 @@ def _of_setting(
         told = entry.get("in_paper", ""), entry.get("in_code", "")
         yield Point(home, "difference", name, entry.get("point", name), carriers, *told, here, entry["where"], touched)
     if entry.get("origin") == "official":
-        given = {"": shown(entry["value"])} | {
+        given = ({"": shown(entry["value"])} if "value" in entry else {}) | {
             selector_label(catalog, key): shown(value)
             for key, value in entry.get("for", {}).items()
             if key not in pairs and not is_chosen(entry, key)
@@ -339,7 +342,7 @@ def _of_setting(
     for ours in (False, True):
         keys = [
             key
-            for key in (None, *entry.get("for", {}))
+            for key in (*([None] if "value" in entry else []), *entry.get("for", {}))
             if is_chosen(entry, key) and (key is not None and key.partition("-ir")[0] in own) == ours
         ]
         if keys:

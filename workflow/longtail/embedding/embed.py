@@ -15,7 +15,7 @@ import numpy as np
 
 from longtail.embedding.controls import CONTROLS, embed_control
 from longtail.embedding.embeddings import write_embeddings, write_weights
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError
 from longtail.files import read_json, read_provenance
 from longtail.training.arguments import GPUS_HELP, PER_GPU_HELP, positive, stores, thread_count
 from longtail.training.shape import COUNT, require
@@ -80,21 +80,12 @@ def embed_phase(arguments: argparse.Namespace) -> None:
     from longtail.data.streamed import workers_that_speak
     from longtail.devices.memory import room_for
     from longtail.devices.precision import prepare_device
-    from longtail.training import checkpoint
-    from longtail.training.build import build
+    from longtail.embedding.trained import trained_objective
     from longtail.training.encode import decoders, open_split, split_inputs
-    from longtail.training.specification import read_spec
 
-    spec = read_spec(f"@{arguments.spec}")
-    trained = checkpoint.read(arguments.checkpoint)
-    checkpoint.require_phase(trained, spec, arguments.checkpoint)
-    # What is built is what was asked for: the checkpoint's own specification is data, and names no code to be run.
-    rows, class_sizes = checkpoint.trained_rows(trained, arguments.checkpoint)
-    spec = spec.with_rows(rows, class_sizes)
-    objective = build(spec, encoder=arguments.encoder)
-    checkpoint.load_same(objective, trained, arguments.checkpoint)
-    if arguments.features not in objective.features:
-        raise unknown(f"kind of features of {spec.last.objective!r}", arguments.features, objective.features)
+    spec, objective, rows = trained_objective(
+        arguments.spec, arguments.checkpoint, arguments.features, arguments.encoder
+    )
     threads = thread_count(arguments.threads)
     device = prepare_device(threads, arguments.gpus, arguments.trainings_per_gpu)
     split = open_split(spec.data, arguments.split, stores(arguments.images), device, decoders(threads, device))

@@ -1,14 +1,16 @@
 """``python -m longtail classify``: from the features of a classifier to the class of each row.
 
-The rules are post-hoc: none of them trains. What they predict is scored as it is, without a matching.
+The rules are post-hoc: none of them trains. What they predict is scored as it is, without a matching. What a rule
+leaves open is chosen by the validation images, and never by those that are predicted.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,12 +38,14 @@ class Files:
         split: of the same rows; it knows how many training images each class has.
         training: embeddings of the training images by the same network.
         weights: of the classifier.
+        validation: embeddings of the validation images by the same network.
     """
 
     embeddings: Path
     split: Path
     training: Path | None = None
     weights: Path | None = None
+    validation: Path | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,18 +55,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classifier", required=True, metavar="JSON", help="an entry of readouts.yaml, with its name")
     parser.add_argument("--training", type=Path, metavar="PATH", help="embeddings of the training split")
     parser.add_argument("--weights", type=Path, metavar="PATH", help="weights.parquet of the classifier")
+    parser.add_argument("--validation", type=Path, metavar="PATH", help="embeddings of the validation split")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="predictions to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Classify and write row, prediction and confidence."""
+    """Classify and write row, prediction and confidence; the provenance says what was chosen by validation images."""
     settings = read_settings(arguments.classifier, "classifier")
-    rest = {key: value for key, value in settings.items() if key not in ("name", "algorithm", "needs")}
+    apart = ("name", "algorithm", "needs", "on_validation")
+    rest = {key: value for key, value in settings.items() if key not in apart}
     name, algorithm = settings["name"], settings.get("algorithm")
     if algorithm not in ALGORITHMS:
         raise unknown(f"algorithm (classifier {name!r})", algorithm, ALGORITHMS)
-    files = Files(arguments.embeddings, arguments.split, arguments.training, arguments.weights)
+    files = Files(arguments.embeddings, arguments.split, arguments.training, arguments.weights, arguments.validation)
     read_embeddings(files.embeddings, split=read_split(files.split))
+    facts: dict[str, Any] = {}
+    for setting, values in settings.get("on_validation", {}).items():
+        found = validated(name, ALGORITHMS[algorithm], rest, setting, values, files)
+        rest[setting] = values[int(np.argmax(found))]
+        facts = {"chosen": {setting: rest[setting]}, "validation_accuracy": [round(each, 4) for each in found]}
     decision, logits = call(f"classifier {name!r}", ALGORITHMS[algorithm], rest, files)
     prediction = decision.argmax(axis=1)
     table = pa.table(
@@ -72,7 +83,44 @@ def run(arguments: argparse.Namespace) -> None:
             "confidence": softmax(logits.astype(np.float64), axis=1)[np.arange(len(logits)), prediction],
         }
     )
-    write_table(arguments.out, table, classifier=settings, embeddings=read_provenance(files.embeddings))
+    write_table(arguments.out, table, classifier=settings, embeddings=read_provenance(files.embeddings), **facts)
+
+
+def validated(
+    name: str,
+    rule: Callable[..., Decided],
+    rest: Mapping[str, Any],
+    setting: str,
+    values: Sequence[float],
+    files: Files,
+) -> list[float]:
+    """Mean class accuracy on the validation images, in percent, with each of some values of a setting.
+
+    Args:
+        name: of the classifier, for messages.
+        rule: what decides.
+        rest: its other settings.
+        setting: the one that is open.
+        values: to be compared.
+        files: what the rule may read; of ``embeddings`` nothing is.
+
+    Raises:
+        LongtailError: if there are no validation images.
+    """
+    if files.validation is None:
+        raise LongtailError(
+            f"The {setting} of the classifier {name!r} is chosen by validation images: give their embeddings with "
+            "--validation."
+        )
+    on_validation = replace(files, embeddings=files.validation)
+    _, labels = read_embeddings(files.validation)
+    rows = np.bincount(labels)
+    accuracies = []
+    for value in values:
+        decision, _ = call(f"classifier {name!r}", rule, {**rest, setting: value}, on_validation)
+        right = np.bincount(labels[decision.argmax(axis=1) == labels], minlength=len(rows))
+        accuracies.append(100 * float((right[rows > 0] / rows[rows > 0]).mean()))
+    return accuracies
 
 
 Decided = tuple[np.ndarray, np.ndarray]
@@ -121,15 +169,20 @@ def _nearest_class_mean(files: Files) -> Decided:
     training, labels = read_embeddings(files.training)
     features = _features(files.embeddings, training.shape[1], files.training)
     centre = training.mean(axis=0, dtype=np.float64)
-    training, features = unit_rows(training - centre), unit_rows(features - centre)
+    features = unit_rows(features - centre)
     rows = np.bincount(labels)
     if not rows.all():
         raise LongtailError(f"{files.training} has no row of class {int(np.argmin(rows))}, which so has no mean.")
     means = np.zeros((len(rows), training.shape[1]))
-    np.add.at(means, labels, training)
+    for at in range(0, len(training), ROWS_AT_ONCE):  # iNaturalist's in double precision are 7 GB
+        some = slice(at, at + ROWS_AT_ONCE)
+        np.add.at(means, labels[some], unit_rows(training[some] - centre))
     means /= rows[:, None]
     nearness = -((features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1))
     return nearness, nearness
+
+
+ROWS_AT_ONCE = 1 << 15
 
 
 def _features(path: Path, width: int, other: Path) -> np.ndarray:

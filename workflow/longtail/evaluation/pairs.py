@@ -3,7 +3,8 @@
 Proposition (Sec. 3.1): let batches be drawn without replacement, and a queue be filled by the batches before. Then
 class k has n_k^2 Q / N positive pairs an epoch in expectation, and the largest class has (n_1 / n_K)^2 times as many as
 the smallest: the imbalance of classification, squared. Fig. 1 shows it by simulation, and beside it that the easiest
-pairs hardly have a gradient (Eq. 4), which is why only the hardest are to count.
+pairs hardly have a gradient (Eq. 4), which is why only the hardest are to count. Fig. 5 shows the similarities of
+positive pairs.
 
 Everything here is a function of arrays. Shape suffixes: N rows, D dimensions, K classes.
 """
@@ -83,3 +84,30 @@ def pair_gradients(
         negative += others.sum(axis=0)
     scale = temperature * len(anchors)
     return positive / scale, negative / scale
+
+
+def pair_similarities(
+    vectors: np.ndarray, labels: np.ndarray, shots: np.ndarray, bins: int
+) -> dict[str, tuple[np.ndarray, float]]:
+    """How alike the images of one class are, by the class's shot group: every pair counts once.
+
+    Args:
+        vectors: (N, D), of any length but 0.
+        labels: class of each row, (N,) int64.
+        shots: ``many``, ``medium`` or ``few`` per class, (K,).
+        bins: equal ones over the cosines from -1 to 1, [low, high) but for the last, which has its end.
+
+    Returns:
+        For each group with a pair, how many pairs fall into each bin, (bins,) int64, and the mean cosine.
+    """
+    rows = unit_rows(vectors).astype(np.float64)
+    counts: dict[str, np.ndarray] = {}
+    sums: dict[str, float] = {}
+    for label in np.unique(labels):
+        own = rows[labels == label]
+        cosines = (own @ own.T)[np.triu_indices(len(own), 1)].clip(-1, 1)
+        group = str(shots[label])
+        found, _ = np.histogram(cosines, bins=bins, range=(-1, 1))
+        counts[group] = counts.get(group, 0) + found
+        sums[group] = sums.get(group, 0.0) + float(cosines.sum())
+    return {group: (found, sums[group] / found.sum()) for group, found in counts.items() if found.sum()}

@@ -106,6 +106,27 @@ def read_seconds(path: str | os.PathLike[str]) -> np.ndarray:
     return seconds
 
 
+def read_corruption_errors(path: str | os.PathLike[str]) -> dict[tuple[str, int], float]:
+    """Share of wrongly classified images of each corruption and severity, in [0, 1].
+
+    Raises:
+        LongtailError: if columns are missing, or there are no images, or more right ones than images.
+    """
+    table = read_table(path, ["corruption", "severity", "class", "images", "right"])
+    severity, images, right = (_integers(table, name, path) for name in ("severity", "images", "right"))
+    if not len(images) or (right < 0).any() or (right > images).any():
+        raise LongtailError(f"{path}: 'right' must count some of the 'images' in each row. Delete it and test again.")
+    counts: dict[tuple[str, int], list[int]] = {}
+    for corruption, *numbers in zip(table["corruption"].to_pylist(), severity, images, right, strict=True):
+        found = counts.setdefault((corruption, int(numbers[0])), [0, 0])
+        found[0] += int(numbers[1])
+        found[1] += int(numbers[2])
+    empty = [f"{corruption} {step}" for (corruption, step), (there, _) in counts.items() if not there]
+    if empty:
+        raise LongtailError(f"{path} has no image of {', '.join(empty)}. Delete it and test again.")
+    return {condition: 1 - right / there for condition, (there, right) in counts.items()}
+
+
 def read_embeddings(
     path: str | os.PathLike[str], column: str = "embedding", split: Split | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ import numpy as np
 from longtail.errors import LongtailError
 
 SHOTS = ("many", "medium", "few")
+GROUPS = {**{shot: (shot,) for shot in SHOTS}, "head": SHOTS[:1], "tail": SHOTS[1:]}
+"""Groups of classes by name. ICCL Table 4 has two, of which the tail is all that has not many images."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,13 @@ def expected_calibration_error(right: np.ndarray, confidences: np.ndarray, bins:
 
 
 def by_shots(recall: np.ndarray, shots: np.ndarray) -> dict[str, float]:
-    """Mean recall over the classes of each group that has one.
+    """Mean recall over the classes of each of :data:`GROUPS` that has one.
 
     Args:
         recall: of each class, (K,).
         shots: ``many``, ``medium`` or ``few`` of each class, (K,).
     """
-    groups = {group: recall[(shots == group) & np.isfinite(recall)] for group in SHOTS}
+    groups = {group: recall[np.isin(shots, members) & np.isfinite(recall)] for group, members in GROUPS.items()}
     return {group: float(values.mean()) for group, values in groups.items() if len(values)}
 
 

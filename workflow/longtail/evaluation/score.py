@@ -1,4 +1,4 @@
-"""``python -m longtail score``: metrics of assignments, of predictions, of embeddings, or of a training's history.
+"""``python -m longtail score``: metrics of assignments, predictions, embeddings, weights, corrupted images, histories.
 
 A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """
@@ -21,11 +21,13 @@ from longtail.evaluation.reading import (
     call,
     read_assignments,
     read_class_sizes,
+    read_corruption_errors,
     read_embeddings,
     read_predictions,
     read_seconds,
     read_settings,
     read_split,
+    read_weights,
 )
 from longtail.evaluation.threads import threads
 from longtail.files import read_provenance, write_table
@@ -69,10 +71,15 @@ def run(arguments: argparse.Namespace) -> None:
         metrics = {0: call(kind, scorer, rest, *predicted, split, read_class_sizes(arguments.split))}
     elif reads == "history":
         metrics = {0: call(kind, scorer, rest, read_seconds(arguments.scored))}
+    elif reads == "weights":
+        metrics = {0: call(kind, scorer, rest, read_weights(arguments.scored), read_class_sizes(arguments.split))}
+    elif reads == "corruptions":
+        metrics = {0: call(kind, scorer, rest, read_corruption_errors(arguments.scored))}
     else:
         vectors, _ = read_embeddings(arguments.scored, split=split)
+        sizes = [read_class_sizes(arguments.split)] if name in SIZED else []
         with threads(arguments.threads):
-            metrics = {0: call(kind, scorer, rest, vectors, split)}
+            metrics = {0: call(kind, scorer, rest, vectors, split, *sizes)}
     write_table(arguments.out, _table(metrics), scorer=settings, scored=read_provenance(arguments.scored))
 
 
@@ -119,6 +126,19 @@ def score_predictions(
         ),
         *(Metric("recall", value, "percent", class_=k) for k, value in _defined(found.recall)),
         *(Metric("training_size", int(size), "images", class_=k) for k, size in enumerate(sizes)),
+    ]
+
+
+def _queue_contents(
+    predictions: np.ndarray, confidences: np.ndarray, split: Split, sizes: np.ndarray, *, keys_per_class: int
+) -> list[Metric]:
+    """Of the sizes of the classes in training alone; what is predicted of them does not matter."""
+    from longtail.evaluation.queues import KINDS, expected_keys
+
+    return [
+        Metric("queue_keys", value, "keys", class_=k, parameter=f"queue={kind}")
+        for kind in KINDS
+        for k, value in enumerate(expected_keys(sizes, kind, keys_per_class))
     ]
 
 
@@ -248,6 +268,29 @@ def _pace(seconds: np.ndarray) -> list[Metric]:
     return [Metric("seconds_per_epoch", seconds_per_epoch(seconds), "s")]
 
 
+def _weight_norms(weights: np.ndarray, sizes: np.ndarray) -> list[Metric]:
+    from longtail.evaluation.weight_norms import weight_norms
+
+    norms, places = weight_norms(weights, sizes)
+    return [
+        Metric("weight_norm", norm, "length", class_=k, parameter=f"rank={place}")
+        for k, (norm, place) in enumerate(zip(norms, places, strict=True))
+    ]
+
+
+def _corruptions(errors: Mapping[tuple[str, int], float], *, alexnet_errors: Mapping[str, float]) -> list[Metric]:
+    from longtail.evaluation.corruptions import accuracy_by_severity, mean_error, normalized_error
+
+    return [
+        Metric("mean_corruption_error", 100 * mean_error(errors, alexnet_errors), "percent"),
+        Metric("normalized_corruption_error", 100 * normalized_error(errors, alexnet_errors), "percent"),
+        *(
+            Metric("corruption_accuracy", 100 * value, "percent", parameter=f"severity={severity}")
+            for severity, value in accuracy_by_severity(errors, alexnet_errors).items()
+        ),
+    ]
+
+
 def _selection_space(vectors: np.ndarray, split: Split, *, batch_size: int, positives: int) -> list[Metric]:
     """Of the sizes of classes in the split alone; where all have one size, or none fills a batch, there is no ratio.
 
@@ -301,10 +344,28 @@ def _pair_gradients(
     ]
 
 
+def _pair_similarities(vectors: np.ndarray, split: Split, sizes: np.ndarray, *, bins: int) -> list[Metric]:
+    """By shot groups of numbers of training images; a bin is named by its lower end."""
+    from longtail.evaluation.pairs import pair_similarities
+    from longtail.evaluation.recognition import strict_shots
+
+    found = pair_similarities(vectors, split.labels, strict_shots(sizes), bins)
+    return [
+        *(Metric(f"similarity_{group}", mean, "cosine") for group, (_, mean) in found.items()),
+        *(
+            Metric(f"pairs_{group}", count, "pairs", parameter=f"from={2 * bin_ / bins - 1:.6g}")
+            for group, (counts, _) in found.items()
+            for bin_, count in enumerate(counts)
+        ),
+    ]
+
+
 SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
     "assignments": {"clustering": score_assignment},
-    "predictions": {"classification": score_predictions},
+    "predictions": {"classification": score_predictions, "queue_contents": _queue_contents},
     "history": {"pace": _pace},
+    "weights": {"weight_norms": _weight_norms},
+    "corruptions": {"corruptions": _corruptions},
     "embeddings": {
         "geometry": _geometry,
         "class_geometry": _class_geometry,
@@ -316,9 +377,13 @@ SCORERS: dict[str, dict[str, Callable[..., list[Metric]]]] = {
         "selection_space": _selection_space,
         "pair_frequencies": _pair_frequencies,
         "pair_gradients": _pair_gradients,
+        "pair_similarities": _pair_similarities,
     },
 }
 """Scorers by what they read and by name; their keyword arguments are the settings of readouts.yaml."""
+
+SIZED = ("pair_similarities",)
+"""Scorers of embeddings that are also given the training images of each class, (K,) int64."""
 
 
 def _defined(values: np.ndarray) -> Iterator[tuple[int, float]]:

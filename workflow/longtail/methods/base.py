@@ -44,6 +44,7 @@ class Batch:
         generator: the only source of random draws inside a loss; it lives on the views' device.
         labels: of each view the true classes, (B,) int64; empty unless the objective is supervised.
         progress: share of the clock's updates that are done with this one, in (0, 1].
+        learning_rate: that of this update, before parameter groups scale it.
     """
 
     views: tuple[Tensor, ...]
@@ -51,6 +52,7 @@ class Batch:
     generator: torch.Generator
     labels: tuple[Tensor, ...] = ()
     progress: float = 0.0
+    learning_rate: float = 0.0
 
 
 class Images(Protocol):

@@ -69,3 +69,34 @@ class LastNorms(nn.Module):
         """(B, C, H, W) to (B, n d): maps are normalised, and then averaged over their pixels."""
         x = self.shared(x)
         return torch.cat([self.avgpool(norm(x)).flatten(1) for norm in self.norms], dim=1)
+
+
+class LastConvolution(nn.Module):
+    """A 1x1 convolution of the last map, batch normalisation and ReLU per branch (jiequancui/ResLT on the large sets).
+
+    The code normalises maps in training and their averages in the test, where the order of convolution, averaging and
+    ReLU matters: so does this.
+
+    Args:
+        network: gives all other layers; a residual network whose layers carry the names of torchvision's.
+        count: of branches, n.
+
+    Attributes:
+        width: n d, where d is the width of ``network``.
+    """
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        super().__init__()
+        given: Any = network
+        self.shared = nn.Sequential(*stem_of(given), *stages_of(given))
+        self.avgpool = given.avgpool
+        self.width = count * given.width
+        convolution = nn.Conv2d(given.width, self.width, kernel_size=1, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        self.branches = nn.Sequential(convolution, nn.BatchNorm2d(self.width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, n d): in train mode maps pass the branches, in eval mode their averages."""
+        x = self.shared(x)
+        x = self.avgpool(self.branches(x)) if self.training else self.branches(self.avgpool(x))
+        return x.flatten(1)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from longtail.errors import unknown
 from longtail.models.headed import Head
 
-INITS = ("default", "kaiming")
+INITS = ("default", "kaiming", "normal")
 
 
 class Linear(Head):
@@ -24,7 +24,8 @@ class Linear(Head):
         classes: K.
         init: how W starts. ``kaiming`` is normal with variance 2 / d (kaidic/LDAM-DRW, dvlab-research/MiSLAS),
             ``default`` uniform in +-1 / sqrt(d) (Megvii-Nanjing/BBN, dvlab-research/ResCom,
-            facebookresearch/classifier-balancing). b starts uniform in +-1 / sqrt(d) in either.
+            facebookresearch/classifier-balancing). b starts uniform in +-1 / sqrt(d) in either. ``normal`` is N(0,
+            0.01^2), with b at 0 (LTH14/targeted-supcon, main_lincls_imba.py).
 
     Raises:
         LongtailError: for an ``init`` that does not exist.
@@ -36,6 +37,9 @@ class Linear(Head):
         super().__init__(width, classes)
         if init == "kaiming":
             nn.init.kaiming_normal_(self.weight)
+        if init == "normal":
+            nn.init.normal_(self.weight, std=0.01)
+            nn.init.zeros_(self.bias)
 
 
 class Cosine(nn.Module):

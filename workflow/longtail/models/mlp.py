@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
+from longtail.models.splitnorm import SplitBatchNorm1d
 
-def projector(width: int, hidden_width: int, projection_width: int) -> nn.Sequential:
+
+def projector(width: int, hidden_width: int, projection_width: int, groups: int = 1) -> nn.Sequential:
     """(B, width) to (B, projection_width): linear, batch normalisation, ReLU, linear; nothing normalises the output.
 
-    With a hidden layer as wide as the input it is that of dvlab-research/ResCom and of PaCo's code.
+    With a hidden layer as wide as the input it is that of dvlab-research/ResCom and of PaCo's code. ``groups`` of a
+    batch, interleaved, are normalised apart.
     """
     return nn.Sequential(
         nn.Linear(width, hidden_width),
-        nn.BatchNorm1d(hidden_width),
+        nn.BatchNorm1d(hidden_width) if groups == 1 else SplitBatchNorm1d(hidden_width, groups),
         nn.ReLU(),
         nn.Linear(hidden_width, projection_width),
     )

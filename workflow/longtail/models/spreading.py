@@ -152,15 +152,24 @@ def _normalized_in_groups(layer: Any, forward: Callable[..., Tensor], x: Tensor)
     size, splits = dist.get_world_size(), layer.splits
     if splits % size:
         raise LongtailError(
-            f"{splits} groups of batch normalisation (batchnorm_splits) cannot be dealt out to {size} GPUs. Train on a "
-            f"number of GPUs that divides {splits}, for example one: --resources gpu=1."
+            f"{splits} groups of batch normalisation (batchnorm_splits, batch_groups) cannot be dealt out to {size} "
+            f"GPUs. Train on a number of GPUs that divides {splits}, for example one: --resources gpu=1."
         )
-    layer.splits = splits // size
-    try:
-        output = nn.BatchNorm2d.forward(layer, x) if layer.splits == 1 else forward(layer, x)
-    finally:
-        layer.splits = splits
-    statistics = torch.stack([layer.running_mean, layer.running_var])
+    if splits == size:  # what is here is one group
+        # The backward pass keeps hold of the statistics that it is given, which must not change until then.
+        means, variances = layer.running_mean.clone(), layer.running_var.clone()
+        output = functional.batch_norm(
+            x, means, variances, layer.weight, layer.bias, training=True, momentum=layer.momentum, eps=layer.eps
+        )
+        layer.num_batches_tracked.add_(1)
+    else:
+        layer.splits = splits // size
+        try:
+            output = forward(layer, x)
+        finally:
+            layer.splits = splits
+        means, variances = layer.running_mean, layer.running_var
+    statistics = torch.stack([means, variances])
     dist.all_reduce(statistics)
     layer.running_mean.copy_(statistics[0] / size)
     layer.running_var.copy_(statistics[1] / size)

@@ -35,6 +35,10 @@ MADE = ("device", "precision", "threads", "seconds", "images_per_second", "peak_
 CODE = ("revision", "longtail", "python", "versions", "created")
 
 
+OF_THE_CATALOGUE = "corruptions"
+"""Where corrupted test images come from unless a configuration says otherwise."""
+
+
 class Refused(Exception):
     """Why a cell is no record, and under which word of :data:`OVERLOOKED` it would be one; empty if under none."""
 
@@ -119,6 +123,8 @@ def _metric_files(run: Run) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
     """The metric files of a training, each with its features, split, readout and scorer; no hidden file is one."""
     for path in sorted(Path(run.folder).glob("*/*/metrics/*/[!.]*.parquet")):
         features, split, _, readout, _ = path.relative_to(run.folder).parts
+        if readout == "network":  # the time that it takes is the machine's, and no training is needed to have it again
+            continue
         yield str(path), (features, split, readout, path.stem)
 
 
@@ -230,6 +236,11 @@ def _measured(run: Run, spec: Mapping[str, Any]) -> tuple[tuple[Measured, ...], 
         embedded = scored.get("embeddings", scored)
         if (embedded.get("identity"), embedded.get("seed")) != (spec["identity"], run.seed):
             raise Refused(f"{path} was not measured of this training, but of {embedded.get('identity')}")
+        tested = scored.get("corrupted", {"source": OF_THE_CATALOGUE})
+        if tested["source"] != OF_THE_CATALOGUE:
+            raise Refused(
+                f"{path} was measured on other {tested['name']} images than the published ones: {tested['source']}"
+            )
         readout = scored.get("clusterer", scored.get("classifier"))
         measured.append(Measured(*place, canonical({"readout": readout, "scorer": facts["scorer"]})))
         revisions += [str(made.get("revision")) for made in (facts, scored, embedded)]

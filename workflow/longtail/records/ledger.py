@@ -107,7 +107,10 @@ class Ledger:
     def _settings(self, cell: Cell) -> str:
         """By which settings the catalogue has a cell read out and scored."""
         catalog = self.study.catalog
-        return canonical({"readout": catalog.readouts.get(cell.readout), "scorer": catalog.scorers[cell.scorer]})
+        readout = catalog.readouts.get(cell.readout)
+        if cell.readout in catalog.classifiers:
+            readout = self.study.classifier(cell.readout, catalog.dataset(cell.dataset), cell.split)
+        return canonical({"readout": readout, "scorer": catalog.scorers[cell.scorer]})
 
 
 def groups(matches: Iterable[Match]) -> dict[Group, list[Match]]:

@@ -14,6 +14,7 @@ from scipy import stats
 
 from longtail.errors import LongtailError
 from longtail.reporting.spread import allowed_difference
+from longtail.study.artefacts import printed_seeds_of, seeds_of
 
 if TYPE_CHECKING:
     from longtail.reporting.from_records import RecordedPlace
@@ -120,7 +121,7 @@ def seed_values(metrics: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
 
 
 def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFrame]) -> pd.DataFrame | None:
-    """The :func:`seed_values` of an entry. An average has those of the seeds that all its members have."""
+    """The :func:`seed_values` of an entry. What has members has those of the seeds that all of them have."""
     if not entry.members:
         return None if entry.cell is None else values.get((*cell_key(entry.cell), entry.measured))
     parts = [values.get((*cell_key(cell), entry.measured)) for cell in entry.members]
@@ -132,13 +133,22 @@ def found_values(entry: TableEntry, values: Mapping[tuple[str, ...], pd.DataFram
         return None
     return pd.DataFrame(
         {
-            "mean": np.mean([part.loc[seeds, "mean"] for part in there], axis=0),
+            "mean": _combined(entry, [part.loc[seeds, "mean"].to_numpy() for part in there]),
             "std": math.nan,  # trials of different cells do not belong together
             "trials": np.max([part.loc[seeds, "trials"] for part in there], axis=0),
-            "unit": there[0].loc[seeds, "unit"],
+            "unit": "percent" if entry.combined == "increase" else there[0].loc[seeds, "unit"],
         },
         index=seeds,
     )
+
+
+def _combined(entry: TableEntry, means: Sequence[np.ndarray]) -> np.ndarray:
+    """What an entry makes of its members' values, each (seeds,); the best of others is the best over all seeds."""
+    if entry.combined == "mean":
+        return np.mean(means, axis=0)
+    own, *others = means
+    base = (min if entry.lowest_is_best else max)(others, key=lambda values: float(values.mean()))
+    return own - base if entry.combined == "difference" else 100 * (own / base - 1)
 
 
 def _check_unit(entry: TableEntry, units: set[str]) -> None:
@@ -181,12 +191,12 @@ def _tolerance(plan: TablePlan, entry: TableEntry, std: float, seeds: int, as_pr
     The catalogue gives it for a single printed training. Where the spread of several is printed, it is what that and
     our own spread allow. Half a unit of the last printed digit comes on top: that is what printing may have changed.
     """
-    if entry.published is None or not as_printed or seeds < plan.printed_seeds:
+    if entry.published is None or not as_printed or seeds < printed_seeds_of(plan, entry):
         return math.nan
     digits = len(entry.published_text.partition(".")[2])
     allowed = math.nan
     if entry.published_std is not None:
-        allowed = allowed_difference(std, seeds, entry.published_std, plan.printed_seeds, CONFIDENCE)
+        allowed = allowed_difference(std, seeds, entry.published_std, printed_seeds_of(plan, entry), CONFIDENCE)
     if math.isnan(allowed):
         assert entry.tolerance is not None  # the catalogue is asked for one wherever a number is printed
         allowed = entry.tolerance
@@ -275,11 +285,10 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
     """
     values = seed_values(metrics)
     known = {key[:-1] for key in values}
-    wanted = len(plan.seeds)
     records: list[dict[str, Any]] = []
     means: list[pd.Series | None] = []
     for entry in plan.entries:
-        found = found_values(entry, values)
+        found, wanted = found_values(entry, values), len(seeds_of(plan, entry))
         record: dict[str, Any] = {
             "paper": plan.paper,
             "table": plan.name,
@@ -301,7 +310,7 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
             record["reason"] = "the computed value is not a finite number"
             found = None
         elif entry.members and found is None:
-            record["reason"] = "not all values that it averages are computed yet"
+            record["reason"] = "not all values that it is made from are computed yet"
         elif entry.cell is not None and found is None:
             some = cell_key(entry.cell) in known
             record["reason"] = "not among the computed metrics" if some else "not computed yet"

@@ -47,8 +47,8 @@ def read_metrics(path: str, columns: Sequence[str], null: Sequence[str] = ()) ->
 def as_merged(plan: Plan, path: str) -> Plan:
     """The plan, with what the merged metrics at ``path`` know of their making.
 
-    A footnote says on what the networks were trained, and in which number format. The label says so if the metrics lack
-    cells that were not computed yet.
+    Footnotes say on what the networks were trained or timed, and in which number format. The label says
+    so if the metrics lack cells that were not computed yet.
 
     Raises:
         LongtailError: if the metrics are of a budget, protocol or data that the plan's label does not tell of, so that
@@ -63,6 +63,10 @@ def as_merged(plan: Plan, path: str) -> Plan:
     trained = [f"{each['device']} in {each['precision']} ({each['trainings']})" for each in facts.get("trained", ())]
     if trained:
         plan = replace(plan, footnotes=(*plan.footnotes, f"Trained on {', '.join(trained)}."))
+    timed = [f"{each['device']} in {each['precision']} ({each['networks']})" for each in facts.get("timed", ())]
+    if timed:
+        apart = " Times on different devices do not compare, nor do increases over them." if len(timed) > 1 else ""
+        plan = replace(plan, footnotes=(*plan.footnotes, f"Networks timed on {', '.join(timed)}.{apart}"))
     cells = facts.get("cells", {})
     if cells.get("merged") == cells.get("wanted"):
         return plan

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from longtail.errors import LongtailError
 from longtail.files import read_provenance
 from longtail.study import layout
+from longtail.study.cells import Measurement
 from longtail.study.layout import Run
 
 PaceKey = tuple[str, str, int, str]
@@ -113,6 +114,30 @@ def trained_on(runs: Iterable[Run]) -> list[dict[str, Any]]:
             found[facts["device"], facts["precision"]] += 1
     return [
         {"device": device, "precision": precision, "trainings": number}
+        for (device, precision), number in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def timed_on(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """On what networks were timed, and in which number format: most networks first.
+
+    Args:
+        measurements: those of which none is a time are left out.
+
+    Returns:
+        ``device``, ``precision`` and ``networks`` of each kind.
+
+    Raises:
+        LongtailError: if a file does not say on what its network was timed, so that nothing compares with it.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for path in dict.fromkeys(each.path for each in measurements if each.keys["readout"] == "network"):
+        facts = read_provenance(path)
+        if not {"device", "precision"} <= facts.keys():
+            raise LongtailError(f"{path} does not say on what it was timed. Delete it and run the workflow again.")
+        found[facts["device"], facts["precision"]] += 1
+    return [
+        {"device": device, "precision": precision, "networks": number}
         for (device, precision), number in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     ]
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from longtail.errors import LongtailError
 from longtail.files import read_json, read_with_provenance, write_tables
-from longtail.reporting.finished import trained_on
+from longtail.reporting.finished import timed_on, trained_on
 from longtail.study import layout
 from longtail.study.cells import Measurement
 from longtail.study.study import load_study
@@ -87,7 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
     tables = merged(found, revisions) if found else [pa.table({})]
     facts = {
         "cells": {"merged": len(found), "wanted": len(measurements)},
-        "label": study.label({measurement.keys["dataset"] for measurement in measurements}),
+        "label": study.label_of([measurement.keys for measurement in measurements]),
         "trained": trained_on(measurement.run for measurement in found),
+        "timed": timed_on(found),
     }
     write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), **facts})

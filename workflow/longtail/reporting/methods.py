@@ -41,6 +41,9 @@ def page(catalog: Catalog) -> str:
         file = f"[`{family}.yaml`](../workflow/catalog/methods/{family}.yaml)"
         table = _table(_lines(catalog, families[family], shown))
         parts.append(f"## {catalog.families[family]}\n\nSettings: {file}.\n\n{table}")
+    unavailable = _unavailable(catalog)
+    if unavailable:
+        parts.append("## Not available everywhere\n\n" + _table(unavailable, ("method", "not on", "why")))
     planned = [
         (one.title, one.reason, _listed(shown.get(name, {}))) for name, one in catalog.planned["methods"].items()
     ]
@@ -69,7 +72,8 @@ def _lines(catalog: Catalog, methods: list[Method], shown: dict[str, Places]) ->
     for method in methods:
         objectives = [catalog.objectives[step["objective"]] for step in method.recipe]
         losses = [formula(one.loss) if one.loss else one.title for one in objectives]
-        places = dict.fromkeys(one.implementation.partition(":")[0] for one in objectives)
+        everywhere = [catalog.objectives[step["objective"]] for step in method.steps]
+        places = dict.fromkeys(one.implementation.partition(":")[0] for one in everywhere)
         official = method.source.get("official", "")
         title = f"{escape_markdown(method.title)}<br>`{method.name}`"
         if method.confidence == "low":
@@ -82,6 +86,16 @@ def _lines(catalog: Catalog, methods: list[Method], shown: dict[str, Places]) ->
             f"[{official}](https://github.com/{official})" if official else "",
             _listed(shown.get(method.name, {})),
         )
+
+
+def _unavailable(catalog: Catalog) -> list[tuple[str, ...]]:
+    """Methods of which nobody says how to train them on some datasets: titles, datasets and the reason they share."""
+    titles = {name: dataset.title for dataset in catalog.datasets.values() for name in reversed(dataset.names)}
+    found: dict[tuple[str, str], list[str]] = {}
+    for method in catalog.methods.values():
+        for dataset, reason in method.unavailable.items():
+            found.setdefault((reason, method.title), []).append(titles[dataset])
+    return [(escape_markdown(title), ", ".join(on), escape_markdown(why)) for (why, title), on in found.items()]
 
 
 def formula(loss: str) -> str:

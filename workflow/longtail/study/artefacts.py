@@ -9,7 +9,7 @@ from typing import Any
 from longtail.errors import LongtailError, unknown
 from longtail.splits import parts_of
 from longtail.study import layout, phases
-from longtail.study.catalog import Published
+from longtail.study.catalog import Dataset, Method, Published
 from longtail.study.cells import Cell, Measurement, asked_cell, asked_cells, key_of, members_of, places
 from longtail.study.phases import canonical
 from longtail.study.recipes import in_words
@@ -34,7 +34,12 @@ class TableEntry:
         note: the transcription's remark on the printed number.
         cell: what to average; None if nothing can be computed here.
         missing: why there is no cell.
-        members: the cells of an average, which has no cell of its own; it is the mean over their values.
+        members: the cells of a value that is made from several, and has no cell of its own.
+        seeds: training seeds to average over, where they are not the table's.
+        printed_seeds: over how many trainings the printed number averages, where they are not as many as the table's.
+        combined: what is made of the members: their ``mean``, or of the first one the ``difference`` from the best of
+            the others, or its ``increase`` over that in percent.
+        lowest_is_best: of the others.
     """
 
     row: str
@@ -54,6 +59,10 @@ class TableEntry:
     cell: Mapping[str, Any] | None
     missing: str | None
     members: tuple[Mapping[str, Any], ...] = ()
+    seeds: tuple[int, ...] | None = None
+    printed_seeds: int | None = None
+    combined: str = "mean"
+    lowest_is_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,16 @@ class TablePlan:
     entries: tuple[TableEntry, ...]
     footnotes: tuple[str, ...]
     label: str
+
+
+def seeds_of(plan: TablePlan, entry: TableEntry) -> tuple[int, ...]:
+    """The training seeds that an entry of a table averages over."""
+    return plan.seeds if entry.seeds is None else entry.seeds
+
+
+def printed_seeds_of(plan: TablePlan, entry: TableEntry) -> int:
+    """Over how many trainings the printed number of an entry averages."""
+    return plan.printed_seeds if entry.printed_seeds is None else entry.printed_seeds
 
 
 @dataclass(frozen=True)
@@ -107,8 +126,8 @@ class FigurePlan:
     label: str
 
 
-OF_THE_TRAINING = ("embeddings", "history")
-"""What a scorer may read that no readout has made."""
+OF_THE_TRAINING = ("embeddings", "history", "weights", "corruptions", "network")
+"""What a scorer may read that no readout has made; of the ``network`` not even its weights matter."""
 
 
 class Artefacts(Trainings):
@@ -154,8 +173,8 @@ class Artefacts(Trainings):
             if name in self.catalog.planned[kind]:
                 planned = self.catalog.planned[kind][name]
                 return f"{planned.title} is not implemented" + (f": {planned.reason}" if planned.reason else " yet")
-        self.catalog.method(method)
-        self.catalog.dataset(dataset)
+        if reason := self.catalog.method(method).refusal(self.catalog.dataset(dataset)):
+            return f"not available on {self.catalog.dataset_title(dataset)}: {reason}"
         if self.config.methods is not None and method not in self.config.methods:
             return "method not selected (config: methods)"
         if self.config.datasets is not None and dataset not in self.config.datasets:
@@ -173,11 +192,15 @@ class Artefacts(Trainings):
         parts_of(dataset.name, dataset, split)
         reads = self._scorer(scorer)["reads"]
         made = self.made_by(readout)
+        if reads == "weights" and method.control:
+            raise LongtailError(f"The scorer {scorer!r} reads weights, and the control {method.name!r} has none.")
         if reads not in OF_THE_TRAINING and reads != made:
             raise LongtailError(
                 f"The scorer {scorer!r} reads {reads}, but the readout {readout!r} of {method.name!r} makes {made}. "
                 f"Ask for other metrics, or for another readout."
             )
+        if reads == "corruptions":
+            self._require_corruptions(method, dataset, readout)
         return Cell(
             method=method.name,
             settings=canonical(asked.get("settings", {})),
@@ -189,6 +212,16 @@ class Artefacts(Trainings):
             readout=reads if reads in OF_THE_TRAINING else readout,
             scorer=scorer,
         )
+
+    def _require_corruptions(self, method: Method, dataset: Dataset, readout: str) -> None:
+        """Check that there are corrupted test images, and that the network itself says which class they are."""
+        self.corruptions(dataset)
+        classifier = self.catalog.classifiers.get(readout)
+        if method.control or classifier is None or classifier["algorithm"] != "argmax":
+            raise LongtailError(
+                f"Corrupted images are classified by the network's own classifier, and {method.name!r} is read out by "
+                f"{readout!r}. Ask for other metrics, or for the readout 'classifier'."
+            )
 
     def made_by(self, readout: str) -> str:
         """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
@@ -236,9 +269,10 @@ class Artefacts(Trainings):
                 *self._doubts(spec),
                 *self._recipes(entries),
                 *_averages(spec),
+                *self._comparisons(spec, f"{paper} {name}"),
                 *self._footnotes(entry.cell for entry in entries),
             ),
-            label=self.label({entry.cell["dataset"] for entry in entries if entry.cell}, check="check" in spec),
+            label=self.label_of([entry.cell for entry in entries if entry.cell], check="check" in spec),
         )
 
     def _metric(self, name: str) -> Mapping[str, Any]:
@@ -262,11 +296,19 @@ class Artefacts(Trainings):
             printed |= asked.get("published", {})
             reasons = [self.missing(one["method"], one["dataset"]) for one in members]
             reason = next(filter(None, reasons), None)
-            as_the_paper = (
-                reason is None and "departs" not in asked and not self.label(one["dataset"] for one in members)
-            )
-            for name in spec["metrics"]:
+            for name in asked.get("metrics", spec["metrics"]):
+                if name in row.get("dashes", ()):
+                    continue
                 metric = self._metric(name)
+                if "derived" in metric and "over" not in row:
+                    continue
+                corrupted = self._scorer(metric["scorer"])["reads"] == "corruptions"
+                datasets = {one["dataset"] for one in members}
+                as_the_paper = (
+                    reason is None
+                    and "departs" not in asked
+                    and not self.label(datasets, corrupted=datasets if corrupted else ())
+                )
                 key = (*(str(printed[part]) for part in ("row", "group", "dataset", "ratio")), name)
                 number = published.get(key) if published is not None else None
                 if published is not None and number is None:
@@ -277,26 +319,68 @@ class Artefacts(Trainings):
                         "lie from a printed one to be called reproduced. Give it a tolerance there."
                     )
                 cells = () if reason else tuple(self._cell(one, metric["scorer"]).keys() for one in members)
-                average = "average_of" in asked
+                average, derived = "average_of" in asked, metric.get("derived", {})
+                others = self._over(spec, row, column, where) if derived else []
+                rivals = [one for _, one in others if self.missing(one["method"], one["dataset"]) is None]
+                if cells and rivals:
+                    cells += tuple(self._cell(one, metric["scorer"]).keys() for one in rivals)
+                why = reason or (None if rivals or not derived else "none of the rows that it is over can be computed")
+                measured = derived.get("of", name)
                 yield TableEntry(
                     row=row["row"],
                     group=group,
                     dataset=dataset,
                     ratio=ratio,
                     metric=name,
-                    measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else name,
+                    measured=f"{name} ({spec.get('shots', 'strict')})" if metric.get("of_shots") else measured,
                     unit=metric["unit"],
                     decimals=metric["decimals"],
                     published=number.value if number else None,
                     published_text=number.text if number else "",
                     published_std=number.std if number else None,
                     tolerance=metric.get("tolerance"),
-                    as_printed=as_the_paper and not metric.get("of_machine"),
+                    as_printed=as_the_paper
+                    and not metric.get("of_machine")
+                    and not any("cited" in other or "departs" in other for other, _ in others),
                     note=number.note if number else "",
-                    cell=None if reason or average else cells[0],
-                    missing=reason,
-                    members=cells if average else (),
+                    cell=None if why or average or derived else cells[0],
+                    missing=why,
+                    members=cells if not why and (average or derived) else (),
+                    combined=derived.get("as", "mean"),
+                    lowest_is_best=bool(derived) and self._metric(measured)["higher_is_better"] is False,
+                    seeds=self._seeds(asked) if "seeds" in asked else None,
+                    printed_seeds=asked.get("seeds"),
                 )
+
+    def _over(
+        self, spec: Mapping[str, Any], row: Mapping[str, Any], column: Mapping[str, Any], where: str
+    ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+        """The rows whose best value derived metrics of ``row`` are over, with their cells, as written, in a column."""
+        rivals = [other for other in spec["rows"] if other.get("group") == row.get("group") and other is not row]
+        if row["over"] == "cited":
+            rivals = [other for other in rivals if "cited" in other]
+        else:
+            titles = [other["row"] for other in rivals]
+            for title in row["over"]:
+                if title not in titles:
+                    raise unknown(f"row ({where}, row {row['row']!r}, over)", title, titles)
+            rivals = [other for other in rivals if other["row"] in row["over"]]
+        met = {id(other) for other, at in places(spec, where) if at is column}
+        return [(other, asked_cell(other, column, where)) for other in rivals if id(other) in met]
+
+    def _comparisons(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
+        """What derived metrics are over."""
+        names = [name for name in spec["metrics"] if "derived" in self._metric(name)]
+        for row in spec["rows"] if names else ():
+            if "over" not in row:
+                continue
+            titles = " and ".join(self._metric(name)["title"] for name in names)
+            if row["over"] != "cited" and len(row["over"]) == 1:
+                yield f"{titles} of {row['row']}: over {row['over'][0]}, as computed here."
+                continue
+            over = "the rows that the paper did not run" if row["over"] == "cited" else " and ".join(row["over"])
+            alone = "as computed here; rows without a value here do not count"
+            yield f"{titles} of {row['row']}: over the best of {over}, {alone}."
 
     def _quotations(self, spec: Mapping[str, Any], where: str) -> Iterator[str]:
         """Which rows the paper took over from another one, once it is certain that they ask for the same cells."""
@@ -371,7 +455,7 @@ class Artefacts(Trainings):
             options=spec.get("options", {}),
             cells=tuple(cells),
             footnotes=(*_statement(spec), *self._footnotes(cell.cell for cell in cells)),
-            label=self.label({cell.cell["dataset"] for cell in cells if cell.cell}, check="check" in spec),
+            label=self.label_of([cell.cell for cell in cells if cell.cell], check="check" in spec),
         )
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -388,19 +472,19 @@ class Artefacts(Trainings):
             raise unknown(f"table or figure of {paper}", name, there)
         found: dict[tuple[Cell, int], Measurement] = {}
         if name in spec.get("tables", {}):
-            plan: TablePlan | FigurePlan = self.table(paper, name)
-            wanted = [(Cell(**entry.cell), None) for entry in plan.entries if entry.cell]  # type: ignore[union-attr]
+            table = self.table(paper, name)
+            wanted = [(Cell(**entry.cell), None, seeds_of(table, entry)) for entry in table.entries if entry.cell]
         else:
-            plan = self.figure(paper, name)
+            seeds = self.figure(paper, name).seeds
             scorers = spec["figures"][name].get("scorers", ())
             wanted = []
             for asked in spec["figures"][name]["cells"]:
                 if self.missing(asked["method"], asked["dataset"]) is None:
                     projection = spec["figures"][name].get("projection")
-                    wanted += [(self._cell(asked, scorer), None) for scorer in scorers]
-                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection)] if projection else []
-        for cell, projection in wanted:
-            for seed in plan.seeds:
+                    wanted += [(self._cell(asked, scorer), None, seeds) for scorer in scorers]
+                    wanted += [(self._cell(asked, self._own_scorer(asked)), projection, seeds)] if projection else []
+        for cell, projection, of_cell in wanted:
+            for seed in of_cell:
                 if (cell, seed) not in found:
                     found[cell, seed] = self._measurement(cell, seed, projection)
         return list(found.values())
@@ -423,8 +507,23 @@ class Artefacts(Trainings):
         asked = {"method": self.catalog.method(method).name, "dataset": dataset.name, "ratio": ratio}
         return [self._measurement(self._cell(asked, self._own_scorer(asked)), seed)]
 
-    def label(self, datasets: Iterable[str], check: bool = False) -> str:
-        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained."""
+    def label_of(self, cells: Iterable[Mapping[str, Any]], check: bool = False) -> str:
+        """The :meth:`label` of what shows these cells."""
+        shown = list(cells)
+        return self.label({cell["dataset"] for cell in shown}, check, corrupted=self._corrupted(shown))
+
+    def _corrupted(self, cells: Iterable[Mapping[str, Any]]) -> set[str]:
+        """The datasets whose corrupted test images cells were measured on."""
+        return {cell["dataset"] for cell in cells if self._scorer(cell["scorer"])["reads"] == "corruptions"}
+
+    def label(self, datasets: Iterable[str], check: bool = False, corrupted: Iterable[str] = ()) -> str:
+        """What every table and figure of this configuration carries; empty for a reproduction as the papers trained.
+
+        Args:
+            datasets: that are shown.
+            check: whether a statement is checked, and no table reproduced.
+            corrupted: those of the datasets whose corrupted test images are shown.
+        """
         parts = ["check of a theorem, not a reproduction: no numbers are printed for it"] if check else []
         parts += [self.config.budget.label] if self.config.budget.label else []
         if self.config.protocol != "official":
@@ -441,6 +540,12 @@ class Artefacts(Trainings):
             for name in sorted(sets)
             if name in self.config.data
         ]
+        tested = [self.corruptions(self.catalog.dataset(name)) for name in sorted(corrupted)]
+        parts += [
+            f"{each['title']} images: {self.config.data[each['name']]['name']}"
+            for each in tested
+            if each["name"] in self.config.data
+        ]
         return "; ".join(parts)
 
     def _footnotes(self, cells: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
@@ -448,7 +553,9 @@ class Artefacts(Trainings):
         computed = [cell for cell in cells if cell]
         keys = {key for c in computed for key in selectors(self.catalog.dataset(c["dataset"]), c["ratio"])}
         objectives = dict.fromkeys(
-            step["objective"] for cell in computed for step in self.catalog.method(cell["method"]).recipe
+            step["objective"]
+            for cell in computed
+            for step in self.catalog.method(cell["method"]).recipe_on(self.catalog.dataset(cell["dataset"]))
         )
         for objective in objectives:
             for name, official, paper, where in choices(self.catalog.objectives[objective].settings, keys):
@@ -463,6 +570,10 @@ class Artefacts(Trainings):
             if dataset.settings:
                 chosen = ", ".join(f"{setting} = {value}" for setting, value in dataset.settings.items())
                 yield f"{dataset.title}: {chosen}, in place of the methods' own."
+        for name in sorted(self._corrupted(computed)):
+            dataset = self.catalog.dataset(name)
+            source = self.corruptions_spec(dataset)["source"]
+            yield f"{self.corruptions(dataset)['title']} images: {source.get('name', source['kind'])}."
 
 
 def _statement(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -177,3 +177,4 @@ def _files(study: Study) -> Iterator[str]:
             yield layout.labels(dataset.images["name"], part)
     for encoder in study.encoders().values():
         yield from layout.encoder_files(str(encoder["name"]))
+    yield from map(layout.image_weights, study.image_weights())

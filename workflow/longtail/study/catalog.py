@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,8 @@ class Method:
 
     Attributes:
         recipe: steps as in the catalogue; empty for a control.
+        recipes: other steps on some datasets, by the name of a dataset or image set; ask :meth:`recipe_on`.
+        unavailable: why it cannot be trained on some datasets, likewise; ask :meth:`refusal`.
         control: ``pixels``, ``labels``, ``noise``, ``similarities`` or ``pretrained`` for a control, else None.
         features: what is embedded and clustered.
         readout: how the papers turn this method's features into clusters or predictions.
@@ -108,6 +110,22 @@ class Method:
     reads: str | None
     note: str
     confidence: str
+    recipes: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+    def recipe_on(self, dataset: Dataset) -> tuple[Mapping[str, Any], ...]:
+        """The steps on a dataset: its own, or those of its image set, where either has any; else ``recipe``."""
+        return next((self.recipes[name] for name in dataset.names if name in self.recipes), self.recipe)
+
+    def refusal(self, dataset: Dataset) -> str:
+        """Why the method cannot be trained on a dataset; empty if it can."""
+        return next((self.unavailable[name] for name in dataset.names if name in self.unavailable), "")
+
+    @property
+    def steps(self) -> Iterator[Mapping[str, Any]]:
+        """The steps of all its recipes, those of every dataset but some first; a step that two share comes twice."""
+        for recipe in (self.recipe, *self.recipes.values()):
+            yield from recipe
 
 
 @dataclass(frozen=True)
@@ -347,18 +365,11 @@ READ_BY_CONTROLS = {"pixels": "images", "pretrained": "texts"}
 
 def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Objective]) -> Method:
     recipe = tuple(entry.get("recipe", ()))
-    for index, step in enumerate(recipe):
-        if step["objective"] not in objectives:
-            raise unknown(f"objective (recipe of method {name!r})", step["objective"], objectives)
-        if index == 0 and "start" in step:
-            raise LongtailError(
-                f"The recipe of method {name!r} begins with a transfer, but there is nothing before it."
-            )
-        for key in step.get("settings", {}):
-            if key not in objectives[step["objective"]].settings:
-                raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
+    recipes = {dataset: tuple(steps) for dataset, steps in entry.get("recipes", {}).items()}
+    for steps in (recipe, *recipes.values()):
+        _check_recipe(name, steps, objectives)
     control = entry.get("control")
-    kinds = sorted({objectives[step["objective"]].reads for step in recipe})
+    kinds = sorted({objectives[step["objective"]].reads for steps in (recipe, *recipes.values()) for step in steps})
     if len(kinds) > 1:
         raise LongtailError(f"The recipe of method {name!r} trains on images first and on texts then, or vice versa.")
     return Method(
@@ -373,6 +384,8 @@ def _method(name: str, entry: Mapping[str, Any], objectives: Mapping[str, Object
         reads=READ_BY_CONTROLS.get(control) if control else kinds[0],
         note=entry.get("note", ""),
         confidence=entry.get("confidence", "high"),
+        recipes=recipes,
+        unavailable=entry.get("unavailable", {}),
     )
 
 
@@ -392,6 +405,20 @@ def _require_own(place: Path) -> None:
     if not any(_files([place], kind) for kind in OF_ONES_OWN):
         wanted = ", ".join(f"{kind}/*.yaml" for kind in OF_ONES_OWN)
         raise LongtailError(f"There is nothing of a catalogue in {place.absolute()}, which would be in {wanted}.")
+
+
+def _check_recipe(name: str, recipe: tuple[Mapping[str, Any], ...], objectives: Mapping[str, Objective]) -> None:
+    """Raise if a step of a recipe of the method ``name`` is none."""
+    for index, step in enumerate(recipe):
+        if step["objective"] not in objectives:
+            raise unknown(f"objective (recipe of method {name!r})", step["objective"], objectives)
+        if index == 0 and "start" in step:
+            raise LongtailError(
+                f"The recipe of method {name!r} begins with a transfer, but there is nothing before it."
+            )
+        for key in step.get("settings", {}):
+            if key not in objectives[step["objective"]].settings:
+                raise unknown(f"setting (recipe of method {name!r})", key, objectives[step["objective"]].settings)
 
 
 @functools.cache
@@ -515,7 +542,11 @@ def _check_selectors(catalog: Catalog) -> None:
                 raise unknown(f"setting (dataset {dataset.name!r})", setting, settable)
     named = [(f"objective {o.name!r}", o.settings) for o in catalog.objectives.values()]
     for method in catalog.methods.values():
-        for step in method.recipe:
+        for key in ("recipes", "unavailable"):
+            for selector in getattr(method, key):
+                if selector not in known:
+                    raise unknown(f"dataset (method {method.name!r}, {key})", selector, known)
+        for step in method.steps:
             named.append((f"recipe of method {method.name!r}", {"epochs": step["epochs"], **step.get("settings", {})}))
     for where, settings in named:
         for setting, entry in settings.items():

@@ -23,7 +23,8 @@ class Cell:
         ratio: imbalance ratio.
         split: what is embedded: ``train``, ``test``, ...
         features: what of the network is embedded.
-        readout: the clusterer or classifier whose output is scored; ``embeddings`` where they are scored themselves.
+        readout: the clusterer or classifier whose output is scored; ``embeddings``, ``weights`` or ``history`` where
+            these are scored themselves.
         scorer: where the metric comes from.
     """
 
@@ -88,15 +89,18 @@ def asked_cell(row: Mapping[str, Any], column: Mapping[str, Any], where: str) ->
 def places(table: Mapping[str, Any], where: str) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """The rows and columns of a table that meet: all, but where a row says that the paper prints a dash.
 
+    A dash may also be in place of a metric, in all columns; whoever goes through the metrics leaves that out.
+
     Raises:
-        LongtailError: if a row has a dash where no column is.
+        LongtailError: if a row has a dash where no column is, and which is no metric of the table.
     """
     names = {f"{column['dataset']}-ir{column['ratio']}" for column in table["columns"] if "ratio" in column}
+    names |= set(table.get("metrics", ()))
     for row in table["rows"]:
         dashes = row.get("dashes", ())
         for dash in dashes:
             if dash not in names:
-                raise unknown(f"column ({where}, row {row['row']!r}, dashes)", dash, names)
+                raise unknown(f"column or metric ({where}, row {row['row']!r}, dashes)", dash, names)
         for column in table["columns"]:
             if f"{column.get('dataset')}-ir{column.get('ratio')}" not in dashes:
                 yield row, column
@@ -116,7 +120,7 @@ def asked_cells(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from figure["cells"]
 
 
-NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs")
+NOT_OF_A_CELL = ("row", "label", "group", "published", "cited", "dashes", "departs", "seeds", "metrics", "over")
 """What a row or column says that is not about the cells it asks for."""
 
 

@@ -62,6 +62,7 @@ class Config:
     data_root: str = "data"
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sentence_encoder: Mapping[str, str] | None = None
+    image_weights: Mapping[str, str] = field(default_factory=dict)
     wordnet: str | None = None
     trainings_per_gpu: int = 1
     catalog: tuple[str, ...] = ()
@@ -135,6 +136,7 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         data_root=document.get("data_root", "data"),
         data=document.get("data", {}),
         sentence_encoder=document.get("sentence_encoder"),
+        image_weights=document.get("image_weights", {}),
         wordnet=document.get("wordnet"),
         trainings_per_gpu=document.get("trainings_per_gpu", 1),
         catalog=tuple(document.get("catalog", ())),

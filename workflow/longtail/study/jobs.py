@@ -19,10 +19,13 @@ from longtail.study.phases import Phase
 from longtail.study.study import Study
 
 RULES = (
-    "fetch_encoder", "store", "index", "tokenize", "split", "train", "embed", "embed_control", "cluster", "classify",
-    "score", "project", "merge", "table", "figure",
+    "fetch_encoder", "fetch_weights", "store", "index", "tokenize", "split", "train", "embed", "embed_control",
+    "corruptions", "infer_time", "cluster", "classify", "score", "project", "merge", "table", "figure",
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
+
+FEATURES_OF = {"train": "training_features", "val": "validation_features"}
+"""What a readout ``needs`` that reads the features of another split besides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,7 @@ class Job:
         run: the run that it trains or embeds.
         phase: what it trains (``train``).
         embedded: features and split (``embed``, ``embed_control``).
+        corrupted: the dataset whose corrupted test images it reads (``corruptions``).
     """
 
     rule: str
@@ -48,6 +52,7 @@ class Job:
     run: Run | None = None
     phase: Phase | None = None
     embedded: tuple[str, str] | None = None
+    corrupted: str | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +72,11 @@ class Jobs:
         """Get the files of a sentence encoder."""
         folder = layout.encoder_folder(name)
         return Job("fetch_encoder", tuple(layout.encoder_files(name)), layout.log("fetch_encoder", folder))
+
+    @functools.cache  # noqa: B019
+    def weights(self, folder: str) -> Job:
+        """Get the published weights of a network for images."""
+        return Job("fetch_weights", (layout.image_weights(folder),), layout.log("fetch_weights", folder))
 
     @functools.cache  # noqa: B019
     def store(self, images: str, part: str) -> Job:
@@ -102,6 +112,8 @@ class Jobs:
         """Train the last stretch of a phase."""
         parent = self.study.parent_run(run)
         needs = [*self._encoders(run.cut), *self._stores(run.cut, "train"), self.split(run.cut, "train")]
+        if (folder := self.study.starts_from(run.cut, run.name)) is not None:
+            needs.insert(0, self.weights(folder))
         if parent is not None:
             needs.append(self.train(parent))
         phase = self.study.phase(run.cut, run.name)
@@ -133,6 +145,18 @@ class Jobs:
         )
 
     @functools.cache  # noqa: B019
+    def corruptions(self, run: Run, features: str) -> Job:
+        """Count the corrupted test images that the classifier behind the features gets right; no store has them."""
+        return Job(
+            "corruptions",
+            (run.corrupted(features),),
+            run.log("corruptions", features),
+            (self.train(run),),
+            run=run,
+            corrupted=self.study.dataset_of(run.cut)[0].name,
+        )
+
+    @functools.cache  # noqa: B019
     def cluster(self, run: Run, features: str, split: str, clusterer: str) -> Job:
         """Cluster embeddings."""
         outputs = (run.assignments(features, split, clusterer),)
@@ -142,25 +166,32 @@ class Jobs:
     @functools.cache  # noqa: B019
     def classify(self, run: Run, features: str, split: str, classifier: str) -> Job:
         """Predict the classes of embeddings."""
-        needs = self._read_by(self.study.catalog.classifiers[classifier], run, features, split)
+        dataset, _ = self.study.dataset_of(run.cut)
+        needs = self._read_by(self.study.classifier(classifier, dataset, split), run, features, split)
         outputs = (run.predictions(features, split, classifier),)
         return Job("classify", outputs, run.log("classify", features, split, classifier), needs)
 
     def _read_by(self, entry: Mapping[str, Any], run: Run, features: str, split: str) -> tuple[Job, ...]:
         """The jobs whose outputs a classifier or a projection reads; weights are written with the embeddings."""
-        splits = dict.fromkeys([split, "train"] if "training_features" in entry.get("needs", ()) else [split])
+        needs = entry.get("needs", ())
+        others = [other for other, kind in FEATURES_OF.items() if kind in needs]
+        splits = dict.fromkeys([split, *others])
         return (self.split(run.cut, split), *(self.embed(run, features, each) for each in splits))
 
     @functools.cache  # noqa: B019
     def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
         make = {"assignments": self.cluster, "predictions": self.classify}
+        outputs = (run.metrics(features, split, readout, scorer),)
+        if readout == "network":
+            return Job("infer_time", outputs, run.log("infer_time", features, split, scorer))
         if readout == "history":
             scored = self.train(run)
-        elif readout == "embeddings":
+        elif readout == "corruptions":
+            scored = self.corruptions(run, features)
+        elif readout in ("embeddings", "weights"):
             scored = self.embed(run, features, split)
         else:
             scored = make[self.study.made_by(readout)](run, features, split, readout)
-        outputs = (run.metrics(features, split, readout, scorer),)
         log = run.log("score", features, split, readout, scorer)
         return Job("score", outputs, log, (self.split(run.cut, split), scored))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 RESULTS = "results"
 FOLDERS = [
-    f"{RESULTS}/{name}" for name in ("datasets", "encoders", "phases", "controls", "state", "logs", "benchmarks")
+    f"{RESULTS}/{name}"
+    for name in ("datasets", "encoders", "weights", "phases", "controls", "state", "logs", "benchmarks")
 ]
 
 
@@ -60,6 +61,16 @@ def files_in(folder: str) -> list[str]:
     """The files of the encoder whose folder is called so."""
     files = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
     return [f"{RESULTS}/encoders/{folder}/{file}" for file in files]
+
+
+def weights_folder(backbone: str, weights: str) -> str:
+    """What the folder of a network's published weights is called."""
+    return f"{backbone}-{weights.lower()}"
+
+
+def image_weights(folder: str) -> str:
+    """The published weights whose folder is called so."""
+    return f"{RESULTS}/weights/{folder}/model.safetensors"
 
 
 def labels(image_set: str, part: str) -> str:
@@ -129,8 +140,12 @@ class Run:
         """Classes that a classifier predicts."""
         return f"{self.folder}/{features}/{split}/predictions/{classifier}.parquet"
 
+    def corrupted(self, features: str) -> str:
+        """How many corrupted test images of each class the classifier behind the features gets right."""
+        return f"{self.folder}/{features}/corruptions.parquet"
+
     def metrics(self, features: str, split: str, readout: str, scorer: str) -> str:
-        """Metrics of one scorer: of what a readout made, of the ``embeddings`` or of the ``history`` of training."""
+        """Metrics of one scorer: of what a readout made, or of :data:`~longtail.study.artefacts.OF_THE_TRAINING`."""
         return f"{self.folder}/{features}/{split}/metrics/{readout}/{scorer}.parquet"
 
     def projection(self, features: str, split: str, projection: str) -> str:
@@ -146,7 +161,7 @@ class Run:
         return benchmark(stage, self._job(stage, what))
 
     def _job(self, stage: str, what: tuple[str, ...]) -> str:
-        kind = () if stage in ("train", "embed") else (self.kind,)
+        kind = () if stage in ("train", "embed", "corruptions") else (self.kind,)
         return f"{self.cut}/{'-'.join((*kind, self.name, f'seed{self.seed}', *what))}"
 
 

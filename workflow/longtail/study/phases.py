@@ -17,7 +17,7 @@ from longtail.errors import LongtailError, unknown
 from longtail.splits import FILES
 from longtail.study.catalog import Catalog, Dataset, Method
 from longtail.study.config import Budget, Config
-from longtail.study.settings import resolve, resolved, selectors
+from longtail.study.settings import of_step, resolve, resolved, selectors
 
 IDENTITY_LENGTH = 10
 
@@ -246,18 +246,26 @@ def _test_transform(images: Mapping[str, Any], source: Mapping[str, Any]) -> dic
 
 
 def _backbone(name: str, dataset: Dataset, catalog: Catalog) -> dict[str, Any]:
-    """The ``backbone`` part of a phase's specification: a network that there is, with a stem that it can have."""
+    """The ``backbone`` part of a phase's specification: a network that there is, with a stem that it can have.
+
+    The dataset's own network starts from published weights where the dataset names them; any other starts anew.
+    """
     if dataset.holds == "texts":
         return {"name": name}
     if name not in catalog.backbones:
         raise unknown("backbone", name, catalog.backbones)
-    stem, stems = dataset.images["backbone"]["stem"], catalog.backbones[name]["stems"]
+    own, stems = dataset.images["backbone"], catalog.backbones[name]["stems"]
+    stem = own["stem"]
     if stem not in stems:
         raise LongtailError(
             f"The dataset {dataset.name!r} asks for the stem {stem!r}, and the backbone {name} has no other than "
             f"{', '.join(stems)}."
         )
-    return {"name": name, "stem": stem}
+    if "weights" not in own or own["name"] != name:
+        return {"name": name, "stem": stem}
+    if own["weights"] not in (known := catalog.backbones[name].get("weights", {})):
+        raise unknown(f"weights of {name} (dataset {dataset.name!r})", own["weights"], known)
+    return {"name": name, "stem": stem, "weights": own["weights"]}
 
 
 def _scaled(boundaries: Sequence[int], factor: float) -> list[int]:
@@ -280,13 +288,14 @@ def _stretches(
     catalog: Catalog,
 ) -> list[Stretch]:
     """The stretches of a recipe, clock by clock."""
-    named = {step["objective"] for step in method.recipe}
+    recipe = method.recipe_on(dataset)
+    named = {step["objective"] for step in recipe}
     for name in overrides:
         if name not in named:
             raise unknown(f"objective in the recipe of method {method.name!r}", name, named)
     keys = selectors(dataset, ratio)
     clocks: list[list[Mapping[str, Any]]] = []
-    for step in method.recipe:
+    for step in recipe:
         if not clocks or step.get("start") == "transfer":
             clocks.append([])
         clocks[-1].append(step)
@@ -303,7 +312,7 @@ def _stretches(
             objective = catalog.objectives[step["objective"]]
             values = resolved(
                 objective.name,
-                {**objective.settings, **step.get("settings", {})},
+                of_step(objective.settings, step, keys),
                 overrides.get(objective.name, {}),
                 dataset,
                 ratio,
@@ -349,10 +358,16 @@ def _budgeted(values: dict[str, Any], budget: Budget) -> dict[str, Any]:
 
 
 def require_fit(method: Method, dataset: Dataset) -> None:
-    """Raise if a method for images is asked for on texts, or the other way round."""
+    """Raise if a method cannot be had on a dataset: one for images on texts, or the other way round, and as it says."""
     if method.reads is not None and method.reads != dataset.holds:
         raise LongtailError(
             f"The method {method.name!r} is one for {method.reads}, but {dataset.name!r} holds {dataset.holds}."
+        )
+    if reason := method.refusal(dataset):
+        raise LongtailError(
+            f"The method {method.name!r} is not available on {dataset.name!r}: {reason}. Ask for it on another "
+            f"dataset, or for another method; who knows how it is trained there says so in "
+            f"catalog/methods/{method.family}.yaml."
         )
 
 

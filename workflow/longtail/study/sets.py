@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from longtail.errors import LongtailError, unknown
@@ -46,6 +47,36 @@ class Sets:
                 return spec if kept == PIXELS else {**spec, "storage": kept}
         raise unknown("image set", image_set, {dataset.images["name"] for dataset in self.catalog.datasets.values()})
 
+    def corruptions(self, dataset: Dataset) -> Mapping[str, Any]:
+        """What the catalogue says of corrupted versions of a dataset's test images.
+
+        Raises:
+            LongtailError: if there are none.
+        """
+        if "corruptions" not in dataset.images:
+            having = {d.name for d in self.catalog.datasets.values() if "corruptions" in d.images}
+            raise LongtailError(
+                f"There are no corrupted test images of {dataset.name!r} in the catalogue; there are of "
+                f"{', '.join(sorted(having)) or 'no dataset'}."
+            )
+        return dict(dataset.images["corruptions"])
+
+    def corruptions_spec(self, dataset: Dataset) -> dict[str, Any]:
+        """What the job that tests on corrupted versions of a dataset's test images is told; raises as above."""
+        described = self.corruptions(dataset)
+        name = described["name"]
+        return {
+            "name": name,
+            "source": {"root": self.config.data_root, **self.config.data.get(name, described["source"])},
+            **{key: described[key] for key in ("corruptions", "severities", "rows")},
+            "trained": self.store_spec(dataset.images["name"]),
+        }
+
+    def corrupted_sets(self) -> set[str]:
+        """The names of all sets of corrupted test images."""
+        images = (dataset.images for dataset in self.catalog.datasets.values())
+        return {each["corruptions"]["name"] for each in images if "corruptions" in each}
+
     def sets(self, holds: str) -> set[str]:
         """The names of all image sets, or of all text sets (``images``, ``texts``)."""
         return {dataset.images["name"] for dataset in self.catalog.datasets.values() if dataset.holds == holds}
@@ -67,6 +98,19 @@ class Sets:
             return layout.texts(name, part)
         return layout.index(name, part) if name in self.streamed() else layout.images(name, part)
 
+    def classifier(self, name: str, dataset: Dataset, split: str) -> Mapping[str, Any]:
+        """What the job that predicts the classes of a split by a classifier is told.
+
+        A setting that is chosen ``on_validation`` has the validation split chosen by, as far as there is one and it is
+        not what is predicted; else it has its other value, and nothing is said of a validation split.
+        """
+        entry = dict(self.catalog.classifiers[name])
+        grid = entry.pop("on_validation", None)
+        if grid is None or dataset.val is None or split == "val":
+            return entry
+        rest = {key: value for key, value in entry.items() if key not in grid}
+        return {**rest, "needs": [*entry.get("needs", ()), "validation_features"], "on_validation": grid}
+
     def encoder(self, text_set: str) -> dict[str, str | None]:
         """Name, and local folder or None, of the sentence encoder of a text set."""
         named = (dataset for dataset in self.catalog.datasets.values() if dataset.images["name"] == text_set)
@@ -76,6 +120,22 @@ class Sets:
         """Every sentence encoder of the catalogue, by the name of its folder."""
         found = [self.encoder(name) for name in sorted(self.sets("texts"))]
         return {layout.encoder_folder(str(encoder["name"])): encoder for encoder in found}
+
+    def image_weights(self) -> dict[str, dict[str, str | None]]:
+        """All published weights of networks for images, by the name of their folder: ``url``, and ``file`` or None.
+
+        Raises:
+            LongtailError: if the configuration names a file for a network that has none.
+        """
+        having = {name: entry["weights"] for name, entry in self.catalog.backbones.items() if "weights" in entry}
+        for name in self.config.image_weights:
+            if name not in having:
+                raise unknown("backbone with published weights (image_weights)", name, having)
+        return {
+            layout.weights_folder(name, weights): {"url": url, "file": self.config.image_weights.get(name)}
+            for name, entry in having.items()
+            for weights, url in entry.items()
+        }
 
     def data_spec(self, dataset: Dataset, ratio: int) -> dict[str, Any]:
         """What a job that reads a split's images is told about them."""

@@ -14,12 +14,37 @@ def selectors(dataset: Dataset, ratio: int) -> tuple[str, ...]:
     return tuple(key for name in dataset.names for key in (f"{name}-ir{ratio}", name))
 
 
+def speaks(setting: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    """Whether a setting has a value for a dataset: without one of its own it stands for those of its ``for`` alone.
+
+    Elsewhere no training is told of it, so that a setting which a new dataset needs changes no other's identity.
+    """
+    return "value" in setting or "official" in setting or any(key in setting["for"] for key in keys)
+
+
+def of_step(
+    settings: Mapping[str, Mapping[str, Any]], step: Mapping[str, Any], keys: tuple[str, ...]
+) -> dict[str, Mapping[str, Any]]:
+    """The settings of an objective, with what a step of a recipe says of a dataset (its :func:`selectors`) instead."""
+    own = {name: setting for name, setting in step.get("settings", {}).items() if speaks(setting, keys)}
+    return {**settings, **own}
+
+
 def resolve(setting: Mapping[str, Any], keys: tuple[str, ...], protocol: str) -> Any:
-    """The value of a setting for a dataset (its :func:`selectors`) under a protocol."""
+    """The value of a setting for a dataset (its :func:`selectors`) under a protocol.
+
+    Raises:
+        LongtailError: if it has none, see :func:`speaks`.
+    """
     own = setting.get("for", {})
     for key in keys:
         if key in own:
             return own[key][protocol] if is_pair(own[key]) else own[key]
+    if not speaks(setting, keys):
+        raise LongtailError(
+            f"A value is given for {', '.join(own)} alone, and asked for on {keys[-1]}: add it to `for` "
+            f"({setting['where']})."
+        )
     return setting["value"] if "value" in setting else setting[protocol]
 
 
@@ -105,11 +130,11 @@ def resolved(
         LongtailError: for an override of a setting that the objective does not have, and for unknown names.
     """
     keys = selectors(dataset, ratio)
-    values = {name: resolve(setting, keys, protocol) for name, setting in settings.items()}
+    values = {name: resolve(setting, keys, protocol) for name, setting in settings.items() if speaks(setting, keys)}
     values |= {name: value for name, value in dataset.settings.items() if name in settings}
     for name, value in overrides.items():
-        if name not in values:
-            raise unknown(f"setting of objective {objective!r}", name, values)
+        if name not in settings:
+            raise unknown(f"setting of objective {objective!r}", name, settings)
         values[name] = value
     if "augmentation" in values:
         values["augmentation"] = _augmentation(values["augmentation"], objective, catalog)

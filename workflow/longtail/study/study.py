@@ -25,7 +25,7 @@ class Study(Artefacts):
             catalog.method(name)
         for name in config.datasets or ():
             catalog.dataset(name)
-        image_sets = {dataset.images["name"] for dataset in catalog.datasets.values()}
+        image_sets = {dataset.images["name"] for dataset in catalog.datasets.values()} | self.corrupted_sets()
         for name in config.data:
             if name not in image_sets:
                 raise unknown("image set (config: data)", name, image_sets)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from longtail.errors import LongtailError
-from longtail.study import phases
+from longtail.study import layout, phases
 from longtail.study.cells import Cell, asked_cells
 from longtail.study.layout import Run
 from longtail.study.phases import Phase, canonical
@@ -70,6 +70,7 @@ class Trainings(Sets):
         """Where recipes of the catalogue, and overrides of tables, end on a split: by method, settings, backbone."""
         dataset, ratio = self.dataset_of(cut)
         fitting = {name for name, m in self.catalog.methods.items() if m.recipe and m.reads == dataset.holds}
+        refused = {name for name, m in self.catalog.methods.items() if m.refusal(dataset)}
         wanted = {(name, "{}", self.backbone(dataset)) for name in fitting}
         for spec in self.catalog.papers.values():
             for asked in asked_cells(spec):
@@ -82,7 +83,7 @@ class Trainings(Sets):
                 self.catalog.method(name).name, overrides, backbone, dataset.name, ratio
             )
             for name, overrides, backbone in sorted(wanted)
-            if name not in self.catalog.planned["methods"]
+            if name not in self.catalog.planned["methods"] and name not in refused
         }
 
     def phase(self, cut: str, name: str) -> Phase:
@@ -99,6 +100,17 @@ class Trainings(Sets):
                 f"Its phases are {', '.join(sorted(known))}."
             )
         return known[name]
+
+    def starts_from(self, cut: str, name: str) -> str | None:
+        """The folder of the published weights that the job of a phase makes its networks from; None if it needs none.
+
+        A job that goes on with the networks of another one has all weights from there.
+        """
+        phase = self.phase(cut, name)
+        backbone = json.loads(phase.backbone)
+        if "weights" not in backbone or phase.parent_epoch is not None or phase.lineage[-1].start == "continue":
+            return None
+        return layout.weights_folder(backbone["name"], backbone["weights"])
 
     def parent(self, cut: str, name: str) -> Phase | None:
         """The phase whose checkpoint the training of another starts from."""

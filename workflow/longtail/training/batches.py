@@ -64,7 +64,8 @@ def batches_of(objective: str, rows: int, size: int, drop_last: bool, own: Mappi
         rows: images or texts in the split.
         size: of a complete batch.
         drop_last: whether an incomplete last batch is left out.
-        own: the objective's settings, of which ``batchnorm_splits``, ``queue_size`` and ``mini_clusters`` are read.
+        own: the objective's settings, of which ``batchnorm_splits``, ``batch_groups``, ``queue_size`` and
+            ``mini_clusters`` are read.
 
     Raises:
         LongtailError: if there is no batch, a batch would have one image, cannot be normalised in groups of one size or
@@ -83,12 +84,13 @@ def batches_of(objective: str, rows: int, size: int, drop_last: bool, own: Mappi
             f"train on. Set batch_size to at most {rows}, or drop_last to false."
         )
     batches = Batches(rows, size, drop_last)
-    splits, queue = own.get("batchnorm_splits", 1), own.get("queue_size")
+    grouped = "batch_groups" if "batch_groups" in own else "batchnorm_splits"
+    splits, queue = own.get(grouped, 1), own.get("queue_size")
     uneven = sorted(length for length in batches.lengths if length % splits)
     if uneven:
         raise LongtailError(
             f"{place} with batch_size {size} and drop_last {str(drop_last).lower()}: batches of {uneven[0]} images "
-            f"cannot be normalised in {splits} groups of one size (batchnorm_splits). Set batch_size to a multiple of "
+            f"cannot be normalised in {splits} groups of one size ({grouped}). Set batch_size to a multiple of "
             f"{splits}, and drop_last to true."
         )
     if queue is not None and max(batches.lengths) > queue:

@@ -6,6 +6,7 @@ import functools
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,12 +15,15 @@ from longtail.data.resident import derived_seed
 from longtail.errors import LongtailError
 from longtail.methods.base import Context, Objective
 from longtail.models.backbones import new_backbone
+from longtail.models.pretrained import load_pretrained
 from longtail.models.sentence import SentenceEncoder
 from longtail.training.hyperparameters import TrainingSettings, construct
 from longtail.training.specification import Specification
 
 
-def build(spec: Specification, parent: Objective | None = None, encoder: Path | None = None) -> Objective:
+def build(
+    spec: Specification, parent: Objective | None = None, encoder: Path | None = None, weights: Path | None = None
+) -> Objective:
     """The objective of a specification's last stretch, freshly initialised, on the CPU.
 
     Objectives that continue each other hold the same networks, so only the last class of such a chain is built; its
@@ -33,9 +37,12 @@ def build(spec: Specification, parent: Objective | None = None, encoder: Path | 
         parent: the trained objective a transfer takes its encoder from. Without it an untrained one stands in, which
             is enough when all weights are loaded afterwards.
         encoder: folder of the sentence encoder that is the backbone where the data are texts.
+        weights: file with the published weights that backbones for images start from. Without it they start anew, which
+            is enough when all weights are loaded afterwards.
 
     Raises:
-        LongtailError: if a class cannot be imported, its settings do not fit it, or texts have no encoder.
+        LongtailError: if a class cannot be imported, its settings do not fit it, texts have no encoder, or weights are
+            not those of the backbone.
     """
     stretch, data, opening = spec.last, spec.data, spec.opening
     start = spec.lineage[opening].start
@@ -48,7 +55,7 @@ def build(spec: Specification, parent: Objective | None = None, encoder: Path | 
     assert data.rows is not None
     assert data.class_sizes is not None
     context = Context(
-        new_backbone=backbone_maker(spec, encoder),
+        new_backbone=backbone_maker(spec, encoder, weights),
         classes=data.classes,
         rows=data.rows,
         class_sizes=torch.tensor(data.class_sizes) if kind.supervised else None,
@@ -59,13 +66,23 @@ def build(spec: Specification, parent: Objective | None = None, encoder: Path | 
         return kind(settings, context, parent)
 
 
-def backbone_maker(spec: Specification, encoder: Path | None) -> Callable[..., nn.Module]:
-    """What makes the backbones of an objective: new ones for images, the pre-trained sentence encoder for texts."""
+def backbone_maker(spec: Specification, encoder: Path | None, weights: Path | None = None) -> Callable[..., nn.Module]:
+    """What makes the backbones of an objective.
+
+    For images new ones, or such with published ``weights``; for texts the pre-trained sentence encoder.
+    """
     if spec.data.holds == "images":
-        return functools.partial(new_backbone, spec.backbone.name, spec.backbone.stem, spec.data.channels)
+        new = functools.partial(new_backbone, spec.backbone.name, spec.backbone.stem, spec.data.channels)
+        return new if weights is None else functools.partial(_pretrained, new, weights)
     if encoder is None:
         raise LongtailError(f"Texts of {spec.data.dataset} need a sentence encoder: give its folder with --encoder.")
     return lambda norm=None: SentenceEncoder(encoder)  # it has no batch normalisation to be of another kind
+
+
+def _pretrained(new: Callable[..., nn.Module], weights: Path, *arguments: Any, **options: Any) -> nn.Module:
+    network = new(*arguments, **options)
+    load_pretrained(network, weights)
+    return network
 
 
 def require_start(kind: type[Objective], start: str, objective: str) -> None:

@@ -206,9 +206,9 @@ def train(
             update = run.epoch * steps + step + 1
             share = update / (clock * steps)
             labels = tuple(split.labels[these] for these in shown) if objective.supervised else ()
-            batch = Batch(views, shown, generator(device, seed, "loss", run.epoch, step), labels, share)
-
             learning_rate = schedule(update, steps, clock, settings)
+            batch = Batch(views, shown, generator(device, seed, "loss", run.epoch, step), labels, share, learning_rate)
+
             objective.before_step(share)
             optimizer.zero_grad()
             torch.manual_seed(derived_seed(seed, "dropout", run.epoch, step))  # which takes no generator of its own

@@ -45,6 +45,7 @@ OF_IMAGES: Mapping[str, Any] = {
     "backbone": {"stem": str},
     "lineage": [{"settings": {"normalization": {"mean": NUMBERS, "std": NUMBERS}}}],
 }
+BACKBONE = ("name", "stem", "weights")
 OF_TEXTS: Mapping[str, Any] = {"data": {"max_tokens": COUNT}}
 OF_SPLIT: Mapping[str, Any] = {"rows": COUNT, "class_sizes": [COUNT]}
 """What a specification must have, and besides if its data are images or texts, or if its split was read."""
@@ -79,10 +80,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Backbone:
-    """The network between input and heads: its ``name``, and its ``stem`` where it reads images, else empty."""
+    """The network between input and heads.
+
+    Attributes:
+        name: of the backbone, or of the sentence encoder.
+        stem: where it reads images, else empty.
+        weights: the name of the published ones that it starts from; empty where it starts anew, and for texts.
+    """
 
     name: str
     stem: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ def parse(document: Any) -> Specification:
     return Specification(
         identity=document["identity"],
         data=_data(holds, document["data"]),
-        backbone=Backbone(document["backbone"]["name"], document["backbone"].get("stem", "")),
+        backbone=Backbone(**{key: document["backbone"][key] for key in BACKBONE if key in document["backbone"]}),
         precision=document["precision"],
         lineage=tuple(_stretch(stretch) for stretch in document["lineage"]),
         seed=document["seed"],

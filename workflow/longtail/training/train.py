@@ -29,6 +29,7 @@ from longtail.devices.memory import is_out_of_memory, room_for
 from longtail.devices.precision import computing_type, no_gpu, prepare_device
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
+from longtail.models.pretrained import digest_of
 from longtail.models.recomputation import recompute_activations
 from longtail.processes import end_with
 from longtail.signals import StopSignals
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", required=True, type=Path, help="rows to train on")
     parser.add_argument("--images", required=True, nargs="+", action="extend", metavar="PART=PATH", help="stores")
     parser.add_argument("--encoder", type=Path, metavar="DIR", help="sentence encoder, for texts")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights that networks for images start from")
     parser.add_argument("--parent", type=Path, help="checkpoint that the last stretch starts from")
     parser.add_argument("--state", required=True, type=Path, metavar="DIR", help="where an interrupted job is kept")
     parser.add_argument("--checkpoint", required=True, type=Path, help="output: the trained state")
@@ -115,7 +117,7 @@ def run_one(arguments: argparse.Namespace) -> None:
             state = folder.newest()
         with room_for("the networks", device_name(device)):
             if state is None:
-                training = start(spec, arguments.parent, device, arguments.encoder)
+                training = start(spec, arguments.parent, device, arguments.encoder, arguments.weights)
             else:
                 training = resume(spec, state, device, arguments.encoder)
             group.spread(training.objective)
@@ -171,6 +173,7 @@ def run_one(arguments: argparse.Namespace) -> None:
             seconds=seconds,
             images_per_second=images / seconds if seconds else None,
             peak_memory_bytes=peak_memory(device),
+            **({"image_weights": digest_of(arguments.weights)} if arguments.weights else {}),
         )
         with replacing(arguments.spec_out) as temporary:
             temporary.write_text(json.dumps(spec.document, indent=2) + "\n", encoding="utf-8")
@@ -179,11 +182,17 @@ def run_one(arguments: argparse.Namespace) -> None:
         folder.remove()
 
 
-def start(spec: Specification, parent: Path | None, device: torch.device, encoder: Path | None = None) -> Training:
-    """A training at the beginning of this job: from nothing, or from the parent's checkpoint.
+def start(
+    spec: Specification,
+    parent: Path | None,
+    device: torch.device,
+    encoder: Path | None = None,
+    weights: Path | None = None,
+) -> Training:
+    """A training at the beginning of this job: from nothing, from published weights, or from the parent's checkpoint.
 
     Raises:
-        LongtailError: if a parent is needed and missing, or not one this phase can start from.
+        LongtailError: if a parent or weights are needed and missing, or not such as this phase can start from.
     """
     stretch = spec.last
     if parent is None:
@@ -192,7 +201,8 @@ def start(spec: Specification, parent: Path | None, device: torch.device, encode
                 f"{stretch.objective} has start {stretch.start!r}, so it needs the checkpoint of the training "
                 f"before it. Give it with --parent."
             )
-        return _run(spec, build(spec, encoder=encoder), device, stretch.first_epoch)
+        require_weights(spec, weights)
+        return _run(spec, build(spec, encoder=encoder, weights=weights), device, stretch.first_epoch)
     trained = checkpoint.read(parent)
     if checkpoint.require_ancestor(trained, spec, parent):
         objective = build(spec, encoder=encoder)
@@ -200,9 +210,10 @@ def start(spec: Specification, parent: Path | None, device: torch.device, encode
         return _run(spec, objective, device, trained["epoch"], trained["moments"])
     if stretch.start == "transfer":
         # The classes that are built are those of our own lineage: the file's are data, and name no code to be run.
+        require_weights(spec, weights)
         source = build(spec.before(-1), encoder=encoder)
         checkpoint.load_same(source, trained, parent)
-        return _run(spec, build(spec, source, encoder), device, stretch.first_epoch)
+        return _run(spec, build(spec, source, encoder, weights), device, stretch.first_epoch)
     before, now = spec.lineage[-2].settings.optimizer, stretch.settings.optimizer
     if before != now:
         raise LongtailError(
@@ -212,6 +223,15 @@ def start(spec: Specification, parent: Path | None, device: torch.device, encode
     objective = build(spec, encoder=encoder)
     checkpoint.load_continued(objective, trained, parent)
     return _run(spec, objective, device, stretch.first_epoch, trained["moments"])
+
+
+def require_weights(spec: Specification, weights: Path | None) -> None:
+    """Raise where networks are to be made that start from published weights, and no file has them."""
+    if spec.backbone.weights and weights is None:
+        raise LongtailError(
+            f"{spec.last.objective} starts from the weights {spec.backbone.weights} of {spec.backbone.name}: give "
+            f"their file with --weights."
+        )
 
 
 def resume(

@@ -4,6 +4,7 @@ One module per family, and in it, by name of the objective or method:
 
 * ``ON_CIFAR``: the settings on CIFAR-LT at ratio 100, under the official protocol.
 * ``OF_THE_PAPERS``, ``ON_CIFAR100``: what is otherwise under the paper's protocol, or on CIFAR-100-LT.
+* ``ON_LARGE``, ``LARGE_RECIPES``, ``NOT_ON``: settings and steps on the large sets, and where a method has none.
 * ``RECIPES``: the steps as (objective, epochs on CIFAR-LT, epochs on digits-lt).
 * ``READOUTS``, ``FEATURES``: where they are not ``classifier`` and ``backbone``.
 """

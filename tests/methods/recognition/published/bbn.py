@@ -18,4 +18,4 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
         "sampler": ["uniform", {"power": 1}],
     },
 }  # fmt: skip
-RECIPES = {method: [(method, 200, 40)] for method in ON_CIFAR}
+RECIPES = {"bbn": [("bbn", 200, 40)], "bbn-90": [("bbn", 90, 20)]}

@@ -42,6 +42,8 @@ OF_THE_PAPERS: dict[str, dict[str, Any]] = {
 RIDE_STEPS = [("ride", 160, 32), ("ride-reweighted", 40, 8)]
 RECIPES = {
     "ride": RIDE_STEPS,
+    "ride-2": RIDE_STEPS,
+    "ride-4": RIDE_STEPS,
     "ride-routed": [*RIDE_STEPS, ("ride-routing", 5, 5)],
     "ride-distilled": [
         ("ride-six", 160, 32),

@@ -16,8 +16,17 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
     "learnable-scaling": SCALING,
 }
 RECIPES = {
+    "crt-200": [CE_FIRST, ("classifier-retraining", 10, 10)],
+    "lws-200": [CE_FIRST, ("learnable-scaling", 5, 5)],
+    **{method: [CE_FIRST] for method in ("tau-norm-200", "ncm-200")},
     "crt": [CE_FIRST, ("classifier-retraining", 10, 10)],
     "lws": [CE_FIRST, ("learnable-scaling", 5, 5)],
     **{method: [CE_FIRST] for method in ("tau-norm", "ncm", "logit-adjustment")},
 }
-READOUTS = {"tau-norm": "tau-norm", "ncm": "ncm", "logit-adjustment": "logit-adjusted"}
+READOUTS = {
+    "tau-norm-200": "tau-norm",
+    "ncm-200": "ncm",
+    "tau-norm": "tau-norm",
+    "ncm": "ncm",
+    "logit-adjustment": "logit-adjusted",
+}

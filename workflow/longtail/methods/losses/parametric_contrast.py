@@ -21,6 +21,7 @@ def paco(
     alpha: float,
     temperature: float,
     divided: bool = True,
+    groups: int = 1,
 ) -> Tensor:
     """L_paco (Cui et al., ICCV 2021; dvlab-research/Parametric-Contrastive-Learning, PaCo/LT/losses.py).
 
@@ -39,6 +40,8 @@ def paco(
         alpha: weight of a positive that is no centre.
         temperature: tau.
         divided: by the sum of the weights of an anchor's positives, as in the code; the equation does not divide.
+        groups: of how many the batch consists, as of the GPUs that the code deals it out to; a query meets the queries
+            and keys of its own group, which are those i mod ``groups``, the whole queue, and all centres.
 
     Returns:
         A scalar, the mean over anchors.
@@ -47,6 +50,9 @@ def paco(
     centres = logits + (sizes.double() / sizes.sum()).log().to(logits.dtype)
     columns = torch.cat([centres, query @ torch.cat([query, key, past]).T / temperature], dim=1)
     others = torch.ones_like(columns, dtype=torch.bool)
+    number = torch.arange(len(query), device=labels.device)
+    in_group = (number[:, None] - number) % groups == 0
+    others[:, classes : classes + 2 * len(query)] = in_group.repeat(1, 2)
     others[:, classes : classes + len(query)].fill_diagonal_(False)  # no anchor picks itself
     same = others[:, classes:] & (labels[:, None] == torch.cat([labels, labels, past_labels]))
     own = labels[:, None] == torch.arange(classes, device=labels.device)
@@ -77,6 +83,7 @@ def balanced_contrast(a: Tensor, b: Tensor, prototypes: Tensor, labels: Tensor, 
     others = torch.ones(len(y), len(columns), dtype=torch.bool, device=y.device)
     others[:, : len(y)].fill_diagonal_(False)
     own = y[:, None] == columns
-    members = (columns[:, None] == classes).sum(0)[columns] - own.long()  # of a column's class
+    counts = 1 + (y[:, None] == classes).sum(0)  # columns of a class; one is its prototype
+    members = counts[columns] - own.long()  # of a column's class
     logits = z @ torch.cat([z, prototypes]).T / temperature
     return contrast(logits, others & own, others.to(z.dtype) / members).mean()

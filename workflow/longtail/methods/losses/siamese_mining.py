@@ -69,6 +69,7 @@ def rebalanced_contrast(
     anchors: int,
     in_batch: bool,
     mined: tuple[int, int] | None = None,
+    groups: int = 1,
 ) -> Tensor:
     """The mean over anchors of w_y times the supervised contrast with a queue, and with the batch.
 
@@ -85,6 +86,9 @@ def rebalanced_contrast(
         anchors: how many of the embeddings, from the first on, are to find others: B or 2B.
         in_batch: whether the other embeddings are columns, too.
         mined: Q_p and Q_n of :func:`hardest`, of the queue; None takes all of it.
+        groups: of how many the batch consists, as of the GPUs that dvlab-research/ResCom deals it out to. Image i is in
+            group i mod ``groups`` with both of its views, and other embeddings are columns within a group alone. B
+            must be a multiple of it.
 
     Returns:
         A scalar.
@@ -95,7 +99,9 @@ def rebalanced_contrast(
         similarities, same = hardest(similarities, same, *mined)
     competitors = torch.ones_like(same)
     if in_batch:
-        others = ~torch.eye(anchors, len(z), dtype=torch.bool, device=z.device)
+        number = torch.arange(len(z), device=z.device)
+        apart = number[:anchors, None] - number
+        others = (apart % groups == 0) & (apart != 0)
         similarities = torch.cat([z[:anchors] @ z.T, similarities], dim=1)
         same = torch.cat([others & (y == labels), same], dim=1)
         competitors = torch.cat([others, competitors], dim=1)

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from longtail.methods.losses.contrastive import contrast
-from longtail.methods.losses.key_contrast import batch_columns, batch_positives
+from longtail.methods.losses.key_contrast import batch_columns, batch_positives, queue_columns, queue_positives
 from longtail.methods.losses.numerics import full_precision, unit
 
 
@@ -125,6 +125,45 @@ def targeted(
     if competitors is not None:
         competitors = torch.cat([competitors, torch.ones_like(target_logits, dtype=competitors.dtype)], dim=1)
     return contrast(torch.cat([logits, target_logits], dim=1), weights, competitors, torch.ones_like(logits[:, 0]))
+
+
+@full_precision
+def tsc(
+    query: Tensor,
+    key: Tensor,
+    labels: Tensor,
+    past: Tensor,
+    past_labels: Tensor,
+    targets: Tensor,
+    own_targets: Tensor,
+    k: int | None,
+    temperature: float,
+    weight: float,
+    counted: bool,
+    generator: torch.Generator,
+) -> Tensor:
+    """:func:`targeted` contrast against a queue (LTH14/targeted-supcon, moco/builder.py, on the large sets).
+
+    Args:
+        query: q, (B, d) unit rows.
+        key: k, (B, d) unit rows, without gradient.
+        labels: y, (B,) int64.
+        past: the queue, (Q, d) unit rows, without gradient.
+        past_labels: of the queue, (Q,) int64, -1 where no key was put in yet.
+        targets: t, (K, d) unit rows.
+        own_targets: which of them is that of a class, (K,) int64.
+        k: positives besides the own key, as in KCL.
+        temperature: tau, of the targets' columns too.
+        weight: lambda.
+        counted: as in :func:`targeted`.
+        generator: of the draw of positives.
+
+    Returns:
+        A scalar, the mean over anchors.
+    """
+    positives = queue_positives(labels, past_labels, k, generator)
+    columns, to_targets = queue_columns(query, key, past, temperature), query @ targets.to(query.dtype).T / temperature
+    return targeted(columns, positives, to_targets, own_targets[labels], weight, counted).mean()
 
 
 @full_precision

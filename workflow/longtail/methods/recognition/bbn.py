@@ -7,12 +7,14 @@ that is to be predicted goes through both branches.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from longtail.methods.base import Batch, Context, Images, Objective
+from longtail.methods.checks import require
 from longtail.methods.losses.bbn import bbn, mixed_feature, parabolic_decay
 from longtail.methods.losses.classification import accuracy
 from longtail.methods.recognition.classification import Classification
@@ -37,7 +39,11 @@ class Shifting(Classification):
 
     def start_epoch(self, epoch: int, images: Images) -> None:
         """Between two epochs, what is done is e / T of the clock: alpha stays the same until the next one."""
-        self.alpha.copy_(parabolic_decay(self.done))
+        self.alpha.copy_(parabolic_decay(self.shifted(self.done)))
+
+    def shifted(self, done: Tensor) -> Tensor:
+        """The share of the shift that is done once that share of the clock is: the same."""
+        return done
 
     def after_step(self, progress: float) -> None:
         """Remember ``progress``."""
@@ -46,6 +52,25 @@ class Shifting(Classification):
 
 class BBN(Shifting):
     """Cross-entropy of the logits that two images have together, with the class of the one and that of the other."""
+
+    @dataclass(frozen=True)
+    class Settings(Shifting.Settings):
+        """Hyperparameters, besides the classifier's.
+
+        Attributes:
+            clock_share: what share of the shift a clock comes to. Trainings of 90 and 180 epochs are cut off of shifts
+                in 100 and 200 in the code.
+        """
+
+        clock_share: float = field(default=1.0, kw_only=True)
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            require(0 < self.clock_share <= 1, "clock_share", self.clock_share, "above 0 and at most 1")
+
+    def shifted(self, done: Tensor) -> Tensor:
+        """The share of the shift that is done once that share of the clock is."""
+        return done * self.settings.clock_share
 
     def new_backbone(self, context: Context, parent: Objective | None) -> Any:
         """A trunk with two branches."""

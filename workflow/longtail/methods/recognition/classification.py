@@ -34,7 +34,7 @@ class Classification(Objective):
             classifier_init: how its weights start, see :class:`~longtail.models.classifiers.Linear`.
         """
 
-        classifier_init: Literal["default", "kaiming"]
+        classifier_init: Literal["default", "kaiming", "normal"]
 
         def __post_init__(self) -> None:
             check_choices(self)

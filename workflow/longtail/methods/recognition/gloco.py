@@ -79,7 +79,7 @@ class GloCo(KCL):
         of_class = pairs.labels[:, None] == classes
         of_class = of_class if competitors is None else of_class & competitors
         same = drawn(of_class, self.settings.positives, batch.generator)
-        keys = [pairs.key, *(self.key(view) for view in batch.views[2:])]
+        keys = [pairs.key, *(self.key(view, batch.generator) for view in batch.views[2:])]
         temperatures = self.temperatures(pairs.labels)
         return {"loss": global_contrast(pairs.query, keys, others, same, temperatures, competitors)}
 

@@ -5,18 +5,19 @@ Follow facebookresearch/mixup-cifar10 and vikasverma1077/manifold_mixup.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from longtail.methods.base import Batch
+from longtail.methods.base import Batch, Context, Objective
 from longtail.methods.checks import require
 from longtail.methods.losses.classification import accuracy
 from longtail.methods.losses.mixup import mixed_binary_cross_entropy, mixed_cross_entropy
 from longtail.methods.mixing import draw_mixture, interpolate, interpolated_at_a_depth
 from longtail.methods.recognition.classification import Classification
+from longtail.models.freezing import keep_statistics, replace_last_block
 
 
 class Mixup(Classification):
@@ -24,13 +25,34 @@ class Mixup(Classification):
 
     @dataclass(frozen=True)
     class Settings(Classification.Settings):
-        """``alpha``: of lambda ~ Beta(alpha, alpha)."""
+        """Hyperparameters of Mixup.
+
+        Attributes:
+            alpha: of lambda ~ Beta(alpha, alpha).
+            frozen_parts: of a pre-trained backbone what does not learn, statistics of batch normalisation included:
+                nothing, or all but the last block, which starts anew (MiSLAS on Places-LT).
+        """
 
         alpha: float
+        frozen_parts: Literal["all_but_last_block", None] = field(default=None, kw_only=True)
 
         def __post_init__(self) -> None:
             super().__post_init__()
             require(self.alpha > 0, "alpha", self.alpha, "above 0")
+
+    def new_backbone(self, context: Context, parent: Objective | None) -> Any:
+        """A new one, or one of which the last block alone is new."""
+        backbone = super().new_backbone(context, parent)
+        if self.settings.frozen_parts:
+            replace_last_block(backbone)
+        return backbone
+
+    def train(self, mode: bool = True) -> Self:
+        """Train mode for what learns."""
+        super().train(mode)
+        if self.settings.frozen_parts:
+            keep_statistics(self.network.embedder)
+        return self
 
     def mixed_logits(self, images: Tensor, lam: Tensor, permutation: Tensor, generator: torch.Generator) -> Tensor:
         """Those of lambda x_i + (1 - lambda) x_pi(i), (B, K)."""

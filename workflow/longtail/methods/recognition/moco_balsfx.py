@@ -42,7 +42,7 @@ class MoCoBalSfx(ClassifiedPairs):
 
     def new_projector(self, width: int) -> nn.Module:
         """The head of ResCom."""
-        return projector(width, width, self.settings.projection_width)
+        return projector(width, width, self.settings.projection_width, self.settings.batch_groups)
 
     def new_classifier(self, width: int, classes: int) -> nn.Module:
         """Linear, starting as the settings say."""

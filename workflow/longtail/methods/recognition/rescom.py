@@ -6,7 +6,7 @@ Softmax, and an embedding of it by supervised contrast with a queue; both in one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -21,6 +21,7 @@ from longtail.methods.recognition.classification import Classification
 from longtail.models.chain import Chain
 from longtail.models.class_queues import new_queue
 from longtail.models.mlp import projector
+from longtail.models.splitnorm import norm_of, unsplit
 
 
 class SupConBalSfx(Classification):
@@ -42,6 +43,9 @@ class SupConBalSfx(Classification):
             contrast: what anchors are contrasted with: ``batch_and_queue`` or ``queue``.
             anchor_views: whose embeddings are anchors: 1, the first view's, or 2, both views'.
             enqueued_view: whose embeddings go into the queue, the first or the second view's.
+            batch_groups: into how many a batch is divided, as dvlab-research/ResCom deals it out to GPUs. Each is
+                normalised and contrasted within itself; an image is in one group with both of its views, and queue and
+                losses are those of all.
         """
 
         projection_width: int
@@ -55,6 +59,7 @@ class SupConBalSfx(Classification):
         contrast: Literal["batch_and_queue", "queue"]
         anchor_views: Literal[1, 2]
         enqueued_view: Literal[1, 2]
+        batch_groups: int = field(default=1, kw_only=True)
 
         def __post_init__(self) -> None:
             super().__post_init__()
@@ -63,6 +68,7 @@ class SupConBalSfx(Classification):
             require(self.contrast_weight >= 0, "contrast_weight", self.contrast_weight, "at least 0")
             require(0 <= self.beta < 1, "beta", self.beta, "at least 0 and below 1")
             require(self.keys_per_class >= 1, "keys_per_class", self.keys_per_class, "at least 1")
+            require(self.batch_groups >= 1, "batch_groups", self.batch_groups, "at least 1")
 
     features: ClassVar[tuple[str, ...]] = ("backbone", "projection")
 
@@ -73,8 +79,12 @@ class SupConBalSfx(Classification):
         super().__init__(settings, context, parent)
         backbone: Any = self.network.embedder
         width = backbone.width
-        self.projector = projector(width, width, settings.projection_width)
+        self.projector = projector(width, width, settings.projection_width, settings.batch_groups)
         self.queue = new_queue(settings.queue, self.class_sizes, settings.keys_per_class, settings.projection_width)
+
+    def new_backbone(self, context: Context, parent: Objective | None) -> Any:
+        """A new one, which normalises the groups of a batch apart."""
+        return context.new_backbone(norm_of(self.settings.batch_groups))
 
     def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
         """CE(s + log pi, y): over both views, it is Siamese Balanced Softmax."""
@@ -95,6 +105,7 @@ class SupConBalSfx(Classification):
             anchors=settings.anchor_views * size,
             in_batch=settings.contrast == "batch_and_queue",
             mined=self.mined,
+            groups=settings.batch_groups,
         )
         self.queue.put(z[:size] if settings.enqueued_view == 1 else z[size:], both[:size])
         classified = settings.classified_views * size
@@ -107,10 +118,15 @@ class SupConBalSfx(Classification):
         }
 
     def encoder(self, features: str) -> nn.Module:
-        """``backbone``: h, and the logits; ``projection``: the projector's output, not normalised."""
+        """``backbone``: h, and the logits; ``projection``: the projector's output, not normalised.
+
+        What is trained in groups is copied, and normalises whole batches if it is trained further.
+        """
         if features == "projection":
-            return Chain(self.network.embedder, self.projector, width=self.settings.projection_width)
-        return super().encoder(features)
+            found: nn.Module = Chain(self.network.embedder, self.projector, width=self.settings.projection_width)
+        else:
+            found = super().encoder(features)
+        return found if self.settings.batch_groups == 1 else unsplit(found)
 
 
 class ResCom(SupConBalSfx):

@@ -66,7 +66,7 @@ class ClassifierRetraining(SecondStage):
     class Settings(SecondStage.Settings):
         """``classifier_init``: as in :class:`~longtail.methods.recognition.classification.Classification`."""
 
-        classifier_init: Literal["default", "kaiming"]
+        classifier_init: Literal["default", "kaiming", "normal"]
 
 
 class LearnableScaling(SecondStage):

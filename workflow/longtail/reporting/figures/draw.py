@@ -13,13 +13,17 @@ from longtail.reporting.figures import style
 from longtail.reporting.figures.class_bars import class_bars
 from longtail.reporting.figures.confusion_matrices import confusion_matrices
 from longtail.reporting.figures.dominated_bars import dominated_bars
+from longtail.reporting.figures.group_lines import group_lines
 from longtail.reporting.figures.measured_and_stated import measured_and_stated
 from longtail.reporting.figures.mini_cluster_lines import mini_cluster_lines
 from longtail.reporting.figures.pair_matrices import pair_matrices
+from longtail.reporting.figures.parameter_lines import parameter_lines
 from longtail.reporting.figures.projected_points import projected_points
 from longtail.reporting.figures.purity_lines import purity_lines
+from longtail.reporting.figures.queue_bars import queue_bars
 from longtail.reporting.figures.rank_lines import rank_lines
 from longtail.reporting.figures.setting_lines import setting_lines
+from longtail.reporting.figures.similarity_histograms import similarity_histograms
 from longtail.reporting.figures.values import collect
 
 if TYPE_CHECKING:
@@ -29,13 +33,17 @@ KINDS: Mapping[str, Callable[[FigurePlan, pd.DataFrame], tuple[Figure, pd.DataFr
     "class_bars": class_bars,
     "confusion_matrices": confusion_matrices,
     "dominated_bars": dominated_bars,
+    "group_lines": group_lines,
     "measured_and_stated": measured_and_stated,
     "mini_cluster_lines": mini_cluster_lines,
     "pair_matrices": pair_matrices,
+    "parameter_lines": parameter_lines,
     "projected_points": projected_points,
     "purity_lines": purity_lines,
+    "queue_bars": queue_bars,
     "rank_lines": rank_lines,
     "setting_lines": setting_lines,
+    "similarity_histograms": similarity_histograms,
 }
 """The kinds that ``kind:`` in a paper's specification may name."""
 

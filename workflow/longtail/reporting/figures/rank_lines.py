@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 def rank_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """A metric over its parameter ``rank``, one line per cell, one panel per entry of ``options.panels``.
 
-    A panel has ``metric``, ``title`` and ``axis``, what the ranks are of; ``options.value`` is what metrics measure.
-    Bands are standard deviations over seeds.
+    A panel has ``metric``, ``title`` and ``axis``, what the ranks are of, and ``group`` if it is of the cells of one
+    group alone; ``options.value`` is what metrics measure. Bands are standard deviations over seeds.
     """
     figure, axes = new_panels(len(plan.options["panels"]), 4.4, 3.0)
     tables = []
     for axis, panel in zip(axes, plan.options["panels"], strict=True):
         axis.set_title(panel["title"])
         part = lines[lines["metric"] == panel["metric"]]
+        if "group" in panel:
+            part = part[part["panel"] == panel["group"]]
         ranks = [parameters(text)["rank"] for text in part["parameter"]]
         drawn = over_seeds(part.assign(rank=ranks), ["series", "metric", "rank"]).sort_values(["series", "rank"])
         tables.append(drawn)
