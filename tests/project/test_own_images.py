@@ -21,6 +21,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.preflight import look_ahead
 from longtail.study import layout
@@ -130,8 +131,22 @@ def require_table(folder: Path, rows: list[str]) -> None:
     )
 
 
-def test_the_walk_ends_in_a_table_a_figure_and_a_report(folder: Path) -> None:
+def described(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> str:
+    """What the command prints."""
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    assert main(shlex.split(command)) == 0
+    return capsys.readouterr().out
+
+
+def test_the_walk_ends_in_a_table_a_figure_and_a_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     in_folders(folder / "data/flowers")
+    (describe,) = re.findall(r"^python -m longtail (describe .+) > (.+)$", PAGE, re.M)
+    (folder / describe[1]).unlink()
+    (folder / describe[1]).write_text(described(folder, monkeypatch, capsys, describe[0]))
+    assert (folder / describe[1]).read_text() == BLOCKS[FILES[0]]
     dry, look, earnest, report = COMMANDS
     assert "error" not in succeed(folder, dry)
     succeed(folder, look)
@@ -153,14 +168,18 @@ def test_the_walk_ends_in_a_table_a_figure_and_a_report(folder: Path) -> None:
     assert "figure1.png" in (folder / "flowers.html").read_text()
 
 
-def test_other_methods_train_on_parquet_files(folder: Path) -> None:
+def test_other_methods_train_on_parquet_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     in_parquet(folder / "data/flowers.parquet")
     changed(folder, **yaml.safe_load(BLOCKS["in place of the source above"]))
+    described_so = described(folder, monkeypatch, capsys, "describe data/flowers.parquet --held-out 10 --ratio 6")
+    assert yaml.safe_load(described_so) == yaml.safe_load((folder / FILES[0]).read_text())
     cells = [f"results/smoke/cells/{method}/flowers-lt-ir6/seed0.parquet" for method in ("rescom", "ride")]
     succeed(folder, f"{' '.join(cells)} --cores 2 --configfile mine/config.yaml --config budget=smoke")
     for cell in cells:
         metrics = pd.read_parquet(folder / cell)
-        assert metrics[metrics["metric"] == "training_size"]["value"].tolist() == [30, 19, 12, 7, 5]
+        assert metrics[metrics["metric"] == "training_size"]["value"].tolist() == [35, 22, 14, 9, 5]
         assert metrics[metrics["metric"] == "accuracy"]["value"].between(0, 100).all()
 
 
@@ -217,7 +236,7 @@ def test_nothing_is_wrong_with_the_page(folder: Path, monkeypatch: pytest.Monkey
         ("held_out: 10 ", "held_out: 15 ", "no image of class 4 \\(tulip\\) in .* besides the 15 that are held out"),
         ("held_out: 10 ", "held_out: 5 ", "imbalance ratio is 9.5 \\(95 to 10 images\\).* Ask for ratio 10."),
         (
-            "head_class_rows: 30",
+            "head_class_rows: 35",
             "head_class_rows: 60",
             r"3 of 5 classes .*: class 0 \(daisy\) has 50 of 60, class 2 \(poppy\) has 15 of 24, "
             r"class 4 \(tulip\) has 5 of 10. Lower head_class_rows to 35, the most .* at ratio 6, or lower held_out.",

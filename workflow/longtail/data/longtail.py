@@ -11,7 +11,9 @@ training's seed: every method and every seed of it sees the same images.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -133,6 +135,25 @@ def require_enough(available: np.ndarray, sizes: np.ndarray, names: Sequence[str
         raise LongtailError(
             f"{len(short)} of {len(sizes)} classes have fewer images than are wanted of them: {counts}. {way_out}"
         )
+
+
+def largest_head(available: np.ndarray, ratio: float, construction: str, most: int | None = None) -> int | None:
+    """The most images of the first class with which a long tail can be cut.
+
+    Args:
+        available: int64 (K,), images of each class.
+        ratio: imbalance ratio, at least 1.
+        construction: one of :data:`longtail.splits.LONG_TAILS`.
+        most: that are wanted of the first class; None for all there are.
+
+    Returns:
+        None if there is no such long tail of that ratio.
+    """
+    for head in range(min(int(available[0]), most or int(available[0])), math.ceil(ratio) - 1, -1):
+        with suppress(LongtailError):  # of a head so small that nothing is left of the last class
+            if (available >= class_sizes(head, len(available), ratio, construction)).all():
+                return head
+    return None
 
 
 def shot_groups(sizes: np.ndarray, shots: Sequence[int] | None = None) -> np.ndarray:

@@ -10,9 +10,7 @@ balanced test set.
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
@@ -26,6 +24,7 @@ from longtail.data.longtail import (
     called,
     class_sizes,
     first_rows,
+    largest_head,
     require_enough,
     shot_groups,
     shuffled_rows,
@@ -158,12 +157,11 @@ def _way_out(spec: SplitSpec, available: np.ndarray) -> str:
     """What can be done where classes have fewer rows than a long tail takes: the largest head that there can be."""
     if spec.construction not in LONG_TAILS or spec.head_class_rows is None or spec.ratio is None:
         return ""
-    for head in range(min(spec.head_class_rows, int(available[0])), math.ceil(spec.ratio) - 1, -1):
-        with suppress(LongtailError):  # of a head so small that nothing is left of the last class
-            if (available >= class_sizes(head, spec.classes, spec.ratio, spec.construction)).all():
-                most = f"{head:,}, the most that is there at ratio {spec.ratio:g}"
-                return f"Lower head_class_rows to {most}" + (", or lower held_out." if spec.held_out else ".")
-    return f"Lower the ratio{' or held_out' * bool(spec.held_out)}, or add images: no head_class_rows would do."
+    head = largest_head(available, spec.ratio, spec.construction, spec.head_class_rows)
+    if head is None:
+        return f"Lower the ratio{' or held_out' * bool(spec.held_out)}, or add images: no head_class_rows would do."
+    or_less = ", or lower held_out" * bool(spec.held_out)
+    return f"Lower head_class_rows to {head:,}, the most that is there at ratio {spec.ratio:g}{or_less}."
 
 
 def _train_sizes(spec: SplitSpec, labels: Mapping[str, np.ndarray], names: Sequence[str] = ()) -> np.ndarray:
