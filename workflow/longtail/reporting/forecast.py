@@ -283,7 +283,7 @@ def _bases(total: Cost, estimate: Estimate) -> list[str]:
     ]
 
 
-def _few(names: Sequence[str], most: int = 6) -> str:
+def _few(names: Sequence[str], most: int = 4) -> str:
     """The first of many names, so that a line stays one."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
