@@ -77,7 +77,15 @@ def test_maps_are_normalised_and_then_averaged(name):
     torch.testing.assert_close(network(x), expected, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("network", "blocks"), [(last_blocks("resnet32"), 16), (last_norms("resnet32"), 15)])
+@pytest.mark.parametrize(
+    ("network", "blocks"),
+    [
+        (last_blocks("resnet32"), 16),
+        (last_norms("resnet32"), 15),
+        (LastConvolution(new_backbone("resnet50", "imagenet", 3), 3), 16),
+        (LastBlocks([new_backbone("resnet50", "imagenet", 3) for _ in range(2)]), 17),
+    ],
+)
 def test_several_gpus_and_recomputation_find_one_backbone_and_all_blocks(network, blocks):
     assert backbones(network) == [network]
     assert recompute_activations(network) == blocks

@@ -14,7 +14,7 @@ import pytest
 from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.files import read_table, write_table
-from longtail.reporting.command import read_metrics
+from longtail.reporting.command import as_merged, read_metrics
 from longtail.study.study import load_study
 
 from .makers import METRIC_COLUMNS
@@ -112,3 +112,15 @@ def test_reporting_never_imports_torch() -> None:
     code = "import sys, longtail.reporting.table, longtail.reporting.figures.figure; sys.exit('torch' in sys.modules)"
     package = Path(__file__).parents[2] / "workflow"
     assert subprocess.run([sys.executable, "-c", code], cwd=package, check=False).returncode == 0
+
+
+def test_times_of_different_devices_are_not_compared_in_silence(tmp_path: Path) -> None:
+    plan = load_study({"targets": ["rescom"]}).table("rescom", "table1")
+    each = {"device": "GPU A", "precision": "float32", "networks": 3}
+    write_table(tmp_path / "one.parquet", pa.table({}), timed=[each])
+    write_table(tmp_path / "two.parquet", pa.table({}), timed=[each, {**each, "device": "a CPU", "networks": 1}])
+    assert as_merged(plan, str(tmp_path / "one.parquet")).footnotes[-1] == "Networks timed on GPU A in float32 (3)."
+    assert as_merged(plan, str(tmp_path / "two.parquet")).footnotes[-1] == (
+        "Networks timed on GPU A in float32 (3), a CPU in float32 (1). "
+        "Times on different devices do not compare, nor do increases over them."
+    )

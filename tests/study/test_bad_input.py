@@ -91,7 +91,7 @@ def families_not_needed() -> set[str]:
     """The files of methods of recognition that the tables of digits show nothing of."""
     full = catalogue.load()
     shown = {asked["method"] for asked in asked_cells(full.paper("digits"))}
-    steps = [full.objectives[step["objective"]] for name in shown for step in full.methods[name].recipe]
+    steps = [full.objectives[step["objective"]] for name in shown for step in full.methods[name].steps]
     needed = {full.objectives[one].family for step in steps for one in (step.name, *step.definers.values())}
     needed |= {full.methods[name].family for name in shown}
     recognition = {o.family for o in full.objectives.values() if ".recognition." in o.implementation}
@@ -249,3 +249,11 @@ def test_published_numbers_that_are_none(small, tmp_path):
         catalogue._published.cache_clear()
         with pytest.raises(LongtailError, match=r"published"):
             everything_of(load_study({"targets": ["digits"]}, root))
+
+
+def test_a_row_without_a_name_is_named_by_its_place(small):
+    document = copy.deepcopy(read(small / "papers/digits.yaml"))
+    del document["tables"]["table1"]["rows"][2]["row"]
+    with instead_of(small / "papers/digits.yaml", document), pytest.raises(LongtailError) as error:
+        load_study({"targets": ["digits"]}, small)
+    assert "digits.yaml: tables.table1.rows[2]: 'row' is a required property." in str(error.value)

@@ -85,6 +85,13 @@ def test_rows_of_other_publications_are_named_by_source():
     assert said(plan, "not run") == ["CE, LDAM: not run by the paper, which takes the numbers over from BBN."]
 
 
+def test_a_row_that_stands_in_two_groups_is_named_once():
+    rows = [{**ROW, "group": group, "cited": "BBN", "departs": "Another."} for group in ("90 epochs", "200 epochs")]
+    plan = table(*rows)
+    assert said(plan, "not run") == ["CE: not run by the paper, which takes the numbers over from BBN."]
+    assert said(plan, "Another") == ["CE: not judged against the printed numbers. Another."]
+
+
 def test_what_departs_from_its_publication_is_not_judged():
     plan = table({**ROW, "departs": "Another network."}, {"row": "LDAM", "method": "ldam"})
     assert {entry.row: entry.as_printed for entry in plan.entries} == {"CE": False, "LDAM": True}

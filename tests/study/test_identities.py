@@ -35,8 +35,8 @@ LARGE = ("imagenet_lt-", "places_lt-", "inaturalist18-")
 ON_LARGE = {
     ("iccl", "official"): (61, "6defa936ffca0f878e074f0391e85873840f9aea05525bd4366b4144cfae842e"),
     ("iccl", "paper"): (61, "cc270c79336860739d61165f8397fd93f9d2d28b48cdf70fbb1c59a049c87782"),
-    ("rescom", "official"): (67, "ca4a73c9f8318d0c91df308d4102f48dbb12b1e8ca0292b829096fcc823a13b5"),
-    ("rescom", "paper"): (67, "f4b0fc38f63e4f525fe5406d173579c5bf645515b3a3808e16e27a19d7c075c3"),
+    ("rescom", "official"): (67, "88e7ddd7b58747a061331aef5b6203ab76e53baf078bcc96b724d32fd23b1627"),
+    ("rescom", "paper"): (67, "c93dedb144983cae0946dc702a6f8f979792ec2bd0f9950f864b26e090e9dfac"),
     ("gloco", "official"): (7, "13d1d41d4a6bdc633eaa5610bebd22b6d2ebe93b415221d45b87f0229cb71bde"),
     ("gloco", "paper"): (7, "80fa74ac452bfc42d569a3820d8895c9c1082f766c35a60f0952f22040394f92"),
 }

@@ -14,6 +14,7 @@ import torch
 from longtail.study import phases
 from longtail.study.study import load_study
 from tests.methods.recognition.published.large import LARGE_RECIPES
+from tests.methods.recognition.test_large_recipes import TRAINED
 
 from . import test_photographs
 from .test_photographs import Studio
@@ -23,6 +24,7 @@ BUDGET = {"epochs": 0.002, "batch_size": 24}
 STUDY = load_study({"targets": ["digits"], "budget": BUDGET})
 RATIOS = {"imagenet_lt": 256, "places_lt": 996, "inaturalist18": 500}
 CELLS = [(method, dataset) for method, recipes in LARGE_RECIPES.items() for dataset in recipes]
+CELLS += [(method, dataset) for method, dataset, _ in TRAINED]
 SMALL = {"queue_size": 32, "hidden_width": 16, "projection_width": 16}
 
 

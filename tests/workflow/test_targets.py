@@ -71,6 +71,19 @@ def test_all_tables_and_figures_of_iccl_resolve(workflow):
     assert chosen == [command]
 
 
+def test_all_tables_and_figures_of_rescom_resolve(workflow):
+    """Whatever is missing of the images is told, and ends no dry run."""
+    study = load_study({"targets": ["rescom"]})
+    kinds = [kind for _, kind, _ in study.artefacts("rescom")]
+    ran = workflow.run("rescom", "--dry-run", "--config", "budget=paper", "seeds=null")
+    done = jobs(ran.stdout + ran.stderr)
+    assert (done["table"], done["figure"]) == (kinds.count("tables"), kinds.count("figures")) == (13, 8)
+    wanted = works(Jobs(study), exists=lambda path: False)[-1]
+    assert {name: done[name] for name in ("train", "infer_time", "corruptions")} == {
+        "train": len(wanted.trainings), "infer_time": 8, "corruptions": 3,
+    }  # fmt: skip
+
+
 def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
     output = workflow.succeed(
         "conmix_table2", "--dry-run", "--printshellcmds", "--profile", "slurm", "--config", "budget=paper", "seeds=[0]"

@@ -97,8 +97,9 @@ rule embed_control:
         " --features {wildcards.features} --split {input.split} --images {params.images} {params.encoder} --out {output} > {log} 2>&1"
 
 
-# How long a network takes for a batch does not depend on its weights, so nothing is trained for it, and nothing read. The
-# job has the GPU to itself, and as many cores as a training.
+# How long a network takes for a batch does not depend on its weights, so nothing is trained for it, and nothing read: `snakemake
+# --cores all rescom_table1 --until infer_time` measures alone, and `--config partial=true` shows it. The job has the GPU to itself,
+# and as many cores as a training.
 rule infer_time:
     input:
         sources_of("embedding", "infer_time"),

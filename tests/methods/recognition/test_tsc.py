@@ -42,7 +42,10 @@ def test_targets_are_a_simplex_where_there_is_one():
 
 
 def test_targets_are_placed_elsewhere_by_descent(monkeypatch):
-    monkeypatch.setattr("longtail.methods.recognition.tsc.optimised", lambda classes, width: torch.ones(classes, width))
+    def placed(classes, width, device):
+        return torch.ones(classes, width, device=device)
+
+    monkeypatch.setattr("longtail.methods.recognition.tsc.optimised", placed)
     first = made(BatchKCL, **{**IN_BATCH, "projection_width": 2})
     second = made(TSC, first, **{**SETTINGS, "projection_width": 2})
     second.prepare(TheseImages())

@@ -96,6 +96,7 @@ def claims(paper: str, listed: Mapping[str, Any], own: Sequence[Number], study: 
     for entry in listed.get("claims", ()):
         by_column: defaultdict[tuple[Any, ...], dict[str, dict[str, Number]]] = defaultdict(dict)
         here = [number for number in own if number.table == entry["table"]]
+        here = [number for number in here if number.group == entry.get("group", number.group)]
         at = {number.ratio for number in here if number.row == entry["row"]}  # else rows of other ratios are meant, too
         for number in here:
             if number.metric in entry["metrics"]:

@@ -589,7 +589,7 @@ def _citations(spec: Mapping[str, Any]) -> Iterator[str]:
         if "cited" in row:
             cited.setdefault(row["cited"], []).append(row["row"])
     for source, rows in cited.items():
-        yield f"{', '.join(rows)}: not run by the paper, which takes the numbers over from {source}."
+        yield f"{', '.join(dict.fromkeys(rows))}: not run by the paper, which takes the numbers over from {source}."
 
 
 def _departures(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -599,7 +599,7 @@ def _departures(spec: Mapping[str, Any]) -> Iterator[str]:
         if "departs" in row:
             departing.setdefault(row["departs"], []).append(row["row"])
     for why, rows in departing.items():
-        yield f"{', '.join(rows)}: not judged against the printed numbers. {why}"
+        yield f"{', '.join(dict.fromkeys(rows))}: not judged against the printed numbers. {why}"
 
 
 def _averages(spec: Mapping[str, Any]) -> Iterator[str]:

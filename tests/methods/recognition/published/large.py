@@ -194,6 +194,7 @@ RIDES: dict[str, list[tuple[str, int]]] = {
         ("ride-six", 80), ("ride-six-reweighted", 20), ("ride-distilled", 80), ("ride-distilled-reweighted", 20),
     ],
 }  # fmt: skip
+SSD_STAGES = [("ssd-features", 135), ("ssd-labels", 5), ("ssd-distillation", 135)]
 LARGE_RECIPES: dict[str, dict[str, list[tuple[str, int]]]] = {
     "kcl": {"imagenet_lt": [("kcl", 400), ("gloco-linear", 200)]},
     "gloco": {"imagenet_lt": [("gloco", 400), ("gloco-linear", 200)]},
@@ -211,7 +212,8 @@ LARGE_RECIPES: dict[str, dict[str, list[tuple[str, int]]]] = {
         "places_lt": [("rsg", 10), ("rsg-resampled", 20)],
         "inaturalist18": [("rsg", 140), ("rsg-resampled", 40)],
     },
-    "ssd": {"imagenet_lt": [("ssd-features", 135), ("ssd-labels", 5), ("ssd-distillation", 135)]},
+    "ssd": {"imagenet_lt": SSD_STAGES},
+    "ssd-tuned": {"imagenet_lt": [*SSD_STAGES, ("ssd-labels", 5)]},
 }
 EVERYWHERE = {"imagenet_lt", "places_lt", "inaturalist18"}
 NOT_ON: dict[str, set[str]] = {

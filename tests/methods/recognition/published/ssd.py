@@ -18,4 +18,5 @@ ON_CIFAR: dict[str, dict[str, Any]] = {
     "ssd-labels": {**two_stage.SCALING, "sampler": {"class_aware": 2}, "weight_decay": 5e-4},
     "ssd-distillation": {**SSD, "distillation_temperature": 2.0, "teacher_bn": "train"},
 }  # fmt: skip
-RECIPES = {"ssd": [("ssd-features", 200, 40), ("ssd-labels", 5, 5), ("ssd-distillation", 200, 40)]}
+STAGES = [("ssd-features", 200, 40), ("ssd-labels", 5, 5), ("ssd-distillation", 200, 40)]
+RECIPES = {"ssd": STAGES, "ssd-tuned": [*STAGES, ("ssd-labels", 5, 5)]}

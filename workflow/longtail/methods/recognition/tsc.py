@@ -52,7 +52,9 @@ class Targeted(Projected):
     def prepare(self, images: Images) -> None:
         """Place the targets."""
         classes, width = self.targets.shape
-        self.targets.copy_((simplex if classes <= width + 1 else optimised)(classes, width))
+        there_is_a_simplex = classes <= width + 1
+        device = self.targets.device
+        self.targets.copy_(simplex(classes, width) if there_is_a_simplex else optimised(classes, width, device=device))
 
     def own_targets(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Which target each class has, (K,) int64, once the centroids have moved towards these, (B, d) unit rows."""

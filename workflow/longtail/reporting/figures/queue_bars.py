@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from longtail.reporting.figures.panels import class_axis, colour_of, new_panels, say_nothing
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
+
+MOST_TICKS = 100
+"""Classes beyond which their numbers are so long that only few have room."""
 
 
 def queue_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -45,6 +49,8 @@ def queue_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
         axis.set_yscale("log")
         axis.set_ylabel("keys in the queue")
         class_axis(axis, list(drawn["rank"]))
+        if len(drawn) > MOST_TICKS:
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     shown = [axis for axis in axes if axis.patches]
     for axis in shown:
         axis.set_ylim(min(one.get_ylim()[0] for one in shown), max(one.get_ylim()[1] for one in shown))
