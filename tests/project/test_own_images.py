@@ -218,6 +218,17 @@ def test_nothing_is_wrong_with_the_page(folder: Path, monkeypatch: pytest.Monkey
     assert found.errors == []
 
 
+def test_a_row_takes_the_settings_that_the_page_gives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"`(settings: \{ce: .+)`, another", PAGE)
+    before = {measurement.path for measurement in study(folder, monkeypatch).measurements("flowers", "table1")}
+    paper = yaml.safe_load(BLOCKS[FILES[1]])
+    paper["tables"]["table1"]["rows"][0] |= yaml.safe_load(example)
+    (folder / FILES[1]).write_text(yaml.safe_dump(paper))
+    known = study(folder, monkeypatch)
+    paths = {measurement.path for measurement in known.measurements("flowers", "table1")}
+    assert len(paths - before) == len(before - paths) == 2 * 3  # CE on two datasets, three seeds each
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -325,8 +336,6 @@ def test_every_method_of_recognition_has_settings_for_own_images(
 
 
 def test_large_photographs_are_trained_as_imagenet_lt_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "imagenet_lt" not in load().objectives["ce"].settings["augmentation"].get("for", {}):
-        pytest.skip("no method has settings for ImageNet-LT yet")
     in_folders(folder / "data/flowers")
     large(folder)
     found = findings(study(folder, monkeypatch, datasets=["flowers"]))

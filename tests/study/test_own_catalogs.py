@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from longtail.errors import LongtailError
+from longtail.records.collect import Catalogued
 from longtail.study.catalog import load
+from longtail.study.config import own_catalogs
 from longtail.study.study import Study, load_study
 
 IMAGES = {
@@ -127,6 +129,18 @@ def test_settings_of_the_dataset_come_first(here: Path) -> None:
     notes = study.table("field", "table1").footnotes
     assert "Field: trained with the settings that methods have for digits-LT." in notes
     assert "Field: batch_size = 8, keys_per_class = 3, in place of the methods' own." in notes
+
+
+def test_records_are_of_own_datasets_as_well(here: Path) -> None:
+    own(here / "mine")
+    config = {"targets": ["field"], "catalog": ["mine"]}
+    study = load_study(config)
+    (measurement,) = study.cell_measurements("ce", "field-ir4", 0)
+    spec = study.phase("field-ir4", measurement.run.name).spec(0)
+    found = Catalogued(own=own_catalogs(config)).find("field-ir4", spec)
+    assert found is not None
+    assert ("ce", "{}", "resnet32") in found.methods
+    assert Catalogued().find("field-ir4", spec) is None
 
 
 @pytest.mark.parametrize(
