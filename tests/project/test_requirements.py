@@ -190,7 +190,7 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-BY_HAND = {("compare", "tables"), ("methods", "tables")}
+BY_HAND = {("compare", "tables"), ("describe", "torch"), ("methods", "tables")}
 """Commands that no rule runs, with an environment that a person has who asks for them."""
 
 
@@ -199,7 +199,7 @@ def commands_and_environments() -> list[tuple[str, str]]:
     found = set(BY_HAND)
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
         for rule in re.split(r"(?m)^rule ", path.read_text())[1:]:
-            command = re.search(r"python -m longtail (\w+)", rule)
+            command = re.search(r"python -m longtail ([\w-]+)", rule)
             environment = re.search(r"envs/(\w+)\.yaml", rule)
             if command and environment:
                 found.add((command[1], environment[1]))

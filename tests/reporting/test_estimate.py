@@ -19,7 +19,7 @@ from longtail.errors import LongtailError
 from longtail.files import write_table
 from longtail.models.backbones import BACKBONES, STEMS, new_backbone
 from longtail.reporting import finished
-from longtail.reporting.estimate import CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
+from longtail.reporting.estimate import CHECKPOINT_CLASS_VECTORS, CHECKPOINT_WEIGHTS, NOT_KNOWN, Estimate
 from longtail.reporting.finished import Finished, Pace
 from longtail.reporting.forecast import epochs_left
 from longtail.study.jobs import Job, Jobs, behind
@@ -202,7 +202,7 @@ def test_without_any_a_bound_comes_from_the_backbone(jobs: Jobs) -> None:
     estimate = Estimate(jobs.study, Finished())
     job = training(jobs, "simclr", "cifar10-ir10")
     assert job.run is not None
-    assert estimate.size(job) == CHECKPOINT_WEIGHTS * 4 * 11_200_000
+    assert estimate.size(job) == 4 * (CHECKPOINT_WEIGHTS * 11_200_000 + CHECKPOINT_CLASS_VECTORS * 512 * 10)
     rows = class_sizes(5000, 10, 10).sum()
     assert estimate.size(jobs.embed(job.run, "projection", "train")) == 4 * (512 + 10) * rows
     (pixels,) = jobs.study.cell_measurements("pixels", "digits-ir10", 0)

@@ -33,10 +33,10 @@ PINNED = {
 
 LARGE = ("imagenet_lt-", "places_lt-", "inaturalist18-")
 ON_LARGE = {
-    ("iccl", "official"): (61, "6defa936ffca0f878e074f0391e85873840f9aea05525bd4366b4144cfae842e"),
-    ("iccl", "paper"): (61, "cc270c79336860739d61165f8397fd93f9d2d28b48cdf70fbb1c59a049c87782"),
-    ("rescom", "official"): (67, "88e7ddd7b58747a061331aef5b6203ab76e53baf078bcc96b724d32fd23b1627"),
-    ("rescom", "paper"): (67, "c93dedb144983cae0946dc702a6f8f979792ec2bd0f9950f864b26e090e9dfac"),
+    ("iccl", "official"): (63, "eaec902f34c1780c9f12224d02f1e137508cdea335fb789a715a68ef02c74021"),
+    ("iccl", "paper"): (63, "5e11c86711b7d41d5228bda8ce6b7c02d0bd4566ec887022f3072b392a417e81"),
+    ("rescom", "official"): (69, "9d8e270492ec8692e3464639e4ea42f9706bf7ef143a11eabe68df0c2d40d742"),
+    ("rescom", "paper"): (69, "3b901c43d3e08936a67a7ea3c2abb7ba69c8d8c2d2e2695a324c30a5927cd26a"),
     ("gloco", "official"): (7, "13d1d41d4a6bdc633eaa5610bebd22b6d2ebe93b415221d45b87f0229cb71bde"),
     ("gloco", "paper"): (7, "80fa74ac452bfc42d569a3820d8895c9c1082f766c35a60f0952f22040394f92"),
 }

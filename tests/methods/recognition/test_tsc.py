@@ -113,7 +113,7 @@ def test_networks_and_queue_go_on_from_the_first_half():
     before = copy.deepcopy(first.state_dict())
     second = made(QueueTSC, first, **WITH_QUEUE)
     state = second.state_dict()
-    assert state.keys() - before.keys() == {"targets", "centroids"}
+    assert state.keys() - before.keys() == {"targets", "centroids", "assignment"}
     assert all(torch.equal(state[name], value) for name, value in before.items())
     assert QueueTSC.starts == "transfer"
 
@@ -138,6 +138,35 @@ def test_the_loss_against_a_queue_is_of_the_centroids_of_the_queries(assignment,
         torch.testing.assert_close(second.centroids, centroids)
     loss.backward()
     assert all(name.startswith("key_") for name in unlearned(second))
+
+
+def test_targets_may_be_assigned_once_for_all_steps_of_an_epoch():
+    """The centroids move in each step; whose the targets are follows before the next epoch."""
+    second = second_half_of_queued(reassigned="epoch")
+    every_step = second_half_of_queued()
+    for epoch in range(2):
+        second.start_epoch(epoch, TheseImages())
+        own = assigned(second.centroids, second.targets)
+        assert torch.equal(second.assignment, own)
+        for seed in (5, 6):
+            batch, before = labelled_batch(seed), copy.deepcopy(second)
+            before.move_keys()
+            query = unit(before.projector(before.backbone(batch.views[0])))
+            queue = (before.queue.keys, before.queue.labels)
+            weighed = (before.targets, own, 2, 0.1, 0.2, True)
+            expected = tsc(
+                query, before.key(batch.views[1]), batch.labels[0], *queue, *weighed, labelled_batch(seed).generator
+            )
+            torch.testing.assert_close(second.loss(batch)["loss"], expected)
+            torch.testing.assert_close(
+                second.centroids, moved_centroids(before.centroids, query.detach(), batch.labels[0])
+            )
+    every_step.start_epoch(0, TheseImages())
+    assert every_step.assignment.tolist() == [0, 1, 2, 3]
+
+
+def test_a_step_of_an_epoch_with_its_targets_waits_for_no_value():
+    step_without_values(second_half_of_queued(reassigned="epoch"), 8, 2, 5, 5, labels=torch.arange(8) % 4)
 
 
 def test_a_step_against_a_queue_with_a_fixed_assignment_waits_for_no_value():

@@ -29,8 +29,11 @@ SENTENCE_WIDTH = 768
 CHECKPOINT_WEIGHTS = 12
 """No checkpoint is larger than this many times its backbone: up to three networks, two moments of one, heads.
 
-What a method holds for each class counts, too: RSG has fifteen centres and a linear map.
+What a method holds for each class comes on top.
 """
+
+CHECKPOINT_CLASS_VECTORS = 24
+"""Vectors of a feature's width that a checkpoint holds for each class, at most: RSG has fifteen centres and a linear map."""
 
 NOT_KNOWN = "not known: none has finished, and the catalogue names no minutes_per_epoch"
 
@@ -151,7 +154,9 @@ class Estimate:
         backbone = json.loads(phase.backbone)["name"]
         known = self.finished.checkpoint_bytes.get((phase.lineage[-1].objective, backbone))
         if known is None and backbone in self.study.catalog.backbones:
-            return CHECKPOINT_WEIGHTS * 4 * self.study.catalog.backbones[backbone]["parameters"]
+            network, classes = self.study.catalog.backbones[backbone], self._images(phase.cut)["classes"]
+            per_class = CHECKPOINT_CLASS_VECTORS * network["width"] * classes
+            return 4 * (CHECKPOINT_WEIGHTS * network["parameters"] + per_class)
         return known
 
     def _embeddings(self, run: Run, features: str, split: str) -> float | None:

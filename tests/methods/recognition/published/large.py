@@ -33,6 +33,7 @@ KCL = {
     "learning_rate": 0.1, "weight_decay": 1e-4, "schedule": COSINE, "batch_size": 256, "drop_last": True,
     "augmentation": JITTERED,
 }  # fmt: skip
+TARGETED = {"target_weight": 0.2, "assignment": "hungarian", "target_counted": True}
 # main_lincls_imba.py and README: --epochs 40 --schedule 20 30 -b 2048
 LINCLS = {
     **SGD, "classifier_init": "normal", "frozen_bn": "train", "sampler": {"class_aware": 4}, "learning_rate": 10.0,
@@ -122,11 +123,13 @@ RSG_INAT = {
 RESAMPLED = {"beta": 0.0, "vector_weight": 0.01, "sampler": {"effective_number": 0.9999}}
 
 ON_LARGE: dict[str, dict[str, dict[str, Any]]] = {
-    "kcl": {"imagenet_lt": KCL},
+    "kcl": {"imagenet_lt": KCL, "inaturalist18": {**KCL, **ON_INAT}},
     "tsc-queue": {
-        "imagenet_lt": {**KCL, "target_weight": 0.2, "assignment": "hungarian", "target_counted": True},
+        "imagenet_lt": {**KCL, **TARGETED},
+        "inaturalist18": {**KCL, **ON_INAT, **TARGETED, "reassigned": "epoch"},
     },
-    "tsc-linear-large": {"imagenet_lt": LINCLS},
+    # imagenet_inat/config/iNaturalist18/kcl.yaml; TSC, supplement
+    "tsc-linear-large": {"imagenet_lt": LINCLS, "inaturalist18": {**LINCLS, **ON_INAT, "learning_rate": 30.0}},
     "gloco-linear": {"imagenet_lt": GLOCO_LINEAR},
     "gloco": {"imagenet_lt": GLOCO},
     "gloco-proco": {"imagenet_lt": {**GLOCO, **PROCO}},
@@ -194,13 +197,16 @@ RIDES: dict[str, list[tuple[str, int]]] = {
         ("ride-six", 80), ("ride-six-reweighted", 20), ("ride-distilled", 80), ("ride-distilled-reweighted", 20),
     ],
 }  # fmt: skip
+CONTRASTS: dict[str, list[tuple[str, int]]] = {
+    "kcl-tsc": [("kcl", 200), ("tsc-linear-large", 40)],
+    "tsc": [("kcl", 200), ("tsc-queue", 200), ("tsc-linear-large", 40)],
+}
 SSD_STAGES = [("ssd-features", 135), ("ssd-labels", 5), ("ssd-distillation", 135)]
 LARGE_RECIPES: dict[str, dict[str, list[tuple[str, int]]]] = {
     "kcl": {"imagenet_lt": [("kcl", 400), ("gloco-linear", 200)]},
     "gloco": {"imagenet_lt": [("gloco", 400), ("gloco-linear", 200)]},
     "gloco-proco": {"imagenet_lt": [("ce", 90), ("gloco-proco", 400), ("gloco-linear", 200)]},
-    "kcl-tsc": {"imagenet_lt": [("kcl", 200), ("tsc-linear-large", 40)]},
-    "tsc": {"imagenet_lt": [("kcl", 200), ("tsc-queue", 200), ("tsc-linear-large", 40)]},
+    **{method: {"imagenet_lt": steps, "inaturalist18": steps} for method, steps in CONTRASTS.items()},
     "bcl": {"imagenet_lt": [("bcl", 90)], "inaturalist18": [("bcl", 100)]},
     **{method: {"imagenet_lt": steps, "inaturalist18": steps} for method, steps in RIDES.items()},
     "reslt": {"imagenet_lt": [("reslt-large", 180)], "inaturalist18": [("reslt-large", 200)]},

@@ -6,7 +6,7 @@ sets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -95,19 +95,31 @@ class TSC(Targeted, BatchKCL):
 
 
 class QueueTSC(Targeted, KCL):
-    """KCL against a queue, and targets: both networks and the queue go on from those of the first half."""
+    """KCL against a queue, and targets: both networks and the queue go on from those of the first half.
+
+    Attributes:
+        assignment: which target each class has in this epoch, (K,) int64, a buffer; it is used where targets are
+            assigned anew in each epoch.
+    """
 
     @dataclass(frozen=True)
     class Settings(KCL.Settings):
-        """Hyperparameters of TSC: see :class:`Targeted`."""
+        """Hyperparameters of TSC, besides those of :class:`Targeted`.
+
+        Attributes:
+            reassigned: when the Hungarian algorithm assigns targets anew: in each ``step``, or before each ``epoch``.
+        """
 
         target_weight: float
         assignment: Literal["hungarian", "fixed"]
         target_counted: bool
+        reassigned: Literal["step", "epoch"] = field(default="step", kw_only=True)
 
         def __post_init__(self) -> None:
             super().__post_init__()
             check_target(self)
+
+    assignment: Tensor
 
     def __init__(self, settings: Any, context: Context, parent: Objective | None = None) -> None:
         super().__init__(settings, context, parent)
@@ -120,6 +132,19 @@ class QueueTSC(Targeted, KCL):
         )
         self.key_backbone, self.key_projector = parent.key_backbone, parent.key_projector
         self.queue = parent.queue
+        self.register_buffer("assignment", torch.arange(context.classes))
+
+    def start_epoch(self, epoch: int, images: Images) -> None:
+        """Assign targets by the centroids as they are, where that is done once for all steps of the epoch."""
+        if (self.settings.assignment, self.settings.reassigned) == ("hungarian", "epoch"):
+            self.assignment.copy_(assigned(self.centroids, self.targets))
+
+    def own_targets(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Which target each class has, (K,) int64; the centroids move in each step."""
+        if (self.settings.assignment, self.settings.reassigned) == ("hungarian", "epoch"):
+            self.centroids.copy_(moved_centroids(self.centroids, embeddings, labels))
+            return self.assignment
+        return super().own_targets(embeddings, labels)
 
     def criterion(self, pairs: Pairs, batch: Batch) -> dict[str, Tensor]:
         """``loss``: L_TSC. The centroids follow the queries."""
