@@ -33,7 +33,7 @@ What a method holds for each class comes on top.
 """
 
 CHECKPOINT_CLASS_VECTORS = 24
-"""Vectors of a feature's width that a checkpoint holds for each class, at most: RSG has fifteen centres and a linear map."""
+"""Vectors of a feature's width that a checkpoint holds for each class, at most: RSG has fifteen centres and a map."""
 
 NOT_KNOWN = "not known: none has finished, and the catalogue names no minutes_per_epoch"
 
