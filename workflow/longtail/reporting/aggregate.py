@@ -72,6 +72,9 @@ NOT_RECORDED: Mapping[str, Any] = {
 MISSING, COMPUTED, REPRODUCED, DIFFERS = "missing", "computed", "reproduced", "differs"
 """What a value can be: see :func:`tidy`."""
 
+NO_CLASS = "no class has so many training images (shots: index groups them by place)"
+"""Why there is no value of a shot group by numbers of images: a scorer has no line for a group without a class."""
+
 CONFIDENCE = 0.95
 """Of the interval in which a value has to lie that is printed with the spread of its trainings."""
 
@@ -313,7 +316,8 @@ def tidy(plan: TablePlan, metrics: pd.DataFrame, recorded: Sequence[RecordedPlac
             record["reason"] = "not all values that it is made from are computed yet"
         elif entry.cell is not None and found is None:
             some = cell_key(entry.cell) in known
-            record["reason"] = "not among the computed metrics" if some else "not computed yet"
+            nothing = NO_CLASS if entry.measured.endswith(" (strict)") else "not among the computed metrics"
+            record["reason"] = nothing if some else "not computed yet"
         if found is not None:
             ours = held_against_print(plan, entry, found, entry.as_printed)
             spreads = found["std"].dropna()
