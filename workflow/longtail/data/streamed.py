@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import mmap
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,16 +44,31 @@ AHEAD = 4
 """Requests that wait for each worker, so that none stands still while another has large images."""
 
 
+SHELF = CHUNK * 2**20
+"""Bytes of a shelf: photographs of 500x400 pixels take 600,000 each."""
+
+
+class Request(NamedTuple):
+    """What a worker is asked for: some rows, and a shelf for what it makes of them, unless all are in use."""
+
+    rows: list[int]
+    shelf: int | None
+
+
 class Decoded(NamedTuple):
-    """Images as a worker hands them over.
+    """Images as a worker hands them over: uint8, one image (H, W, C) after the other.
 
     Attributes:
-        pixels: uint8 (sum of H W C,), one image (H, W, C) after the other.
-        sizes: int64 (B, 2), their heights and widths.
+        sizes: heights and widths.
+        length: values in all, the sum of H W C.
+        shelf: where the pixels lie.
+        pixels: the pixels, (length,), where there is no shelf or they do not fit.
     """
 
-    pixels: Tensor
-    sizes: Tensor
+    sizes: list[tuple[int, int]]
+    length: int
+    shelf: int | None
+    pixels: Tensor | None
 
 
 class Failed(NamedTuple):
@@ -146,60 +162,108 @@ class StreamedSplit:
             RuntimeError: if a worker has died, see :func:`workers_that_speak`.
         """
         asked: deque[tuple[Item, list[int]]] = deque()
+        shelves = _Shelves(2 * AHEAD * self._workers)
 
-        def requests() -> Iterator[list[int]]:
+        def requests() -> Iterator[Request]:
             for item in items:
                 wanted = [rows.tolist() for rows in rows_of(item)]
                 asked.append((item, [len(rows) for rows in wanted]))
                 for rows in wanted:
                     own = rows[self._group.rank :: self._group.size]
-                    yield from (own[start : start + CHUNK] for start in range(0, max(1, len(own)), CHUNK))
+                    for start in range(0, max(1, len(own)), CHUNK):
+                        yield Request(own[start : start + CHUNK], shelves.take())
 
-        parts = iter(self._loader(requests()))
+        parts = iter(self._loader(requests(), shelves))
         for first in parts:  # with which its item has been asked for
             item, lengths = asked.popleft()
             rest = itertools.chain([first], parts)
-            yield item, tuple(self._images_of(rest, length) for length in lengths)
+            yield item, tuple(self._images_of(rest, length, shelves) for length in lengths)
 
-    def _loader(self, requests: Iterator[list[int]]) -> DataLoader[Decoded | Failed]:
+    def _loader(self, requests: Iterator[Request], shelves: _Shelves) -> DataLoader[Decoded | Failed]:
         return DataLoader(
-            self._images,
+            _Decoding(self._images, shelves),
             sampler=requests,  # any iterable of what the dataset is asked for
             batch_size=None,
             num_workers=self._workers,
             prefetch_factor=AHEAD if self._workers else None,
             worker_init_fn=lambda _: self._at_start(),
-            pin_memory=self.device.type == "cuda",
+            multiprocessing_context="fork" if self._workers else None,  # only children inherit the shelves
             generator=torch.Generator(),  # whose draws are not taken from the training's
         )
 
-    def _images_of(self, parts: Iterator[Decoded | Failed], length: int) -> Tensor | Pictures:
+    def _images_of(self, parts: Iterator[Decoded | Failed], length: int, shelves: _Shelves) -> Tensor | Pictures:
         """The next ``length`` images, of which this process asked for its share."""
         group = self._group
         own = len(range(group.rank, length, group.size))
-        found = []
+        found: list[Decoded] = []
         for part in itertools.islice(parts, max(1, -(-own // CHUNK))):
             if isinstance(part, Failed):
                 raise LongtailError(part.message)
             found.append(part)
-        there = [part.pixels.to(self.device, non_blocking=True) for part in found]
+        sizes = [size for part in found for size in part.sizes]
+        there = [self._on_device(shelves.pixels(part)) for part in found]
         if group.size == 1:
-            return together([image for part, on in zip(found, there, strict=True) for image in _cut(on, part.sizes)])
-        pixels, sizes = torch.cat(there), torch.cat([part.sizes for part in found])
-        shares = [
-            list(_cut(pixels, sizes.cpu()))
-            for pixels, sizes in zip(group.gathered(pixels), group.gathered(sizes.to(self.device)), strict=True)
-        ]
-        return together([shares[place % group.size][place // group.size] for place in range(length)])
+            images = together([image for on, part in zip(there, found, strict=True) for image in _cut(on, part.sizes)])
+        else:
+            dealt = group.gathered(torch.tensor(sizes, dtype=torch.int64, device=self.device).view(-1, 2))
+            shares = [
+                list(_cut(pixels, [(height, width) for height, width in sizes.tolist()]))
+                for pixels, sizes in zip(group.gathered(torch.cat(there)), dealt, strict=True)
+            ]
+            images = together([shares[place % group.size][place // group.size] for place in range(length)])
+        for part in found:
+            shelves.clear(part.shelf)
+        return images
+
+    def _on_device(self, pixels: Tensor) -> Tensor:
+        """Where they are wanted; a GPU fetches them on its own, and from memory of this process alone."""
+        if self.device.type == "cuda":
+            return pixels.pin_memory().to(self.device, non_blocking=True)
+        return pixels.to(self.device)
 
 
-def _cut(pixels: Tensor, sizes: Tensor) -> Iterator[Tensor]:
-    """Images that lie one after the other, each uint8 (H, W, C); ``sizes``, (B, 2), is on the CPU."""
-    if not len(sizes):
-        return
-    channels = len(pixels) // int(sizes.prod(1).sum())
-    lengths = (sizes.prod(1) * channels).tolist()
-    for image, (height, width) in zip(pixels.split(lengths), sizes.tolist(), strict=True):
+class _Shelves:
+    """Memory that forked workers share with this process, and that is used again and again.
+
+    New pages would cost a worker half the time in which it decodes what it puts there.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._all = [torch.frombuffer(mmap.mmap(-1, SHELF), dtype=torch.uint8) for _ in range(count)]
+        self._free = deque(range(count))
+
+    def take(self) -> int | None:
+        """A shelf with nothing on it; None if there is none."""
+        return self._free.popleft() if self._free else None
+
+    def clear(self, shelf: int | None) -> None:
+        """Nobody needs what lies on a shelf any more."""
+        if shelf is not None:
+            self._free.append(shelf)
+
+    def put(self, images: list[np.ndarray], shelf: int | None) -> Decoded:
+        """Hand over images, each uint8 (H, W, C)."""
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        flat = [image.reshape(-1) for image in images] or [np.empty(0, dtype=np.uint8)]
+        length = sum(map(len, flat))
+        if shelf is None or length > SHELF:
+            return Decoded(sizes, length, shelf, torch.from_numpy(np.concatenate(flat)))
+        np.concatenate(flat, out=self._all[shelf][:length].numpy())
+        return Decoded(sizes, length, shelf, None)
+
+    def pixels(self, part: Decoded) -> Tensor:
+        """The pixels of what was handed over, (length,); valid until its shelf is cleared."""
+        if part.pixels is not None:
+            return part.pixels
+        assert part.shelf is not None
+        return self._all[part.shelf][: part.length]
+
+
+def _cut(pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+    """Images that lie one after the other, each uint8 (H, W, C)."""
+    areas = [height * width for height, width in sizes]
+    channels = len(pixels) // max(1, sum(areas))
+    for image, (height, width) in zip(pixels.split([area * channels for area in areas]), sizes, strict=True):
         yield image.view(height, width, channels)
 
 
@@ -222,8 +286,8 @@ def together(images: Sequence[Tensor]) -> Tensor | Pictures:
     return Pictures(frames.permute(0, 3, 1, 2), tall, wide, whole=False)
 
 
-class _Images(Dataset["Decoded | Failed"]):
-    """Where the images of a split's rows are; the copy of it that a worker has decodes them."""
+class _Images:
+    """Where the images of a split's rows are, and how they are decoded."""
 
     def __init__(self, rows: SplitRows, opened: Mapping[str, Index]) -> None:
         places = np.empty(len(rows), dtype=np.int64)  # of each row, among the parts one below the other
@@ -236,18 +300,24 @@ class _Images(Dataset["Decoded | Failed"]):
         first = next(iter(opened.values()))
         self._image_set, self._index = first.image_set, first.path
 
-    def __getitem__(self, rows: list[int]) -> Decoded | Failed:
-        """The images of ``rows``, which stand in their order."""
-        found = []
+    def decoded(self, row: int) -> np.ndarray:
+        """The image of a row, uint8 (H, W, C)."""
+        entry = Entry(*(self._entries.column(name)[row].as_py() for name in Entry._fields))
+        return decode(Sample(entry.name, encoded(entry, self._index), 0), self._image_set)
+
+
+class _Decoding(Dataset["Decoded | Failed"]):
+    """What a worker does with a request."""
+
+    def __init__(self, images: _Images, shelves: _Shelves) -> None:
+        self._images, self._shelves = images, shelves
+
+    def __getitem__(self, request: Request) -> Decoded | Failed:
+        """The images of its rows."""
         try:
-            for row in rows:
-                entry = Entry(*(self._entries.column(name)[row].as_py() for name in Entry._fields))
-                found.append(decode(Sample(entry.name, encoded(entry, self._index), 0), self._image_set))
+            return self._shelves.put([self._images.decoded(row) for row in request.rows], request.shelf)
         except LongtailError as error:  # which another process would be told as a traceback
             return Failed(str(error))
-        pixels = np.concatenate([image.ravel() for image in found] or [np.empty(0, np.uint8)])
-        sizes = torch.tensor([image.shape[:2] for image in found], dtype=torch.int64).view(-1, 2)
-        return Decoded(torch.from_numpy(pixels), sizes)
 
 
 @contextmanager
