@@ -139,7 +139,7 @@ def main() -> None:
     ]
     settings = {**vars(arguments), "kilobytes_per_image": size / count / 1000}
     described = {**machine(1, "torchvision", "pillow"), "kilobytes_per_image": round(size / count / 1000, 1)}
-    report("decode", {"one worker": rows}, described=described, settings=settings, out=arguments.out)
+    report("decode", {"decoding": rows}, described=described, settings=settings, out=arguments.out)
 
 
 if __name__ == "__main__":

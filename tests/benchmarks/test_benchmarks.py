@@ -64,6 +64,12 @@ def test_train(tmp_path: Path) -> None:
     assert 8 * 2 * 3 * 2 * 9 * 64 * 64 < stacks["ours"]["update_tflop"] * 1e12 < 1e12
 
 
+def test_decode(tmp_path: Path) -> None:
+    rows = run("decode", tmp_path, "--images", "48", "--batch", "16", "--width", "60", "--height", "40")["decoding"]
+    assert len(rows) == 3
+    assert rows[0]["worker_time_to_ours"] == 1
+
+
 def test_share(tmp_path: Path) -> None:
     sizes = ["--backbone", "resnet_small", "--image-size", "8", "--batch", "8", "--steps", "2", "--seconds", "0.5"]
     rows = run("share", tmp_path, *sizes, "--trainings", "2")["sharing"]

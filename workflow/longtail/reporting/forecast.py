@@ -230,8 +230,10 @@ def _clock(left: Mapping[str, Hours]) -> str:
 def _decoding(total: Cost) -> list[str]:
     if not total.decoded:
         return []
-    hours = _amount(total.decoding)
-    return [f"- Decoding, estimated: {hours} hours on {STORE_CORES} cores, once, for {total.decoded:,} photographs."]
+    minutes = _amount(60 * total.decoding)
+    return [
+        f"- Decoding, estimated: {minutes} minutes on {STORE_CORES} cores, once, for {total.decoded:,} photographs."
+    ]
 
 
 def _line(each: Cost) -> list[str]:
