@@ -16,8 +16,6 @@ FIGURES = ["figure2", "figure3", "figure4"]
 IMAGENET, INAT = "imagenet_lt-ir256", "inaturalist18-ir500"
 WITHOUT = {
     ("table2", "OLTR*"): "nothing is released",
-    ("table3", "KCL"): "no first stage",
-    ("table3", "TSC"): "no first stage",
 }
 
 

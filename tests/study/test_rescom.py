@@ -47,8 +47,6 @@ SUPCON, CBL = ("SupCon + BalSfx", ""), ("SupCon + CBL + BalSfx", "")
         ("table6", MAIN, "table4", R50),
         ("table9", ("ResCom", ""), "table4", R50),
         ("table10", ("ResCom", ""), "table4", X50),
-        ("table9", ("RIDE(4 experts)", ""), "table1", ("RIDE(4 experts)", "ResNet-50")),
-        ("table10", ("RIDE(4 experts)", ""), "table2", ("RIDE(4 experts)", "ResNeXt-50")),
         ("figure3", ("original", ""), "table6", CBL),
         ("figure3", ("balanced", ""), "table6", ("SupCon + CBL + CBQ + BalSfx", "")),
         ("figure4left", ("0", ""), "table6", SUPCON),

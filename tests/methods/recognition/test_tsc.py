@@ -125,7 +125,7 @@ def test_the_loss_against_a_queue_is_of_the_centroids_of_the_queries(assignment,
     before = copy.deepcopy(second)
     before.move_keys()
     query = unit(before.projector(before.backbone(batch.views[0])))
-    key, y, own = before.key(batch.views[1]), batch.labels[0], torch.arange(4)
+    key, y, own = before.key(batch.views[1], batch.generator), batch.labels[0], torch.arange(4)
     if assignment == "hungarian":
         centroids = moved_centroids(before.centroids, query.detach(), y)
         own = assigned(centroids, before.targets)
@@ -155,7 +155,12 @@ def test_targets_may_be_assigned_once_for_all_steps_of_an_epoch():
             queue = (before.queue.keys, before.queue.labels)
             weighed = (before.targets, own, 2, 0.1, 0.2, True)
             expected = tsc(
-                query, before.key(batch.views[1]), batch.labels[0], *queue, *weighed, labelled_batch(seed).generator
+                query,
+                before.key(batch.views[1], batch.generator),
+                batch.labels[0],
+                *queue,
+                *weighed,
+                labelled_batch(seed).generator,
             )
             torch.testing.assert_close(second.loss(batch)["loss"], expected)
             torch.testing.assert_close(
