@@ -159,7 +159,7 @@ def test_photographs_that_are_stored_as_pixels_are_decoded_once(folder: Path) ->
     text, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0], data=data)
     _, (streamed, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
     assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * STORE_CORES) / 3600)
-    assert "- Decoding, estimated: 0.7 minutes on 4 cores, once, for 115,846 photographs." in text
+    assert "- Decoding, estimated: 0.5 minutes on 4 cores, once, for 115,846 photographs." in text
     assert alone["bytes_missing"] - streamed["bytes_missing"] == 115846 * (256 * 256 * 3 - INDEX_LINE)
     assert "decoding, " not in text.split("## What the estimates rest on")[1].split("Hours are")[0]
 
