@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,12 +19,13 @@ import torch
 from PIL import Image
 
 from longtail.__main__ import main
+from longtail.data import sources
 from longtail.data.index import open_index, write_index
 from longtail.data.pictures import Pictures
 from longtail.data.resident import ResidentSplit
 from longtail.data.sources import ImageSet
 from longtail.data.store import write_store
-from longtail.data.streamed import CHUNK, StreamedSplit, together
+from longtail.data.streamed import CHUNK, StreamedSplit, together, workers_that_speak
 from longtail.devices.distributed import ALONE
 from longtail.errors import LongtailError
 from tests.photographs import photographs
@@ -112,6 +114,20 @@ def test_little_is_read_ahead(folder):
     next(batches)
     assert len(asked) < 10
     batches.close()
+
+
+def test_a_worker_that_is_killed_is_told_in_one_sentence(folder):
+    split = streamed(folder, "squares", workers=1)
+    with pytest.raises(LongtailError, match=r"process that decodes images has ended.* from the last save\.$"):
+        use_until_killed(split)
+
+
+def use_until_killed(split: StreamedSplit) -> None:
+    with workers_that_speak():
+        for number, _ in enumerate(split.ahead([torch.arange(ROWS)] * 1000, lambda rows: (rows,))):
+            if number == 1:
+                (worker,) = multiprocessing.active_children()
+                worker.kill()
 
 
 def spec_of(tools):
@@ -247,6 +263,8 @@ def test_images_within_a_parquet_file_are_copied_beside_the_index(folder, tmp_pa
 
 def test_a_source_of_pixels_cannot_stay_files(tmp_path):
     digits = ImageSet("digits", {"kind": "sklearn"}, 10, 8, 1, {"train": 1797}, "files")
+    with pytest.raises(LongtailError, match="holds pixels"):
+        sources.check(digits, "train")
     with pytest.raises(LongtailError, match="holds pixels"):
         write_index(digits, "train", tmp_path / "f.parquet", tmp_path / "e.bin", tmp_path / "l.parquet")
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 from longtail.data.decode import Deep, read, require_filled
 from longtail.data.places import place_of
 from longtail.data.rows import Sample, wrong_number
-from longtail.data.sources import ImageSet, inputs, samples
+from longtail.data.sources import ImageSet, holds_pixels, inputs, samples
 from longtail.data.store import show_progress
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
@@ -122,9 +122,7 @@ def _inspected(chunk: list[Sample], image_set: ImageSet, pool: ThreadPoolExecuto
 
 def _inspect(sample: Sample, image_set: ImageSet) -> _Inspected:
     if isinstance(sample.content, np.ndarray):
-        raise LongtailError(
-            f"{image_set.images} has `storage: files`, but its source holds pixels and no encoded images. Remove it."
-        )
+        raise holds_pixels(image_set.images)
     content = _bytes(sample.name, sample.content) if isinstance(sample.content, Path) else sample.content
     picture = read(sample._replace(content=content), image_set)
     return _Inspected(content, hashlib.blake2b(content, digest_size=8).hexdigest(), picture.deep)

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class SklearnSource:
     They need no download. Grey values are scaled to 0..255.
     """
 
+    is_encoded: ClassVar[bool] = False
+
     dataset: str = "digits"
     root: str = ""  # every source has one; nothing is read from it
 
@@ -79,6 +82,8 @@ class TorchvisionSource:
         labels: for CIFAR-100, ``fine`` (100 classes) or ``coarse`` (the 20 superclasses stored in the same files, which
             are the classes of CIFAR-20).
     """
+
+    is_encoded: ClassVar[bool] = False
 
     dataset: str
     root: str = "data"

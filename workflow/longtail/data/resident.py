@@ -120,7 +120,10 @@ class ResidentSplit:
             pixels = torch.empty(shape, dtype=torch.uint8, device=device)
         except RuntimeError as error:  # torch.OutOfMemoryError on CUDA, plain on the CPU
             size = np.prod(shape, dtype=np.int64) / 1e9
-            raise LongtailError(f"{split_path} needs {size:.1f} GB on {device}: {error}") from error
+            raise LongtailError(
+                f"{split_path} needs {size:.1f} GB on {device}: {error}. With `storage: files` its images stay encoded "
+                f"and are decoded while networks train (README, Data)."
+            ) from error
         digest = hashlib.blake2b(digest_size=16)
         for part, images in opened.items():
             positions = np.flatnonzero(rows.parts == part)

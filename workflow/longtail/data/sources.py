@@ -261,8 +261,15 @@ def check(image_set: ImageSet, part: str) -> None:
     """
     require_part(image_set.images, part, image_set.parts)
     source = open_source(image_set)
+    if image_set.storage == FILES and not getattr(source, "is_encoded", True):
+        raise holds_pixels(image_set.images)
     if hasattr(source, "check"):
         source.check(part)
+
+
+def holds_pixels(name: str) -> LongtailError:
+    """The error for a set whose images are to stay as they are encoded, and are not encoded."""
+    return LongtailError(f"{name} has `storage: files`, but its source holds pixels and no encoded images. Remove it.")
 
 
 def require_part(name: str, part: str, parts: Mapping[str, int]) -> None:
