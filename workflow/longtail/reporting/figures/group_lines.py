@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import error_bars, legend, new_panels, say_nothing
+from longtail.reporting.figures.panels import draw_line, legend, new_panels, say_nothing
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
@@ -30,14 +29,7 @@ def group_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataF
         if points.empty:
             continue
         points = points.assign(at=[ticks.index(label) for label in points["series"]]).sort_values("at")
-        axis.errorbar(
-            points["at"],
-            points["value"],
-            yerr=error_bars(points),
-            label=group,
-            color=style.SERIES[index % len(style.SERIES)],
-            marker=style.MARKERS[index % len(style.MARKERS)],
-        )
+        draw_line(axis, points["at"], points, group, index)
     if drawn.empty:
         say_nothing(axis)
     else:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import error_bars, legend, over_labels
+from longtail.reporting.figures.panels import draw_line, legend, over_labels
 
 if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
@@ -28,14 +28,7 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
         for index, curve in enumerate(curves):
             measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
             colour = style.SERIES[index % len(style.SERIES)]
-            axis.errorbar(
-                measured["at"],
-                measured["value"],
-                yerr=error_bars(measured),
-                label=f"{curve['title']}, measured",
-                color=colour,
-                marker=style.MARKERS[index % len(style.MARKERS)],
-            )
+            draw_line(axis, measured["at"], measured, f"{curve['title']}, measured", index)
             axis.plot(stated["at"], stated["value"], label=f"{curve['title']}, stated", color=colour, linestyle="--")
         axis.set_ylabel(plan.options["value"])
     shown = [axis.get_ylim() for axis, _ in panels]

@@ -9,15 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import (
-    class_axis,
-    colour_of,
-    error_bars,
-    marker_of,
-    new_panels,
-    say_nothing,
-)
+from longtail.reporting.figures.panels import class_axis, draw_line, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
@@ -51,14 +43,8 @@ def mini_cluster_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
             continue
         for index, (varied, points) in enumerate(panel.groupby("varied", sort=title != "Methods")):
             label = str(varied) if title == "Methods" else f"{title[-1]} = {varied:g}"
-            axis.errorbar(
-                points["class"].astype(int),
-                points["value"],
-                yerr=error_bars(points),
-                label=label,
-                color=colour_of(plan, label) if title == "Methods" else style.SERIES[index % len(style.SERIES)],
-                marker=marker_of(plan, label) if title == "Methods" else style.MARKERS[index % len(style.MARKERS)],
-            )
+            place = place_of(plan, label) if title == "Methods" else index
+            draw_line(axis, points["class"].astype(int), points, label, place)
         axis.set_ylabel("mini-clusters assigned")
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_ylim(bottom=0)

@@ -89,16 +89,39 @@ def class_axis(axis: Axes, classes: Sequence[int]) -> None:
         axis.set_xticks(list(classes))
 
 
+def place_of(plan: FigurePlan, label: str) -> int:
+    """Which of the labels a cell has: it keeps colour and marker whether or not the others are there."""
+    return list(dict.fromkeys(cell.label for cell in plan.cells)).index(label)
+
+
 def colour_of(plan: FigurePlan, label: str) -> str:
-    """A cell keeps its colour whether or not the others are there."""
-    labels = list(dict.fromkeys(cell.label for cell in plan.cells))
-    return style.SERIES[labels.index(label) % len(style.SERIES)]
+    """The colour of a cell."""
+    return style.SERIES[place_of(plan, label) % len(style.SERIES)]
 
 
 def marker_of(plan: FigurePlan, label: str) -> str:
-    """As its colour, a cell keeps its marker."""
-    labels = list(dict.fromkeys(cell.label for cell in plan.cells))
-    return style.MARKERS[labels.index(label) % len(style.MARKERS)]
+    """The marker of a cell."""
+    return style.MARKERS[place_of(plan, label) % len(style.MARKERS)]
+
+
+def draw_line(axis: Axes, at: pd.Series, points: pd.DataFrame, label: str, place: int) -> None:
+    """A line with error bars over the seeds.
+
+    Args:
+        axis: to draw on.
+        at: where its points are.
+        points: their ``value``, ``std`` and ``seeds``.
+        label: for the legend.
+        place: of the line among all, which gives colour and marker.
+    """
+    axis.errorbar(
+        at,
+        points["value"],
+        yerr=error_bars(points),
+        label=label,
+        color=style.SERIES[place % len(style.SERIES)],
+        marker=style.MARKERS[place % len(style.MARKERS)],
+    )
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.reporting.figures.panels import colour_of, error_bars, legend, marker_of, new_panels, say_nothing
+from longtail.reporting.figures.panels import draw_line, legend, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ def parameter_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.D
     figure, (axis,) = new_panels(1, 4.8, 3.2)
     for series, points in drawn.groupby("series", sort=False):
         points = points.sort_values(name)
-        axis.errorbar(
-            points[name],
-            points["value"],
-            yerr=error_bars(points),
-            label=str(series),
-            color=colour_of(plan, str(series)),
-            marker=marker_of(plan, str(series)),
-        )
+        draw_line(axis, points[name], points, str(series), place_of(plan, str(series)))
     if drawn.empty:
         say_nothing(axis)
     else:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures import style
-from longtail.reporting.figures.panels import error_bars, legend, over_labels
+from longtail.reporting.figures.panels import draw_line, legend, over_labels
 
 if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
@@ -27,14 +26,7 @@ def setting_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Dat
     for axis, part in panels:
         for index, (metric, title) in enumerate(titles.items()):
             points = part[part["metric"] == metric]
-            axis.errorbar(
-                points["at"],
-                points["value"],
-                yerr=error_bars(points),
-                label=title,
-                color=style.SERIES[index % len(style.SERIES)],
-                marker=style.MARKERS[index % len(style.MARKERS)],
-            )
+            draw_line(axis, points["at"], points, title, index)
         axis.set_ylabel(plan.options.get("value", "percent"))
     legend(figure, figure.axes)
     return figure, drawn
