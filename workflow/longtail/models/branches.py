@@ -46,11 +46,11 @@ def _blocks(stage: nn.Module) -> list[nn.Module]:
     return list(stage) if isinstance(stage, nn.Sequential) else [stage]
 
 
-class LastNorms(nn.Module):
-    """A batch normalisation of the last map per branch (ResLT, Cui et al., TPAMI 2022; jiequancui/ResLT on CIFAR).
+class _OfLastMap(nn.Module):
+    """A backbone whose branches begin at its last map.
 
     Args:
-        network: gives all other layers; a residual network whose layers carry the names of torchvision's.
+        network: gives all layers up to there; a residual network whose layers carry the names of torchvision's.
         count: of branches, n.
 
     Attributes:
@@ -61,9 +61,16 @@ class LastNorms(nn.Module):
         super().__init__()
         given: Any = network
         self.shared = nn.Sequential(*stem_of(given), *stages_of(given))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(given.width) for _ in range(count))
         self.avgpool = given.avgpool
         self.width = count * given.width
+
+
+class LastNorms(_OfLastMap):
+    """A batch normalisation of the last map per branch (ResLT, Cui et al., TPAMI 2022; jiequancui/ResLT on CIFAR)."""
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        super().__init__(network, count)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(self.width // count) for _ in range(count))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, n d): maps are normalised, and then averaged over their pixels."""
@@ -71,27 +78,16 @@ class LastNorms(nn.Module):
         return torch.cat([self.avgpool(norm(x)).flatten(1) for norm in self.norms], dim=1)
 
 
-class LastConvolution(nn.Module):
+class LastConvolution(_OfLastMap):
     """A 1x1 convolution of the last map, batch normalisation and ReLU per branch (jiequancui/ResLT on the large sets).
 
     The code normalises maps in training and their averages in the test, where the order of convolution, averaging and
     ReLU matters: so does this.
-
-    Args:
-        network: gives all other layers; a residual network whose layers carry the names of torchvision's.
-        count: of branches, n.
-
-    Attributes:
-        width: n d, where d is the width of ``network``.
     """
 
     def __init__(self, network: nn.Module, count: int) -> None:
-        super().__init__()
-        given: Any = network
-        self.shared = nn.Sequential(*stem_of(given), *stages_of(given))
-        self.avgpool = given.avgpool
-        self.width = count * given.width
-        convolution = nn.Conv2d(given.width, self.width, kernel_size=1, bias=False)
+        super().__init__(network, count)
+        convolution = nn.Conv2d(self.width // count, self.width, kernel_size=1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
         self.branches = nn.Sequential(convolution, nn.BatchNorm2d(self.width), nn.ReLU())
 
