@@ -99,7 +99,7 @@ class Estimate:
             return Basis(objective, title, NOT_KNOWN, None, gpus)
         at_once = f" on {gpus} GPUs" if gpus > 1 else ""
         source = f"{minutes:g} minutes per epoch{at_once}, the catalogue's for time limits"
-        if images["name"] in self.study.streamed():
+        if self.study.stay_files(images["name"]):
             cores = max(1, images["resources"]["threads"] - gpus)  # each process of a GPU keeps one for its loop
             decoding = self.rows(phase.cut, "train") / (DECODED_PER_CORE * cores) / 60
             source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:.1f} on {cores} cores"
@@ -117,7 +117,7 @@ class Estimate:
         """
         if job.images is None:
             return 0, 0.0
-        spec, stay_files = self.study.store_spec(job.images[0]), job.images[0] in self.study.streamed()
+        spec, stay_files = self.study.store_spec(job.images[0]), self.study.stay_files(job.images[0])
         photographs = spec["parts"][job.images[1]] if stay_files or spec["source"].get("resize") else 0
         return photographs, photographs / (DECODED_PER_CORE * STORE_CORES) / 3600
 
@@ -144,7 +144,7 @@ class Estimate:
 
     def _store(self, image_set: str, part: str) -> float:
         images = next(d.images for d in self.study.catalog.datasets.values() if d.images["name"] == image_set)
-        if image_set in self.study.streamed():
+        if self.study.stay_files(image_set):
             return INDEX_LINE * images["parts"][part]
         source = self.study.store_spec(image_set)["source"]
         side = source.get("crop") or images["image_size"]

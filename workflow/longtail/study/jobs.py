@@ -85,7 +85,7 @@ class Jobs:
             files = (layout.texts(images, part), layout.labels(images, part))
             needs = (self.encoder(str(self.study.encoder(images)["name"])),)
             return Job("tokenize", files, layout.log("tokenize", f"{images}-{part}"), needs)
-        rule, place = ("index", layout.index) if images in self.study.streamed() else ("store", layout.images)
+        rule, place = ("index", layout.index) if self.study.stay_files(images) else ("store", layout.images)
         files = (place(images, part), layout.labels(images, part))
         return Job(rule, files, layout.log(rule, f"{images}-{part}"), images=(images, part))
 

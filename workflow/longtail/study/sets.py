@@ -83,7 +83,11 @@ class Sets:
 
     def streamed(self) -> set[str]:
         """The names of those image sets whose images stay files, which are decoded while networks train."""
-        return {name for name in self.sets("images") if self.store_spec(name).get("storage") == FILES}
+        return set(filter(self.stay_files, self.sets("images")))
+
+    def stay_files(self, image_set: str) -> bool:
+        """Whether it is one of these."""
+        return self.store_spec(image_set).get("storage") == FILES
 
     def backbone(self, dataset: Dataset, asked: str | None = None) -> str:
         """Name of the network on a dataset: the budget's, else the one a table asks for, else the dataset's own."""
@@ -96,7 +100,7 @@ class Sets:
         name = dataset.images["name"]
         if dataset.holds == "texts":
             return layout.texts(name, part)
-        return layout.index(name, part) if name in self.streamed() else layout.images(name, part)
+        return (layout.index if self.stay_files(name) else layout.images)(name, part)
 
     def classifier(self, name: str, dataset: Dataset, split: str) -> Mapping[str, Any]:
         """What the job that predicts the classes of a split by a classifier is told.
