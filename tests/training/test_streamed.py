@@ -218,6 +218,19 @@ def test_what_is_damaged_is_told_before_anything_is_trained(folder, tmp_path):
     assert not any(path.exists() for path in outputs)
 
 
+@pytest.mark.parametrize(("expected", "said"), [(ROWS + 1, "only 40 images"), (ROWS - 1, "has 40 images")])
+def test_another_number_of_images_leaves_nothing_behind(folder, tmp_path, expected, said):
+    contents = [(folder / f"{row}.jpg").read_bytes() for row in range(ROWS)]
+    images = pa.array([{"bytes": content, "path": ""} for content in contents])
+    pq.write_table(pa.table({"image": images, "label": LABELS}), tmp_path / "train.parquet")
+    source = {"kind": "parquet", "root": str(tmp_path), "files": {"train": "train.parquet"}}
+    sets = ImageSet("photographs", source, CLASSES, SIZE, 1, {"train": expected}, "files")
+    outputs = [tmp_path / "out" / name for name in ("files.parquet", "encoded.bin", "labels.parquet")]
+    with pytest.raises(LongtailError, match=said):
+        write_index(sets, "train", *outputs)
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("change", ["gone", "shorter", "longer", "not even half of it"])
 def test_a_file_that_has_changed_since_is_named(folder, tmp_path, workers, change):

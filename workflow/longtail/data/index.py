@@ -16,9 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import itertools
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -30,16 +28,12 @@ import pyarrow as pa
 
 from longtail.data.decode import Deep, read, require_filled
 from longtail.data.places import place_of
-from longtail.data.rows import Sample, wrong_number
+from longtail.data.rows import Sample
 from longtail.data.sources import ImageSet, holds_pixels, inputs, samples
-from longtail.data.store import show_progress
+from longtail.data.store import chunks, in_threads, require_number, show_progress
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import read_with_provenance, replacing, write_table
-from longtail.signals import StopSignals
-
-CHUNK = 256
-"""Images in memory at a time while an index is written."""
 
 
 class Entry(NamedTuple):
@@ -52,9 +46,9 @@ class Entry(NamedTuple):
 
 
 class _Inspected(NamedTuple):
-    """An image that can be decoded: its bytes, their digest, and what it reaches if it has more than 8 bits."""
+    """An image that can be decoded: number and digest of its bytes, and what it reaches if it has more than 8 bits."""
 
-    content: bytes
+    length: int
     digest: str
     deep: Deep | None
 
@@ -87,20 +81,17 @@ def write_index(
     digests: list[str] = []
     deep: list[Deep] = []
     with replacing(encoded_path) as temporary, temporary.open("wb") as encoded, ThreadPoolExecutor(threads) as pool:
-        source = samples(image_set, part)
-        while chunk := list(itertools.islice(source, CHUNK)):
+        for chunk in chunks(samples(image_set, part)):
             labels += [sample.label for sample in chunk]
             if len(labels) > expected:
                 break
-            for sample, found in zip(chunk, _inspected(chunk, image_set, pool), strict=True):
-                entries.append(_entry(sample, found, encoded, encoded_path))
+            for sample, found in zip(chunk, in_threads(_inspect, chunk, image_set, pool), strict=True):
+                entries.append(_entry(sample, found.length, encoded, encoded_path))
                 digests.append(found.digest)
                 deep += [found.deep] if found.deep is not None else []
             show_progress(image_set.images, part, len(labels), expected)
-    if len(labels) != expected:
-        found_number = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
-        raise wrong_number(image_set.images, "images", part, found_number, expected)
-    require_filled(deep, image_set, part)
+        require_number(image_set, part, len(labels))
+        require_filled(deep, image_set, part)
     facts = {"images": image_set.images, "part": part, "source": dict(image_set.source)}
     columns = {
         "name": pa.array([entry.name for entry in entries], pa.string()),
@@ -113,19 +104,12 @@ def write_index(
     write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
 
 
-def _inspected(chunk: list[Sample], image_set: ImageSet, pool: ThreadPoolExecutor) -> Iterator[_Inspected]:
-    with StopSignals() as signals:
-        for found in pool.map(_inspect, chunk, itertools.repeat(image_set)):
-            yield found
-            signals.obey()  # which drops what the threads have not begun
-
-
 def _inspect(sample: Sample, image_set: ImageSet) -> _Inspected:
     if isinstance(sample.content, np.ndarray):
         raise holds_pixels(image_set.images)
     content = _bytes(sample.name, sample.content) if isinstance(sample.content, Path) else sample.content
     picture = read(sample._replace(content=content), image_set)
-    return _Inspected(content, hashlib.blake2b(content, digest_size=8).hexdigest(), picture.deep)
+    return _Inspected(len(content), hashlib.blake2b(content, digest_size=8).hexdigest(), picture.deep)
 
 
 def _bytes(name: str, path: Path) -> bytes:
@@ -139,12 +123,13 @@ def _bytes(name: str, path: Path) -> bytes:
         raise LongtailError(f"The image {name} cannot be read: {error.strerror} ({place_of(path)}).") from error
 
 
-def _entry(sample: Sample, found: _Inspected, encoded: BinaryIO, encoded_path: str | PathLike[str]) -> Entry:
+def _entry(sample: Sample, length: int, encoded: BinaryIO, encoded_path: str | PathLike[str]) -> Entry:
     if isinstance(sample.content, Path):
-        return Entry(sample.name, fspath(sample.content), None, len(found.content))
+        return Entry(sample.name, fspath(sample.content), None, length)
+    assert isinstance(sample.content, bytes)  # pixels were refused
     offset = encoded.tell()
-    encoded.write(found.content)
-    return Entry(sample.name, fspath(encoded_path), offset, len(found.content))
+    encoded.write(sample.content)
+    return Entry(sample.name, fspath(encoded_path), offset, length)
 
 
 @dataclass(frozen=True)

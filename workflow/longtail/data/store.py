@@ -8,21 +8,24 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from longtail.data.decode import Deep, Picture, read, require_filled
+from longtail.data.decode import Deep, read, require_filled
 from longtail.data.rows import Sample, note, wrong_number
 from longtail.data.sources import ImageSet, inputs, samples
 from longtail.data.watch import noting
 from longtail.errors import LongtailError
 from longtail.files import replacing, write_table
 from longtail.signals import StopSignals
+
+Made = TypeVar("Made")
 
 CHUNK = 512
 CHUNK_BYTES = 256 * 2**20
@@ -66,19 +69,17 @@ def write_store(
         with temporary.open("wb") as file, ThreadPoolExecutor(threads) as pool:
             header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for chunk in _chunks(source):
+            for chunk in chunks(source):
                 labels += [sample.label for sample in chunk]
                 if len(labels) > expected:
                     break
-                pictures = _decoded(chunk, image_set, pool)
+                pictures = in_threads(read, chunk, image_set, pool)
                 deep += [picture.deep for picture in pictures if picture.deep is not None]
                 pixels = np.stack([picture.pixels for picture in pictures])
                 brightest = max(brightest, int(pixels.max()))
                 file.write(pixels.tobytes())
                 show_progress(image_set.images, part, len(labels), expected)
-        if len(labels) != expected:
-            found = f"more than {expected:,}" if len(labels) > expected else f"only {len(labels):,}"
-            raise wrong_number(image_set.images, "images", part, found, expected)
+        require_number(image_set, part, len(labels))
         require_filled(deep, image_set, part)
         if brightest < DARK:
             note(f"the brightest pixel of {image_set.images}, part {part!r}, has {brightest} of 255: is that meant?")
@@ -86,17 +87,33 @@ def write_store(
         write_table(labels_path, pa.table({"label": pa.array(labels, pa.int64())}), **facts)
 
 
-def _decoded(chunk: list[Sample], image_set: ImageSet, pool: ThreadPoolExecutor) -> list[Picture]:
-    pictures = []
+def require_number(image_set: ImageSet, part: str, found: int) -> None:
+    """Check that a part, which was read to its end or past the number that the catalogue says, has that number.
+
+    Raises:
+        LongtailError: if it has not.
+    """
+    expected = image_set.parts.get(part, 0)
+    if found != expected:
+        counted = f"more than {expected:,}" if found > expected else f"only {found:,}"
+        raise wrong_number(image_set.images, "images", part, counted, expected)
+
+
+def in_threads(
+    work: Callable[[Sample, ImageSet], Made], chunk: list[Sample], image_set: ImageSet, pool: ThreadPoolExecutor
+) -> list[Made]:
+    """What ``work`` makes of each image of a chunk, in order; a signal to stop drops what has not begun."""
+    made = []
     with StopSignals() as signals:
-        for picture in pool.map(read, chunk, itertools.repeat(image_set)):
-            pictures.append(picture)
-            signals.obey()  # which drops what the threads have not begun
+        for each in pool.map(work, chunk, itertools.repeat(image_set)):
+            made.append(each)
+            signals.obey()
     signals.obey()
-    return pictures
+    return made
 
 
-def _chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:
+def chunks(source: Iterator[Sample]) -> Iterator[list[Sample]]:
+    """The images in order, as many at a time as may be in memory."""
     chunk: list[Sample] = []
     size = 0
     for sample in source:

@@ -8,7 +8,8 @@ resident split's; only where pixels come from differs, and where both hold the s
 The processes of one training on several GPUs share the decoding and give each other what they have decoded.
 
 Workers are those of ``torch.utils.data.DataLoader``. A request is a few images and not a batch, so that what is under
-way stays small: at most ``2 x AHEAD`` requests of :data:`CHUNK` images per worker, whatever the size of the set.
+way stays small, whatever the size of the set: beside the batches of one item, :data:`AHEAD` requests of :data:`CHUNK`
+images per worker.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ CHUNK = 16
 
 AHEAD = 4
 """Requests that wait for each worker, so that none stands still while another has large images."""
-
 
 SHELF = CHUNK * 2**20
 """Bytes of a shelf: photographs of 500x400 pixels take 600,000 each."""
