@@ -17,7 +17,7 @@ from tests.methods.recognition.published.large import LARGE_RECIPES
 from tests.methods.recognition.test_large_recipes import TRAINED
 
 from . import test_photographs
-from .test_photographs import Studio
+from .test_photographs import Studio, as_before  # noqa: F401 - a fixture, used by all
 
 ROWS, CLASSES, SIZE = 48, 12, 32
 BUDGET = {"epochs": 0.002, "batch_size": 24}
@@ -59,15 +59,6 @@ class Room(Studio):
         """Losses are finite."""
         history = pq.read_table(out / "history.parquet").to_pandas()
         assert torch.tensor(history["loss"].to_numpy()).isfinite().all()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def as_before() -> Iterator[None]:
-    """Training sets how torch computes; other tests find it as it was."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture(scope="module")
