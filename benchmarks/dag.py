@@ -124,7 +124,7 @@ def execute(checkout: Checkout, arguments: argparse.Namespace, seeds: int, cells
     for _ in range(arguments.repeats):
         checkout.configure(arguments.target, seeds)
         dry = checkout.snakemake("--dry-run", "--quiet", "rules")
-        start = checkout.run("-m", "longtail", "split", "--out", "nothing")
+        start = checkout.run("-m", "longtail", "job", "split", "--out", "nothing")
         whole = checkout.snakemake("--quiet", "all")
         number = jobs(dry)
         found["jobs"].append(number)

@@ -49,8 +49,19 @@ def measure(folder: Path, arguments: argparse.Namespace, cells: int, smaller: li
     paper, name = arguments.target.split("_")
     costs: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(arguments.repeats):
-        merge = ["merge", "--artefact", paper, name, "--out", "merged.parquet"]
-        table = ["table", "--paper", paper, "--table", name, "--metrics", "merged.parquet", "--out-dir", "tables"]
+        merge = ["job", "merge", "--artefact", paper, name, "--out", "merged.parquet"]
+        table = [
+            "job",
+            "table",
+            "--paper",
+            paper,
+            "--table",
+            name,
+            "--metrics",
+            "merged.parquet",
+            "--out-dir",
+            "tables",
+        ]
         for command in (merge, table):
             _add(costs, command[0], run(folder, *command, "--config", "@config.json"))
     medians: Row = {name: median(values) for name, values in costs.items()}
@@ -96,7 +107,7 @@ def write_metrics(folder: Path, config: Mapping[str, object]) -> tuple[int, floa
     scored = folder / "metrics.parquet"
     options = ["--split", folder / "split.parquet", "--scored", folder / "assignments.parquet", "--out", scored]
     scorer = {"name": "clustering", "reads": "assignments"}
-    if longtail(["score", "--scorer", json.dumps(scorer), *map(str, options)]) != 0:
+    if longtail(["job", "score", "--scorer", json.dumps(scorer), *map(str, options)]) != 0:
         raise RuntimeError("scoring failed")
     content = scored.read_bytes()
     shutil.rmtree(folder / "results", ignore_errors=True)

@@ -18,5 +18,5 @@ def outputs(command: str, options: dict[str, str]) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for path in outputs(sys.argv[1], dict(zip(sys.argv[2:], sys.argv[3:], strict=False))):
+    for path in outputs(sys.argv[2], dict(zip(sys.argv[3:], sys.argv[4:], strict=False))):
         path.touch()

@@ -13,7 +13,7 @@ import pytest
 import longtail.discrepancies
 import longtail.reporting
 import longtail.study
-from longtail.__main__ import COMMANDS, main
+from longtail.__main__ import COMMANDS, JOBS, main
 from longtail.errors import LongtailError
 
 PACKAGE = Path(longtail.__file__).parent
@@ -89,19 +89,29 @@ def test_wrong_options_end_with_the_usage(
     assert command == []
 
 
-def test_an_unknown_command_is_answered_with_the_closest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["trian"]) == 1
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["staus"], "status"), (["job", "trian"], "job train"), (["train"], "job train"), (["job", "status"], "status")],
+)
+def test_an_unknown_command_is_answered_with_the_closest(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    kind, wrong = "job" if words[0] == "job" else "command", words[-1]
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("error: There is no command 'trian'. Did you mean 'train'?")
+    assert err.startswith(f"error: There is no {kind} {wrong!r}. Did you mean `python -m longtail {meant}`?")
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_lists_every_command(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([flag]) == 0
+@pytest.mark.parametrize(("before", "commands"), [([], COMMANDS), (["job"], JOBS)])
+def test_help_lists_every_command(
+    flag: str, before: list[str], commands: dict[str, tuple[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*before, flag]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for name, (_, what) in COMMANDS.items():
+    for name, (_, what) in commands.items():
         assert any(line.split() == [name, *what.split()] for line in out.splitlines())
 
 
@@ -110,23 +120,28 @@ def test_no_command_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: python -m longtail <command>" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    module, what = COMMANDS[name]
+def test_no_job_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job"]) == 2
+    assert "usage: python -m longtail job <name>" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), *(["job", name] for name in JOBS)], ids=" ".join)
+def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    module, what = (JOBS if len(words) > 1 else COMMANDS)[words[-1]]
     assert importlib.util.find_spec(module) is not None, f"{module} does not exist"
     with pytest.raises(SystemExit) as caught:
-        main([name, "--help"])
+        main([*words, "--help"])
     assert caught.value.code == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert f"usage: python -m longtail {name}" in out
+    assert f"usage: python -m longtail {' '.join(words)}" in out
     assert what in out
 
 
 def test_run_as_a_program_it_prints_no_traceback() -> None:
-    ended = python("-m", "longtail", "tabel")
+    ended = python("-m", "longtail", "satus")
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ended.stderr.startswith("error: There is no command 'tabel'. Did you mean 'table'?")
+    assert ended.stderr.startswith("error: There is no command 'satus'. Did you mean `python -m longtail status`?")
     assert "Traceback" not in ended.stderr
 
 

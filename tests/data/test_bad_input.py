@@ -51,7 +51,7 @@ def encoded(*pictures: bytes | None) -> pa.Array:
 
 
 def stored(spec, folder: Path) -> str:
-    """What comes of storing the images of a specification, as ``python -m longtail store`` does."""
+    """What comes of storing the images of a specification, as ``python -m longtail job store`` does."""
     try:
         text = json.dumps(spec, default=str, skipkeys=True)
         write_store(ImageSet.from_json(text), "train", folder / "out" / "images.npy", folder / "out" / "labels.parquet")

@@ -32,7 +32,7 @@ def address(file: Path) -> str:
 def test_a_file_is_brought_into_one_form_without_its_classifier(tmp_path):
     url, file = published(tmp_path)
     out = tmp_path / "net-v1" / "model.safetensors"
-    assert main(["weights", "--url", url, "--file", str(file), "--out", str(out)]) == 0
+    assert main(["job", "weights", "--url", url, "--file", str(file), "--out", str(out)]) == 0
     with safe_open(out, "pt") as opened:
         assert list(opened.keys()) == ["conv1.weight"]
         assert torch.equal(opened.get_tensor("conv1.weight"), WEIGHTS["conv1.weight"])

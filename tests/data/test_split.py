@@ -242,7 +242,7 @@ def test_the_command_writes_the_table_with_its_provenance(tmp_path, capsys):
         write_table(paths[part], pa.table({"label": pa.array(labels, pa.int64())}))
     out = tmp_path / "toy-ir2" / "train.parquet"
     options = [f"--labels={part}={path}" for part, path in paths.items()]
-    command = ["split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(out)]
+    command = ["job", "split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(out)]
     assert main([*command, *options]) == 0
     table = read_table(out)
     types = {field.name: str(field.type) for field in table.schema}
@@ -267,7 +267,7 @@ def test_the_command_writes_the_table_with_its_provenance(tmp_path, capsys):
 def test_labels_must_be_whole_numbers(tmp_path, capsys, labels):
     path = tmp_path / "labels.parquet"
     write_table(path, pa.table({"label": labels}))
-    command = ["split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(tmp_path / "out.parquet")]
+    command = ["job", "split", "--spec", json.dumps(SPEC), "--split", "train", "--out", str(tmp_path / "out.parquet")]
     assert main([*command, f"--labels=train={path}"]) == 1
     assert "not whole integers" in capsys.readouterr().err
     assert not (tmp_path / "out.parquet").exists()

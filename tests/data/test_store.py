@@ -29,7 +29,7 @@ DIGITS = {
 
 def command(tmp_path, spec=DIGITS, part="train"):
     outputs = ["--images", str(tmp_path / "images.npy"), "--labels", str(tmp_path / "labels.parquet")]
-    return main(["store", "--spec", json.dumps(spec), "--part", part, *outputs])
+    return main(["job", "store", "--spec", json.dumps(spec), "--part", part, *outputs])
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -65,7 +65,7 @@ def test_the_command_writes_words_and_labels(table, tiny_encoder, tiny_wordnet, 
         }
     )
     options = ["--encoder", tiny_encoder, "--wordnet", tiny_wordnet, "--tokens", table / "tokens.npz"]
-    arguments = ["tokenize", "--spec", spec, "--part", "train", *options, "--labels", table / "labels.parquet"]
+    arguments = ["job", "tokenize", "--spec", spec, "--part", "train", *options, "--labels", table / "labels.parquet"]
     assert main([str(part) for part in arguments]) == 0
     assert "note: 1 of 5 texts of toy, part 'train', are empty or have no word." in capsys.readouterr().err
     arrays = open_tokens(table / "tokens.npz")

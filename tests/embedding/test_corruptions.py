@@ -54,7 +54,7 @@ def lab(tmp_path, monkeypatch):
 
 
 def done(*command):
-    assert main(list(command)) == 0
+    assert main(["job", *command]) == 0
 
 
 def train(objective="ce", implementation="longtail.methods.recognition.reweighting:CrossEntropy", **settings):
@@ -72,7 +72,7 @@ def count_on(lab, features="backbone", threads=2, **changes):
     spec = corrupted_spec(lab, PER_CLASS, sum(SIZES), **changes)
     options = ["--set", json.dumps(spec), "--out", "counts.parquet", "--threads", str(threads), "--gpus", "0"]
     return main(
-        ["corruptions", "--spec", "spec.json", "--checkpoint", "checkpoint.pt", "--features", features, *options]
+        ["job", "corruptions", "--spec", "spec.json", "--checkpoint", "checkpoint.pt", "--features", features, *options]
     )
 
 

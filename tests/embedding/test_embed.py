@@ -28,7 +28,7 @@ DATA = {"classes": 3}
 
 
 def embed(desk, *options, features="embedding", out="embeddings.parquet"):
-    arguments = ["embed", "--features", features, "--split", desk.split, "--images", f"train={desk.store}"]
+    arguments = ["job", "embed", "--features", features, "--split", desk.split, "--images", f"train={desk.store}"]
     return main([str(part) for part in [*arguments, "--out", desk.folder / out, *options]])
 
 
@@ -274,7 +274,9 @@ def test_a_control_needs_no_torch(desk):
     options += ["--images", f"train={desk.store}", "--out", str(desk.folder / "noise.parquet")]
     code = "import sys; sys.modules['torch'] = None; from longtail.__main__ import main; sys.exit(main(sys.argv[1:]))"
     workflow = Path(__file__).parents[2] / "workflow"
-    subprocess.run([sys.executable, "-c", code, "embed", *options], check=True, env={"PYTHONPATH": str(workflow)})
+    subprocess.run(
+        [sys.executable, "-c", code, "job", "embed", *options], check=True, env={"PYTHONPATH": str(workflow)}
+    )
     assert len(read(desk, "noise.parquet")) == 40
 
 

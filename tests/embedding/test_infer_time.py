@@ -24,7 +24,7 @@ SCORER |= {"warm_up_on_cpu": 2, "forwards_on_cpu": 4}
 def command(tmp_path: Path, spec: dict, features: str = "embedding", **scorer: object) -> int:
     told = json.dumps({**SCORER, **scorer})
     arguments = ["--spec", json.dumps(spec), "--features", features, "--scorer", told, "--gpus", "0", "--threads", "1"]
-    return main(["infer-time", *arguments, "--out", str(tmp_path / "m.parquet")])
+    return main(["job", "infer-time", *arguments, "--out", str(tmp_path / "m.parquet")])
 
 
 class Counting(nn.Module):

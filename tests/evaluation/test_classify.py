@@ -86,7 +86,7 @@ def classify(files: Files, classifier: str, *without: str) -> int:
         given["validation"] = files.validation
     options = [text for name, path in given.items() if name not in without for text in (f"--{name}", str(path))]
     out = str(files.embeddings.with_name("predictions.parquet"))
-    return main(["classify", *options, "--classifier", json.dumps(settings), "--out", out])
+    return main(["job", "classify", *options, "--classifier", json.dumps(settings), "--out", out])
 
 
 def decision(files: Files, rule: str, **settings: float) -> np.ndarray:
@@ -353,7 +353,7 @@ def test_bad_classifiers_are_named(
 ) -> None:
     files = write(tmp_path, np.eye(3), LABELS, SIZES, logits=LOGITS)
     arguments = ["--embeddings", files.embeddings, "--split", files.split, "--classifier", json.dumps(settings)]
-    assert main(["classify", *map(str, arguments), "--out", str(tmp_path / "p.parquet")]) == 1
+    assert main(["job", "classify", *map(str, arguments), "--out", str(tmp_path / "p.parquet")]) == 1
     assert message in capsys.readouterr().err
 
 

@@ -24,7 +24,7 @@ CATALOG = yaml.safe_load((PACKAGE.parent / "catalog" / "readouts.yaml").read_tex
 
 def run(embeddings: Path, settings: dict, out: Path, classes: int = 4) -> int:
     arguments = ["--embeddings", str(embeddings), "--clusterer", json.dumps(settings), "--out", str(out)]
-    return main(["cluster", *arguments, "--classes", str(classes)])
+    return main(["job", "cluster", *arguments, "--classes", str(classes)])
 
 
 @pytest.mark.parametrize("name", CATALOG["clusterers"])
@@ -118,7 +118,14 @@ def test_bad_settings_are_named(settings: dict, message: str, embeddings: Path) 
 
 
 def test_threads_must_be_positive(embeddings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["cluster", "--embeddings", str(embeddings), "--clusterer", '{"name": "a", "algorithm": "argmax"}']
+    arguments = [
+        "job",
+        "cluster",
+        "--embeddings",
+        str(embeddings),
+        "--clusterer",
+        '{"name": "a", "algorithm": "argmax"}',
+    ]
     assert main([*arguments, "--classes", "4", "--out", str(tmp_path / "a.parquet"), "--threads", "0"]) == 1
     assert "at least one thread" in capsys.readouterr().err
 

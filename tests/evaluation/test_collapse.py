@@ -28,7 +28,10 @@ def collapsed(request: pytest.FixtureRequest, write_embeddings: Callable[..., Pa
 
 def scored(path: Path, scorer: str, split: Path, out: Path) -> list[dict]:
     settings = json.dumps({**CATALOG.scorers[scorer], **FEWER.get(scorer, {})})
-    assert main(["score", "--scored", str(path), "--split", str(split), "--scorer", settings, "--out", str(out)]) == 0
+    assert (
+        main(["job", "score", "--scored", str(path), "--split", str(split), "--scorer", settings, "--out", str(out)])
+        == 0
+    )
     rows = read_table(out).to_pylist()
     assert all(math.isfinite(row["value"]) for row in rows)
     return rows
@@ -38,7 +41,7 @@ def scored(path: Path, scorer: str, split: Path, out: Path) -> list[dict]:
 def test_every_clusterer(collapsed: Path, split: Path, labels: np.ndarray, tmp_path: Path, clusterer: str) -> None:
     settings, out = json.dumps(CATALOG.clusterers[clusterer]), tmp_path / "assignments.parquet"
     options = ["--clusterer", settings, "--classes", "4", "--out", str(out)]
-    assert main(["cluster", "--embeddings", str(collapsed), *options]) == 0
+    assert main(["job", "cluster", "--embeddings", str(collapsed), *options]) == 0
     rows = scored(out, "clustering", split, tmp_path / "metrics.parquet")
     found = {row["metric"]: row["value"] for row in rows if row["class"] is None and row["cluster"] is None}
     assert {"ACC", "CAA", "NMI", "ARI"} <= set(found)

@@ -97,7 +97,7 @@ def split(tmp_path):
 def score(tmp_path, split, lines):
     pq.write_table(pa.Table.from_pylist(lines), tmp_path / "counts")
     options = ["--split", str(split), "--scorer", canonical(SCORER), "--out", str(tmp_path / "out.parquet")]
-    return main(["score", "--scored", str(tmp_path / "counts"), *options])
+    return main(["job", "score", "--scored", str(tmp_path / "counts"), *options])
 
 
 def test_counts_become_metrics(tmp_path, split):

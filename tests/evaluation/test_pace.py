@@ -13,7 +13,9 @@ SCORER = '{"name":"pace","reads":"history"}'
 def score(tmp_path, split, seconds):
     pq.write_table(pa.table({"epoch": range(len(seconds)), "seconds": pa.array(seconds, pa.float64())}), tmp_path / "h")
     out = str(tmp_path / "out.parquet")
-    return main(["score", "--scored", str(tmp_path / "h"), "--split", str(split), "--scorer", SCORER, "--out", out])
+    return main(
+        ["job", "score", "--scored", str(tmp_path / "h"), "--split", str(split), "--scorer", SCORER, "--out", out]
+    )
 
 
 @pytest.fixture

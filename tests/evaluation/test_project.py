@@ -27,7 +27,7 @@ def settings_of(name: str) -> str:
 def project(embeddings: Path, split: Path, tmp_path: Path) -> Callable[..., pa.Table]:
     def run(name: str, **files: Path) -> pa.Table:
         out = tmp_path / "projected.parquet"
-        command = ["project", "--embeddings", embeddings, "--split", split, "--projection", settings_of(name)]
+        command = ["job", "project", "--embeddings", embeddings, "--split", split, "--projection", settings_of(name)]
         command += [part for option, path in files.items() for part in (f"--{option}", path)]
         assert main([str(part) for part in [*command, "--out", out]]) == 0
         return read_table(out)
@@ -101,7 +101,7 @@ def test_what_is_not_given_is_named(
     name: str, words: str, embeddings: Path, split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--embeddings", embeddings, "--training", embeddings, "--split", split, "--out", tmp_path / "p.parquet"]
-    assert main([str(part) for part in ["project", "--projection", settings_of(name), *given]]) == 1
+    assert main([str(part) for part in ["job", "project", "--projection", settings_of(name), *given]]) == 1
     assert words in capsys.readouterr().err
 
 
@@ -117,6 +117,6 @@ def test_an_unknown_algorithm_is_named(
 ) -> None:
     out = tmp_path / "p.parquet"
     arguments = ["--embeddings", str(embeddings), "--split", str(split), "--out", str(out)]
-    assert main(["project", "--projection", '{"name": "mine", "algorithm": "pca"}', *arguments]) == 1
+    assert main(["job", "project", "--projection", '{"name": "mine", "algorithm": "pca"}', *arguments]) == 1
     assert "algorithm (projection 'mine') 'pca'" in capsys.readouterr().err
     assert not out.exists()

@@ -168,7 +168,7 @@ def predicted(folder: Path, predictions: list[int], confidence: float = 0.5) -> 
 
 def score(split: Path, scored: Path, scorer: str = CLASSIFICATION) -> int:
     paths = ["--split", split, "--scored", scored, "--out", split.with_name("metrics.parquet")]
-    return main(["score", "--scorer", scorer, *map(str, paths)])
+    return main(["job", "score", "--scorer", scorer, *map(str, paths)])
 
 
 def metrics(split: Path, scored: Path) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def assignments(tmp_path: Path, labels: np.ndarray) -> Path:
 
 def score(split: Path, out: Path, scorer: dict, scored: Path) -> pd.DataFrame:
     arguments = ["--split", str(split), "--scorer", json.dumps(scorer), "--scored", str(scored), "--out", str(out)]
-    assert main(["score", *arguments]) == 0
+    assert main(["job", "score", *arguments]) == 0
     table = read_table(out)
     assert table.schema.names == ["trial", "metric", "class", "cluster", "parameter", "value", "unit"]
     kinds = [str(kind) for kind in table.schema.types]
@@ -255,7 +255,7 @@ def test_bad_scorers_are_named(
 ) -> None:
     out = tmp_path / "m.parquet"
     arguments = ["--split", str(split), "--scored", str(embeddings), "--out", str(out)]
-    assert main(["score", "--scorer", json.dumps({"reads": "embeddings", **scorer}), *arguments]) == 1
+    assert main(["job", "score", "--scorer", json.dumps({"reads": "embeddings", **scorer}), *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not out.exists()
 
@@ -267,7 +267,7 @@ def test_an_assignment_of_other_rows_is_refused(
     write_table(assignments, table.slice(0, 80))
     out = tmp_path / "m.parquet"
     arguments = ["--split", str(split), "--scored", str(assignments), "--out", str(out)]
-    assert main(["score", "--scorer", json.dumps(small("clustering")), *arguments]) == 1
+    assert main(["job", "score", "--scorer", json.dumps(small("clustering")), *arguments]) == 1
     assert "trial 0 assigns 80 rows" in capsys.readouterr().err
     assert not out.exists()
 

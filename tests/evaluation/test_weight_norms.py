@@ -46,7 +46,7 @@ def score(folder: Path, weights: np.ndarray | None) -> int:
     write_table(folder / "test.parquet", pa.table(columns))
     write_weights(folder / "weights.parquet", weights, None, identity="abc")
     files = ["--split", str(folder / "test.parquet"), "--scored", str(folder / "weights.parquet")]
-    return main(["score", *files, "--scorer", SCORER, "--out", str(folder / "out.parquet")])
+    return main(["job", "score", *files, "--scorer", SCORER, "--out", str(folder / "out.parquet")])
 
 
 def test_the_command_says_of_each_class_how_long_its_weights_are_and_its_place(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ localrule split:
     input: results/labels.parquet
     output: results/train.parquet, results/test.parquet
     jobid: 7
-Shell command: python -m longtail split --out results/train.parquet > log 2>&1
+Shell command: python -m longtail job split --out results/train.parquet > log 2>&1
 [Sat Nov 21 13:03:57 2026]
 rule train:
     output: results/checkpoint.pt
@@ -97,5 +97,5 @@ def test_what_snakemake_says():
     assert list(jobs) == ["7", "5"]
     assert jobs["7"]["rule"] == "split"
     assert jobs["7"]["input"] == "results/labels.parquet"
-    assert jobs["7"]["command"].startswith("python -m longtail split")
+    assert jobs["7"]["command"].startswith("python -m longtail job split")
     assert finished(OUTPUT) == ["results/train.parquet", "results/test.parquet"]

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from longtail.__main__ import COMMANDS
+from longtail.__main__ import COMMANDS, JOBS
 
 ROOT = Path(__file__).parents[2]
 LISTS = sorted((ROOT / "requirements").iterdir())
@@ -199,7 +199,7 @@ def commands_and_environments() -> list[tuple[str, str]]:
     found = set(BY_HAND)
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
         for rule in re.split(r"(?m)^rule ", path.read_text())[1:]:
-            command = re.search(r"python -m longtail ([\w-]+)", rule)
+            command = re.search(r"python -m longtail (?:job )?([\w-]+)", rule)
             environment = re.search(r"envs/(\w+)\.yaml", rule)
             if command and environment:
                 found.add((command[1], environment[1]))
@@ -207,7 +207,7 @@ def commands_and_environments() -> list[tuple[str, str]]:
 
 
 def test_every_command_has_an_environment() -> None:
-    assert {command for command, _ in commands_and_environments()} == set(COMMANDS)
+    assert {command for command, _ in commands_and_environments()} == {*COMMANDS, *JOBS}
 
 
 @pytest.mark.parametrize(("command", "environment"), commands_and_environments())
@@ -227,7 +227,7 @@ class Visible(PathFinder):
         return None if name in {hidden!r} else super().find_spec(name, path, target)
 
 sys.meta_path[:] = [Visible if finder is PathFinder else finder for finder in sys.meta_path]
-importlib.import_module({COMMANDS[command][0]!r})
+importlib.import_module({(COMMANDS | JOBS)[command][0]!r})
 """
     ended = subprocess.run(
         [sys.executable, "-c", code],

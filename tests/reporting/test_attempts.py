@@ -56,7 +56,7 @@ def test_without_a_log_nothing_has_begun(training: Job) -> None:
     [
         (f"Training sdclr up to epoch 5 on a device.\nerror: {FAILURE}\n", "failed", f"error: {FAILURE}"),
         (f"error: {FAILURE}\nleaked objects to clean up\n", "failed", f"error: {FAILURE}"),
-        ("python -m longtail train: error: unrecognized arguments: -x\n", "failed", None),
+        ("python -m longtail job train: error: unrecognized arguments: -x\n", "failed", None),
         (TRACEBACK, "failed", "ValueError: a fault of ours"),
         ("Stopped by SIGTERM: saved in results/state. The next run goes on from epoch 3, step 1.\n", "stopped", None),
         ("error: stopped by SIGINT; no file is half written. Run it again.\n", "stopped", None),

@@ -38,7 +38,8 @@ def test_table_writes_all_formats(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     arguments = ["--config", f"@{tmp_path / 'config.json'}", "--metrics", str(tmp_path / "metrics.parquet")]
     assert (
-        main(["table", "--paper", "conmix", "--table", "table4", *arguments, "--out-dir", str(tmp_path / "out")]) == 0
+        main(["job", "table", "--paper", "conmix", "--table", "table4", *arguments, "--out-dir", str(tmp_path / "out")])
+        == 0
     )
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"table4.{suffix}" for suffix in ("parquet", "csv", "md", "tex", "html")
@@ -54,7 +55,9 @@ def test_table_writes_all_formats(tmp_path: Path) -> None:
 def test_figure_writes_all_formats(tmp_path: Path) -> None:
     write_table(tmp_path / "metrics.parquet", merged("conmix", "figure2", ("ACC", "CAA", "NMI", "ARI")))
     arguments = ["--config", json.dumps(CONFIG), "--metrics", str(tmp_path / "metrics.parquet")]
-    assert main(["figure", "--paper", "conmix", "--figure", "figure2", *arguments, "--out-dir", str(tmp_path)]) == 0
+    assert (
+        main(["job", "figure", "--paper", "conmix", "--figure", "figure2", *arguments, "--out-dir", str(tmp_path)]) == 0
+    )
     drawn = read_table(tmp_path / "figure2.parquet").to_pandas()
     assert sorted(set(drawn["series"])) == ["100", "200", "50", "500"]
     assert len(drawn) == 16
@@ -83,7 +86,7 @@ def test_a_merge_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
     write_table(tmp_path / "metrics.parquet", pa.table({}))
     config = json.dumps({**CONFIG, "methods": ["moco"]})
     arguments = ["--config", config, "--metrics", str(tmp_path / "metrics.parquet"), "--out-dir", str(tmp_path)]
-    assert main(["table", "--paper", "conmix", "--table", "table3", *arguments]) == 0
+    assert main(["job", "table", "--paper", "conmix", "--table", "table3", *arguments]) == 0
     assert set(read_table(tmp_path / "table3.parquet")["status"].to_pylist()) == {"missing"}
 
 
@@ -99,12 +102,14 @@ def test_unusable_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
         "--out-dir",
         str(tmp_path),
     ]
-    assert main(["table", "--paper", "conmix", "--table", "table3", *arguments]) == 1
+    assert main(["job", "table", "--paper", "conmix", "--table", "table3", *arguments]) == 1
     assert "gone.parquet does not exist" in capsys.readouterr().err
     for config in ("{", "@none.json"):
-        assert main(["merge", "--config", config, "--artefact", "conmix", "table3", "--out", "none.parquet"]) == 1
+        assert (
+            main(["job", "merge", "--config", config, "--artefact", "conmix", "table3", "--out", "none.parquet"]) == 1
+        )
         assert "error: --config" in capsys.readouterr().err
-    assert main(["table", "--paper", "conmix", "--table", "table33", *arguments]) == 1
+    assert main(["job", "table", "--paper", "conmix", "--table", "table33", *arguments]) == 1
     assert "Did you mean 'table3'?" in capsys.readouterr().err
 
 

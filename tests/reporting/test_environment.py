@@ -56,7 +56,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], by
     ]  # fmt: skip
     write_table(folder / "metrics.parquet", pa.Table.from_pandas(pd.DataFrame(lines), preserve_index=False))
     metrics = ["--metrics", str(folder / "metrics.parquet")]
-    command = ["figure", "--paper", "conmix", "--figure", "figure2", "--config", json.dumps(CONFIG), *metrics]
+    command = ["job", "figure", "--paper", "conmix", "--figure", "figure2", "--config", json.dumps(CONFIG), *metrics]
     ended = python(folder, *command, "--out-dir", "out")
     assert ended.returncode == 0, ended.stderr
     return folder, command, (folder / "out" / "figure2.png").read_bytes()

@@ -42,7 +42,9 @@ def metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def merged() -> int:
-    return main(["merge", "--config", json.dumps(CONFIG), "--artefact", "digits", "table1", "--out", "out.parquet"])
+    return main(
+        ["job", "merge", "--config", json.dumps(CONFIG), "--artefact", "digits", "table1", "--out", "out.parquet"]
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 1000])
@@ -119,7 +121,7 @@ def test_a_damaged_file_is_merged_or_named(
 @pytest.mark.parametrize("seed", ["x", "-1", "1.0", "", "../1"])
 def test_a_seed_that_is_none_is_named(capsys: pytest.CaptureFixture[str], seed: str) -> None:
     arguments = ["--config", json.dumps(CONFIG), f"--out={seed}.parquet", "--cell", "conmix", "digits-ir10"]
-    assert main(["merge", *arguments, seed]) == 1
+    assert main(["job", "merge", *arguments, seed]) == 1
     assert "A training seed is" in capsys.readouterr().err
 
 
@@ -137,7 +139,7 @@ def test_the_merged_file_says_how_its_cells_were_made(metrics: list[Path], tmp_p
         {"device": "GPU", "precision": "bfloat16", "trainings": 1},
     ]
     assert facts["label"] == ""
-    table = ["table", "--paper", "digits", "--table", "table1", "--config", json.dumps(CONFIG)]
+    table = ["job", "table", "--paper", "digits", "--table", "table1", "--config", json.dumps(CONFIG)]
     assert main([*table, "--metrics", "out.parquet", "--out-dir", str(tmp_path / "out")]) == 0
     note = f"Trained on a CPU (AVX2) in float32 ({len(runs) - 3}), GPU in bfloat16 (1)."
     assert note in (tmp_path / "out" / "table1.md").read_text(encoding="utf-8")

@@ -40,8 +40,20 @@ def rendered(tmp_path: Path, number: int) -> tuple[str, pa.Table]:
     out, config = tmp_path / "out", ["--config", json.dumps(CONFIG)]
     write_metrics("table4", number)
     merged = str(tmp_path / "merged.parquet")
-    assert main(["merge", *config, "--artefact", "conmix", "table4", "--out", merged]) == 0
-    table = ["table", "--paper", "conmix", "--table", "table4", *config, "--metrics", merged, "--out-dir", str(out)]
+    assert main(["job", "merge", *config, "--artefact", "conmix", "table4", "--out", merged]) == 0
+    table = [
+        "job",
+        "table",
+        "--paper",
+        "conmix",
+        "--table",
+        "table4",
+        *config,
+        "--metrics",
+        merged,
+        "--out-dir",
+        str(out),
+    ]
     assert main(table) == 0
     return (out / "table4.md").read_text(encoding="utf-8"), read_table(out / "table4.parquet")
 
@@ -78,6 +90,6 @@ def test_a_whole_table_does_not_put_up_with_a_missing_cell(tmp_path: Path, capsy
     write_metrics("table4", 2)
     config = ["--config", json.dumps({**CONFIG, "partial": False})]
     out = tmp_path / "merged.parquet"
-    assert main(["merge", *config, "--artefact", "conmix", "table4", "--out", str(out)]) == 1
+    assert main(["job", "merge", *config, "--artefact", "conmix", "table4", "--out", str(out)]) == 1
     assert study().measurements("conmix", "table4")[2].path in capsys.readouterr().err
     assert not out.exists()

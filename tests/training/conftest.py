@@ -93,7 +93,7 @@ class Desk:
 
     def arguments(self, spec, name="run", parent=None, **options):
         out = self.folder / name
-        parts = ["train", "--spec", json.dumps(spec), "--split", self.split, "--images", f"train={self.store}"]
+        parts = ["job", "train", "--spec", json.dumps(spec), "--split", self.split, "--images", f"train={self.store}"]
         parts += ["--state", self.folder / f"{name}-state", "--checkpoint", out / "checkpoint.pt"]
         parts += ["--history", out / "history.parquet", "--spec-out", out / "spec.json", "--threads", 1]
         if parent is not None:

@@ -166,7 +166,7 @@ def test_a_checkpoint_cannot_name_the_code_that_is_built(desk, tools, half, caps
     evil["spec"]["lineage"][-1]["implementation"] = "payload:Payload"
     torch.save(evil, half)
     out = tmp_path / "embeddings.parquet"
-    arguments = ["embed", "--spec", half.with_name("spec.json"), "--checkpoint", half, "--features", "embedding"]
+    arguments = ["job", "embed", "--spec", half.with_name("spec.json"), "--checkpoint", half, "--features", "embedding"]
     arguments += ["--split", desk.split, "--images", f"train={desk.store}", "--out", out, "--threads", 1]
     assert main([str(argument) for argument in arguments]) == 0
     spec = tools.spec(tools.stretch(last=2), tools.stretch("other", "Toy", "transfer", 0, 1))

@@ -85,7 +85,7 @@ def test_what_is_clustered_is_finite_under_both_protocols(desk, tools, method, p
     done = desk.folder / train_all(desk, tools, method, protocol, each)
     features = load_study({"targets": ["digits"]}).catalog.method(method).features
     out = desk.folder / "embeddings.parquet"
-    arguments = ["embed", "--features", features, "--split", desk.split, "--images", f"train={desk.store}"]
+    arguments = ["job", "embed", "--features", features, "--split", desk.split, "--images", f"train={desk.store}"]
     arguments += ["--spec", done / "spec.json", "--checkpoint", done / "checkpoint.pt", "--out", out]
     assert main([str(part) for part in arguments]) == 0
     table = pq.read_table(out)

@@ -69,7 +69,7 @@ def common(desk):
 def train_arguments(desk, out, spec):
     files = ["--state", out / "state", "--checkpoint", out / "checkpoint.pt", "--history", out / "history.parquet"]
     options = [*common(desk), *files, "--spec-out", out / "spec.json", "--gpus", 0, "--threads", 1]
-    return [str(part) for part in ["train", "--spec", json.dumps(spec), *options]]
+    return [str(part) for part in ["job", "train", "--spec", json.dumps(spec), *options]]
 
 
 def weights(out):
@@ -122,13 +122,13 @@ def test_embeddings_of_a_training_and_of_the_encoder_before_it(desk, tmp_path):
     assert main(train_arguments(desk, tmp_path, make_spec())) == 0
     options = [*common(desk), "--features", "projection", "--out", tmp_path / "trained.parquet", "--gpus", 0]
     phase = ["--spec", tmp_path / "spec.json", "--checkpoint", tmp_path / "checkpoint.pt"]
-    assert main([str(part) for part in ["embed", *phase, *options]]) == 0
+    assert main([str(part) for part in ["job", "embed", *phase, *options]]) == 0
     trained = read_table(tmp_path / "trained.parquet")
     assert np.stack(trained["embedding"].to_pylist()).shape == (8, 4)
 
     data = json.dumps(make_spec()["data"])
     control = ["--control", "pretrained", "--data", data, "--features", "pretrained", "--out", tmp_path / "own.parquet"]
-    assert main([str(part) for part in ["embed", *control, *common(desk)]]) == 0
+    assert main([str(part) for part in ["job", "embed", *control, *common(desk)]]) == 0
     own = np.stack(read_table(tmp_path / "own.parquet")["embedding"].to_pylist())
     encoder, tokenizer = SentenceEncoder(desk / "encoder").eval(), load_tokenizer(desk / "encoder")
     expected = encoder(torch.tensor(tokenizer(TEXTS, padding=True).input_ids)).detach().numpy()

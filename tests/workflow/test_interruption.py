@@ -93,7 +93,7 @@ def is_training(process):
     """Whether a process trains; one that has just ended, or is no program yet, does not."""
     with contextlib.suppress(psutil.Error):
         program, *arguments = process.cmdline() or [""]
-        return "python" in program and arguments[:3] == ["-m", "longtail", "train"]
+        return "python" in program and arguments[:4] == ["-m", "longtail", "job", "train"]
     return False
 
 

@@ -30,7 +30,7 @@ def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow
 def test_merging_does_not_name_its_files_on_the_command_line(workflow):
     """A thousand would be longer than what Linux allows for a shell's command."""
     output = workflow.succeed("digits_table1", "--dry-run", "--printshellcmds", "--config", "seeds=[0]")
-    (command,) = re.findall(r"(python -m longtail merge .*)$", output, re.M)
+    (command,) = re.findall(r"(python -m longtail job merge .*)$", output, re.M)
     assert "--out results/smoke/metrics/digits/table1.parquet" in command
     assert "metrics/kmeans/clustering.parquet" not in command
 
@@ -67,7 +67,7 @@ def test_all_tables_and_figures_of_iccl_resolve(workflow):
     (command,) = [line for line in output.splitlines() if "classify" in line and "--validation" in line]
     assert "/backbone/val/embeddings.parquet" in command
     assert '"on_validation":{"tau":[0.0,0.1,' in command
-    chosen = [line for line in output.splitlines() if "python -m longtail classify" in line and "tau" in line]
+    chosen = [line for line in output.splitlines() if "python -m longtail job classify" in line and "tau" in line]
     assert chosen == [command]
 
 

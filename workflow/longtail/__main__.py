@@ -1,4 +1,4 @@
-"""``python -m longtail <command>``: the jobs of the workflow, each of which can be run by hand.
+"""``longtail <command>``: what people ask for; ``longtail job <name>``: the jobs of the workflow, to be run by hand.
 
 A command is a module with ``add_arguments(parser)`` and ``run(arguments)``, which may return a status to exit with; it
 is imported only when it is asked for, so that a job that needs no torch never loads it.
@@ -13,14 +13,28 @@ import signal
 import sys
 import types
 import warnings
+from pathlib import Path
+from typing import NoReturn
 
-from longtail.errors import LongtailError, unknown
+from longtail.errors import LongtailError, closest
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
     "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "describe": ("longtail.data.describe", "write the catalogue file of your own images, from their folders or labels"),
+    "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
+    "record": ("longtail.records.collect", "keep what finished cells have found, small enough for git"),
+    "recorded": (
+        "longtail.reproduction.page",
+        "tables of records alone, and the page that holds them against print",
+    ),
+    "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
+    "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
+}
+"""What people ask for: name, module, what it is for."""
+
+JOBS = {
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),
     "index": ("longtail.data.index", "note where the images of a set are that is decoded while it trains"),
     "fetch": ("longtail.data.encoder", "get the files of a sentence encoder"),
@@ -38,39 +52,61 @@ COMMANDS = {
     "merge": ("longtail.reporting.merge", "collect the metrics of a table's or figure's cells"),
     "table": ("longtail.reporting.table", "render one table"),
     "figure": ("longtail.reporting.figures.figure", "draw one figure"),
-    "record": ("longtail.records.collect", "keep what finished cells have found, small enough for git"),
-    "recorded": (
-        "longtail.reproduction.page",
-        "tables of records alone, and the page that holds them against print",
-    ),
-    "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
-    "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
-    "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }
+"""What rules of the workflow run, a file or two at a time."""
+
+JOB = "job"
+"""The word before the name of a job."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success or what the command returns, 1 with a message on a ``LongtailError``."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    lines = "\n".join(f"  {name:13} {what}" for name, (_, what) in COMMANDS.items())
-    usage = f"usage: python -m longtail <command> [options]\n\n{lines}\n\nEach command explains itself with --help."
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        print(usage, file=sys.stdout if arguments else sys.stderr)
-        return 0 if arguments else 2
+    jobs = arguments[:1] == [JOB]
+    words = arguments[jobs:]
+    if not words or words[0] in {"-h", "--help"}:
+        print(usage(jobs), file=sys.stdout if words else sys.stderr)
+        return 0 if words else 2
     try:
-        if arguments[0] not in COMMANDS:
-            raise unknown("command", arguments[0], COMMANDS)
-        module, what = COMMANDS[arguments[0]]
+        name, commands = words[0], JOBS if jobs else COMMANDS
+        if name not in commands:
+            raise _no_command(name, jobs)
+        module, what = commands[name]
         command = importlib.import_module(module)
         spare_pandas()
-        parser = argparse.ArgumentParser(prog=f"python -m longtail {arguments[0]}", description=what)
+        parser = argparse.ArgumentParser(prog=" ".join([program(), *arguments[:jobs], name]), description=what)
         command.add_arguments(parser)
-        options = parser.parse_args(arguments[1:], argparse.Namespace(command_line=arguments))
+        options = parser.parse_args(words[1:], argparse.Namespace(command_line=arguments))
         wait_for_clock(arguments)
         return command.run(options) or 0
     except LongtailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def program() -> str:
+    """What the program was called by, for people to type again."""
+    return "longtail" if Path(sys.argv[0]).stem == "longtail" else "python -m longtail"
+
+
+def usage(jobs: bool) -> str:
+    """The commands there are, a line each, or those of jobs."""
+    lines = [f"  {name:13} {what}" for name, (_, what) in (JOBS if jobs else COMMANDS).items()]
+    if not jobs:
+        lines += ["", f"  {JOB:13} what the jobs of the workflow run; `{program()} {JOB}` lists them"]
+    called = f"{program()} {JOB} <name>" if jobs else f"{program()} <command>"
+    return "\n".join([f"usage: {called} [options]", "", *lines, "", "Each explains itself with --help."])
+
+
+def _no_command(name: str, jobs: bool) -> LongtailError:
+    """What to say of a command that there is not, be it a job that is asked for as a command or the reverse."""
+    spelled = {**{job: f"{JOB} {job}" for job in JOBS}, **{command: command for command in COMMANDS}}
+    close = closest(name, spelled)
+    hint = f" Did you mean `{program()} {spelled[close]}`?" if close else ""
+    return LongtailError(
+        f"There is no {'job' if jobs else 'command'} {name!r}.{hint} `{program()} --help` lists the commands, "
+        f"`{program()} {JOB}` those of jobs."
+    )
 
 
 class _NoPandas:
@@ -114,7 +150,8 @@ def ignore_inherited() -> None:
         warnings.resetwarnings()
 
 
-if __name__ == "__main__":
+def console() -> NoReturn:
+    """Be the program: take the command from the command line, and end with its status."""
     ignore_inherited()
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as in the background of a script
@@ -128,3 +165,7 @@ if __name__ == "__main__":
         status = 128 + signal.SIGPIPE
     sys.stderr.flush()
     os._exit(status)  # every file is closed; unloading torch in good order would take half a second more
+
+
+if __name__ == "__main__":
+    console()

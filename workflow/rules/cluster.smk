@@ -24,7 +24,7 @@ rule cluster:
         clusterer=clusterer_spec,
         classes=number_of_classes,
     shell:
-        "python -m longtail cluster --embeddings {input} --clusterer {params.clusterer:q} --classes {params.classes}"
+        "python -m longtail job cluster --embeddings {input} --clusterer {params.clusterer:q} --classes {params.classes}"
         " --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -55,7 +55,7 @@ rule classify:
         training=training_option,
         validation=validation_option,
     shell:
-        "python -m longtail classify --embeddings {input.embeddings} {params.weights} {params.training} {params.validation}"
+        "python -m longtail job classify --embeddings {input.embeddings} {params.weights} {params.training} {params.validation}"
         " --split {input.split} --classifier {params.classifier:q} --out {output} > {log} 2>&1"
 
 
@@ -82,5 +82,5 @@ rule project:
         weights=weights_option,
         training=training_option,
     shell:
-        "python -m longtail project --embeddings {input.embeddings} {params.weights} {params.training}"
+        "python -m longtail job project --embeddings {input.embeddings} {params.weights} {params.training}"
         " --split {input.split} --projection {params.projection:q} --out {output} > {log} 2>&1"

@@ -23,7 +23,7 @@ rule store:
     params:
         spec=store_spec,
     shell:
-        "python -m longtail store --spec {params.spec:q} --part {wildcards.part}"
+        "python -m longtail job store --spec {params.spec:q} --part {wildcards.part}"
         " --images {output.images} --labels {output.labels} --threads {threads} > {log} 2>&1"
 
 
@@ -49,7 +49,7 @@ rule index:
     params:
         spec=index_spec,
     shell:
-        "python -m longtail index --spec {params.spec:q} --part {wildcards.part} --files {output.files}"
+        "python -m longtail job index --spec {params.spec:q} --part {wildcards.part} --files {output.files}"
         " --encoded {output.encoded} --labels {output.labels} --threads {threads} > {log} 2>&1"
 
 
@@ -73,7 +73,7 @@ rule fetch_encoder:
         options=fetch_options,
         folder=lambda wildcards, output: str(Path(output[0]).parent),
     shell:
-        "python -m longtail fetch {params.options} --out {params.folder} > {log} 2>&1"
+        "python -m longtail job fetch {params.options} --out {params.folder} > {log} 2>&1"
 
 
 rule fetch_weights:
@@ -93,7 +93,7 @@ rule fetch_weights:
     params:
         options=weights_options,
     shell:
-        "python -m longtail weights {params.options} --out {output} > {log} 2>&1"
+        "python -m longtail job weights {params.options} --out {output} > {log} 2>&1"
 
 
 rule tokenize:
@@ -118,7 +118,7 @@ rule tokenize:
         encoder=encoder_option,
         wordnet=wordnet_option,
     shell:
-        "python -m longtail tokenize --spec {params.spec:q} --part {wildcards.part} {params.encoder} {params.wordnet}"
+        "python -m longtail job tokenize --spec {params.spec:q} --part {wildcards.part} {params.encoder} {params.wordnet}"
         " --tokens {output.tokens} --labels {output.labels} > {log} 2>&1"
 
 
@@ -142,5 +142,5 @@ rule split:
         spec=split_spec,
         labels=labels_by_part,
     shell:
-        "python -m longtail split --spec {params.spec:q} --split {wildcards.split}"
+        "python -m longtail job split --spec {params.spec:q} --split {wildcards.split}"
         " --labels {params.labels} --out {output} > {log} 2>&1"

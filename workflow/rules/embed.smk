@@ -32,7 +32,7 @@ rule embed:
         images=images_by_part,
         encoder=encoder_option,
     shell:
-        "python -m longtail embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
+        "python -m longtail job embed --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
         " --split {input.split} --images {params.images} {params.encoder} --threads {threads} --gpus {resources.gpu}"
         " --trainings-per-gpu {resources.trainings_per_gpu}"
         " --out {output.embeddings} --weights {output.weights} > {log} 2>&1"
@@ -64,7 +64,7 @@ rule corruptions:
     params:
         set=corrupted_spec,
     shell:
-        "python -m longtail corruptions --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
+        "python -m longtail job corruptions --spec {input.spec} --checkpoint {input.checkpoint} --features {wildcards.features}"
         " --set {params.set:q} --threads {threads} --gpus {resources.gpu}"
         " --trainings-per-gpu {resources.trainings_per_gpu} --out {output} > {log} 2>&1"
 
@@ -93,7 +93,7 @@ rule embed_control:
         images=images_by_part,
         encoder=encoder_option,
     shell:
-        "python -m longtail embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
+        "python -m longtail job embed --control {wildcards.control} --data {params.data:q} --seed {wildcards.seed}"
         " --features {wildcards.features} --split {input.split} --images {params.images} {params.encoder} --out {output} > {log} 2>&1"
 
 
@@ -122,5 +122,5 @@ rule infer_time:
         spec=network_spec,
         scorer=scorer_spec,
     shell:
-        "python -m longtail infer-time --spec {params.spec:q} --features {wildcards.features}"
+        "python -m longtail job infer-time --spec {params.spec:q} --features {wildcards.features}"
         " --scorer {params.scorer:q} --threads {threads} --gpus {resources.gpu} --out {output} > {log} 2>&1"

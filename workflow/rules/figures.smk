@@ -32,5 +32,5 @@ rule figure:
         config=figure_config,
         folder=lambda wildcards, output: str(Path(output.png).parent),
     shell:
-        "python -m longtail figure --paper {wildcards.paper} --figure {wildcards.figure} --config {params.config:q}"
+        "python -m longtail job figure --paper {wildcards.paper} --figure {wildcards.figure} --config {params.config:q}"
         " --metrics {input.metrics} --out-dir {params.folder} > {log} 2>&1"

@@ -22,7 +22,7 @@ rule merge:
         config=artefact_config,
         results=results_folder,
     shell:
-        "python -m longtail merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
+        "python -m longtail job merge --config {params.config:q} --artefact {wildcards.paper} {wildcards.artefact}"
         " --results {params.results} --out {output} > {log} 2>&1"
 
 
@@ -46,5 +46,5 @@ rule cell:
         config=whole_config,
         results=results_folder,
     shell:
-        "python -m longtail merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
+        "python -m longtail job merge --config {params.config:q} --cell {wildcards.method} {wildcards.cut} {wildcards.seed}"
         " --results {params.results} --out {output} > {log} 2>&1"

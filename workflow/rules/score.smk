@@ -23,5 +23,5 @@ rule score:
     params:
         scorer=scorer_spec,
     shell:
-        "python -m longtail score --scored {input.scored} --split {input.split}"
+        "python -m longtail job score --scored {input.scored} --split {input.split}"
         " --scorer {params.scorer:q} --out {output} > {log} 2>&1"

@@ -34,5 +34,5 @@ rule table:
         folder=lambda wildcards, output: str(Path(output.html).parent),
         records=records_folder,
     shell:
-        "python -m longtail table --paper {wildcards.paper} --table {wildcards.table} --config {params.config:q}"
+        "python -m longtail job table --paper {wildcards.paper} --table {wildcards.table} --config {params.config:q}"
         " --metrics {input.metrics} --records {params.records} --out-dir {params.folder} > {log} 2>&1"

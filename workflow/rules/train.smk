@@ -35,7 +35,7 @@ rule train:
         parent=parent_option,
         state=moved(PHASE.state),
     shell:
-        "python -m longtail train --spec {params.spec:q} --split {input.split} --images {params.images}"
+        "python -m longtail job train --spec {params.spec:q} --split {input.split} --images {params.images}"
         " {params.encoder} {params.parent} --state {params.state} --threads {threads} --gpus {resources.gpu}"
         " --trainings-per-gpu {resources.trainings_per_gpu}"
         " --recompute-activations {resources.recompute_activations} --checkpoint {output.checkpoint}"

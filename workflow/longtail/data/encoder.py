@@ -1,4 +1,4 @@
-"""``python -m longtail fetch``: a sentence encoder's files, from the Hugging Face hub or a local folder.
+"""``python -m longtail job fetch``: a sentence encoder's files, from the Hugging Face hub or a local folder.
 
 They are brought into one form (safetensors, ``tokenizer.json``) and one place, from which all jobs that need the
 encoder read them: none of those needs a connection, and none opens a pickle.
@@ -110,7 +110,7 @@ def quiet() -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail fetch``."""
+    """Options of ``python -m longtail job fetch``."""
     parser.add_argument("--name", required=True, help="of the sentence encoder, on the hub")
     parser.add_argument("--folder", help="local folder with its files")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")

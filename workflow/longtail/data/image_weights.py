@@ -1,4 +1,4 @@
-"""``python -m longtail weights``: the weights that a network for images comes with, from torchvision's site or a file.
+"""``python -m longtail job weights``: weights that a network for images comes with, from torchvision's site or a file.
 
 Published are pickles, with the beginning of their digest in their names. A file that fits it is read once, by what
 opens tensors alone, and written as safetensors, without the classifier: from there all trainings start, and none needs
@@ -112,7 +112,7 @@ def _downloaded(url: str) -> Path:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail weights``."""
+    """Options of ``python -m longtail job weights``."""
     parser.add_argument("--url", required=True, help="where they are published, with a digest in the name")
     parser.add_argument("--file", help="a copy on this machine")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the file to write, as safetensors")

@@ -1,4 +1,4 @@
-"""``python -m longtail index``: where the images of a set lie that stay encoded, and that all of them can be decoded.
+"""``python -m longtail job index``: where the images of a set lie that stay encoded, and that all can be decoded.
 
 Photographs of a large set take ten times more room as pixels than as JPEG, and more than a GPU has. Such a set is read
 through an index, one line per image in source order, ``files.parquet``:
@@ -188,7 +188,7 @@ def encoded(entry: Entry, index: str | PathLike[str]) -> bytes:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail index``."""
+    """Options of ``python -m longtail job index``."""
     parser.add_argument("--spec", required=True, metavar="JSON", help="as of `store`, with storage: files")
     parser.add_argument("--part", required=True, help="train, val or test")
     parser.add_argument("--files", required=True, metavar="PARQUET", help="the index to write")

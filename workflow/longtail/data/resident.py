@@ -28,7 +28,7 @@ CHUNK = 4096  # rows copied at a time
 
 @dataclass(frozen=True)
 class SplitRows:
-    """The rows of a split as ``python -m longtail split`` wrote them.
+    """The rows of a split as ``python -m longtail job split`` wrote them.
 
     Attributes:
         path: the table.
@@ -95,7 +95,7 @@ class ResidentSplit:
         at_once: rows that networks in eval mode are given at a time.
 
     Args:
-        split_path: a table that ``python -m longtail split`` wrote.
+        split_path: a table that ``python -m longtail job split`` wrote.
         stores: for each part, the ``images.npy`` of the store.
         device: where to hold the images.
 

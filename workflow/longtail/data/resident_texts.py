@@ -36,8 +36,8 @@ class ResidentTexts:
         at_once: rows that networks in eval mode are given at a time.
 
     Args:
-        split_path: a table that ``python -m longtail split`` wrote.
-        stores: for each part, the ``tokens.npz`` that ``python -m longtail tokenize`` wrote.
+        split_path: a table that ``python -m longtail job split`` wrote.
+        stores: for each part, the ``tokens.npz`` that ``python -m longtail job tokenize`` wrote.
         device: where to hold the texts.
 
     Raises:
@@ -178,7 +178,9 @@ def open_tokens(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in ARRAYS}
     except FileNotFoundError as error:
-        raise LongtailError(f"{path} does not exist. Run the workflow, or `python -m longtail tokenize`.") from error
+        raise LongtailError(
+            f"{path} does not exist. Run the workflow, or `python -m longtail job tokenize`."
+        ) from error
     except Exception as error:  # zipfile, zlib and numpy raise of their own for what is damaged
         raise LongtailError(
             f"{path} does not hold texts ({error}). Delete it and run the workflow again to rebuild it."

@@ -223,7 +223,7 @@ def _read_labels(path: str | PathLike[str]) -> np.ndarray:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail split``."""
+    """Options of ``python -m longtail job split``."""
     parser.add_argument(
         "--spec",
         required=True,

@@ -145,7 +145,7 @@ def open_store(path: str | PathLike[str]) -> np.ndarray:
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
-        raise LongtailError(f"{path} does not exist. Run the workflow, or `python -m longtail store`.") from error
+        raise LongtailError(f"{path} does not exist. Run the workflow, or `python -m longtail job store`.") from error
     except (OSError, ValueError, EOFError) as error:
         raise LongtailError(
             f"{path} is not a complete array of images ({error}). Delete it and run the workflow again to rebuild it."
@@ -158,7 +158,7 @@ def open_store(path: str | PathLike[str]) -> np.ndarray:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail store``."""
+    """Options of ``python -m longtail job store``."""
     parser.add_argument(
         "--spec", required=True, metavar="JSON", help="images, source, classes, image_size, channels and parts"
     )

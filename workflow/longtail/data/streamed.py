@@ -103,7 +103,7 @@ class StreamedSplit:
         at_once: rows that networks in eval mode are given at a time.
 
     Args:
-        split_path: a table that ``python -m longtail split`` wrote.
+        split_path: a table that ``python -m longtail job split`` wrote.
         indexes: for each part, the index of its images.
         device: where images are wanted.
         workers: processes that decode; with 0 this one does.

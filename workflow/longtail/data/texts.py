@@ -1,4 +1,4 @@
-"""``python -m longtail tokenize``: cut a dataset's texts into words and look up their synonyms, once.
+"""``python -m longtail job tokenize``: cut a dataset's texts into words and look up their synonyms, once.
 
 A text is kept as the numbers of its words, and a vocabulary says of each word which tokens it becomes and which words
 may stand in its place. So an augmented view is a matter of a few table look-ups on the device that trains
@@ -142,7 +142,7 @@ def write_tokens(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m longtail tokenize``."""
+    """Options of ``python -m longtail job tokenize``."""
     parser.add_argument("--spec", required=True, metavar="JSON", help="texts, source, classes, max_tokens and parts")
     parser.add_argument("--part", required=True, help="train or test")
     parser.add_argument("--encoder", required=True, type=Path, metavar="DIR", help="folder of the sentence encoder")

@@ -1,4 +1,4 @@
-"""``python -m longtail corruptions``: how many corrupted test images of each class a trained classifier gets right.
+"""``python -m longtail job corruptions``: how many corrupted test images of each class a trained classifier gets right.
 
 ImageNet-C has 3.75 million images. They are decoded in threads while the network computes, a few batches ahead of it,
 and nothing of them is kept but the counts. Each image is cut to its centre at the size that the network sees and never

@@ -1,4 +1,4 @@
-"""``python -m longtail embed``: a split through a trained network, or the features of a control.
+"""``python -m longtail job embed``: a split through a trained network, or the features of a control.
 
 Networks run in eval mode and float32 on unaugmented images (the dataset's test transform, the normalisation of the
 stretch that was trained last). A control needs no torch, and does not load it; only the control of texts is a network,

@@ -1,4 +1,4 @@
-"""``python -m longtail infer-time``: how long the network of a phase takes for a batch (ResCom Tables 1 and 2).
+"""``python -m longtail job infer-time``: how long the network of a phase takes for a batch (ResCom Tables 1 and 2).
 
 Weights do not change how long a network takes, so it is not trained: it is built from the specification, with a split
 of which nothing but its number of classes is known. ResCom says that a batch has 64 images and what it was timed on,

@@ -1,4 +1,4 @@
-"""``python -m longtail classify``: from the features of a classifier to the class of each row.
+"""``python -m longtail job classify``: from the features of a classifier to the class of each row.
 
 The rules are post-hoc: none of them trains. What they predict is scored as it is, without a matching. What a rule
 leaves open is chosen by the validation images, and never by those that are predicted.

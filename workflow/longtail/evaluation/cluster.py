@@ -1,4 +1,4 @@
-"""``python -m longtail cluster``: from embeddings to clusters, once per trial.
+"""``python -m longtail job cluster``: from embeddings to clusters, once per trial.
 
 Every clusterer but ``argmax`` sees rows of length one, as the papers cluster them.
 """

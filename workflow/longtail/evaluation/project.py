@@ -1,4 +1,4 @@
-"""``python -m longtail project``: two dimensions for the eye.
+"""``python -m longtail job project``: two dimensions for the eye.
 
 UMAP for MiniClustering Fig. 6; t-SNE for ICCL Fig. 3, ResCom Fig. 6 and GloCo Fig. 2. A layout has no place for points
 that were not there when it was made, so all that one picture compares is projected together.

@@ -1,4 +1,4 @@
-"""``python -m longtail score``: metrics of assignments, predictions, embeddings, weights, corrupted images, histories.
+"""``python -m longtail job score``: metrics of assignments, predictions, embeddings, weights, counts, histories.
 
 A scorer says which of them it reads. Assignments are scored trial by trial; of all else there is one trial, 0.
 """

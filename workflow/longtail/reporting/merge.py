@@ -1,4 +1,4 @@
-"""``python -m longtail merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet.
+"""``python -m longtail job merge``: the metrics of all cells of one table, figure or cell, in one tidy Parquet.
 
 The files lie where the study says. The rule does not name them on the command line, as other rules do: some hundred
 of them are longer than the 128 KiB that Linux allows for the one argument that a shell gets its command in.

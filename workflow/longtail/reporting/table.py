@@ -1,4 +1,4 @@
-"""``python -m longtail table``: one table of a paper, published numbers beside computed ones."""
+"""``python -m longtail job table``: one table of a paper, published numbers beside computed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m longtail train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
+"""``python -m longtail job train``: train the last stretch of a phase, or go on where an earlier attempt stopped.
 
 With several GPUs the command starts itself once for each of them (:mod:`longtail.devices.distributed`).
 

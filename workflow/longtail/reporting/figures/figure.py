@@ -1,4 +1,4 @@
-"""``python -m longtail figure``: one figure of a paper, and what it was drawn from."""
+"""``python -m longtail job figure``: one figure of a paper, and what it was drawn from."""
 
 from __future__ import annotations
 
