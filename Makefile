@@ -61,7 +61,7 @@ docs: $(VENV)/.run ## write docs/methods.md and docs/reproduction.md out of cata
 lock: $(VENV)/.created ## resolve requirements/*.in into the pinned requirements/*.txt
 	$(run) pip install --quiet --requirement requirements/lock.txt
 	cd requirements && for name in run dev; do \
-	  UV_CUSTOM_COMPILE_COMMAND='make lock' $(run) uv --quiet pip compile $(UPGRADE) --universal --python-version 3.11 \
+	  UV_CUSTOM_COMPILE_COMMAND='make lock' $(run) uv --quiet pip compile $(UPGRADE) --universal --fork-strategy fewest --python-version 3.11 \
 	    --annotation-style line $$name.in --output-file $$name.txt || exit 1; \
 	done
 

@@ -369,7 +369,7 @@ def test_classifying_loads_no_torch(tmp_path: Path) -> None:
     settings = json.dumps({"name": "classifier", **CLASSIFIERS["classifier"]})
     program = (
         "import sys; from longtail.__main__ import main\n"
-        f"assert main(['classify', '--embeddings', {str(files.embeddings)!r}, '--split', {str(files.split)!r},"
+        f"assert main(['job', 'classify', '--embeddings', {str(files.embeddings)!r}, '--split', {str(files.split)!r},"
         f" '--classifier', {settings!r}, '--out', {str(tmp_path / 'p.parquet')!r}]) == 0\n"
         "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)"
     )

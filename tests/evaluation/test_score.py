@@ -277,7 +277,7 @@ def test_scoring_an_assignment_loads_neither_torch_nor_scikit_learn(
 ) -> None:
     program = (
         "import sys; from longtail.__main__ import main\n"
-        f"assert main(['score', '--split', {str(split)!r}, '--scored', {str(assignments)!r},"
+        f"assert main(['job', 'score', '--split', {str(split)!r}, '--scored', {str(assignments)!r},"
         f" '--scorer', {json.dumps(small('clustering'))!r}, '--out', {str(tmp_path / 'm.parquet')!r}]) == 0\n"
         "assert not {'torch', 'sklearn'} & set(sys.modules)"
     )
