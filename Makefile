@@ -80,16 +80,17 @@ $(VENV)/.created:
 	  exit 1; }
 	@touch $@
 
-# `python -m longtail` finds the package from any folder once .venv is activated. The path is relative, so that the checkout
-# may be moved.
-$(VENV)/.importable: $(VENV)/.created
-	@"$(bin)/python" -c 'import os, pathlib, sysconfig; \
-	  packages = pathlib.Path(sysconfig.get_path("purelib")).resolve(); \
-	  (packages / "longtail.pth").write_text(os.path.relpath("workflow", packages) + "\n")'
+$(VENV)/.packages: requirements/run.txt $(VENV)/.created
+	"$(bin)/python" -m pip install --disable-pip-version-check --quiet --requirement $<
 	@touch $@
 
-$(VENV)/.run: requirements/run.txt $(VENV)/.created | $(VENV)/.importable
-	"$(bin)/python" -m pip install --disable-pip-version-check --quiet --requirement $<
+# In the activated environment `longtail` is a command and a package in any folder. What points to the checkout is made
+# relative, so that both may be moved, or copied, together.
+$(VENV)/.run: pyproject.toml workflow/longtail/__init__.py $(VENV)/.packages
+	"$(bin)/python" -m pip install --disable-pip-version-check --quiet --no-deps --editable .
+	@"$(bin)/python" -c 'import os, pathlib, sysconfig; \
+	  packages = pathlib.Path(sysconfig.get_path("purelib")).resolve(); \
+	  (packages / "_longtail.pth").write_text(os.path.relpath("workflow", packages) + "\n")'
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run

@@ -39,6 +39,11 @@ else:
 """
 
 
+INSTALLATION = [
+    f"-m pip install {what}" for what in ("requirements/run.txt", "--editable .", "requirements/dev.txt")
+]
+
+
 @pytest.fixture(params=["checkout", "a checkout"])
 def checkout(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A folder with the Makefile, the requirements and a finished table, in a path without or with a space."""
@@ -46,7 +51,10 @@ def checkout(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     (folder / "results/smoke/tables/conmix").mkdir(parents=True)
     (folder / "results/smoke/tables/conmix/main.md").touch()
     shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "pyproject.toml", folder)
     shutil.copytree(ROOT / "requirements", folder / "requirements")
+    (folder / "workflow/longtail").mkdir(parents=True)
+    (folder / "workflow/longtail/__init__.py").touch()
     (folder / "python").write_text(PYTHON)
     (folder / "python").chmod(0o755)
     return folder
@@ -69,7 +77,7 @@ def calls(folder: Path) -> list[str]:
     path = folder / "calls"
     lines = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)
-    return [re.sub(r"--disable-pip-version-check --quiet --requirement ", "", line) for line in lines]
+    return [re.sub(r"--disable-pip-version-check --quiet (--requirement |--no-deps )", "", line) for line in lines]
 
 
 def test_help_lists_every_target() -> None:
@@ -84,6 +92,7 @@ def test_study_installs_runs_and_reports(checkout: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert calls(checkout) == [
         "-m pip install requirements/run.txt",
+        "-m pip install --editable .",
         "-m snakemake --cores all",
         "-m snakemake --report results/report.html",
     ]
@@ -103,8 +112,8 @@ def test_test_runs_every_check(checkout: Path, jobs: str) -> None:
     ended = make(checkout, jobs, "test")
     assert ended.returncode == 0, ended.stderr
     ran = calls(checkout)
-    assert ran[:2] == ["-m pip install requirements/run.txt", "-m pip install requirements/dev.txt"]
-    assert sorted(ran[2:]) == [
+    assert ran[:3] == INSTALLATION
+    assert sorted(ran[3:]) == [
         "-m mypy",
         "-m pytest -n 2",
         "-m ruff check .",
@@ -121,7 +130,7 @@ def test_one_failing_check_fails_the_test(checkout: Path, check: str) -> None:
 
 def test_the_environment_is_made_once_and_again_when_the_pins_change(checkout: Path) -> None:
     make(checkout, "environment")
-    assert len(calls(checkout)) == 2
+    assert calls(checkout) == INSTALLATION
     make(checkout, "environment")
     assert calls(checkout) == []
     later = time.time() + 10
@@ -131,14 +140,30 @@ def test_the_environment_is_made_once_and_again_when_the_pins_change(checkout: P
     os.utime(checkout / "requirements/run.txt", (later, later))
     os.utime(checkout / "requirements/dev.txt", (0, 0))
     make(checkout, "study")
-    assert calls(checkout)[0] == "-m pip install requirements/run.txt"
+    assert calls(checkout)[:2] == INSTALLATION[:2]
+    os.utime(checkout / "workflow/longtail/__init__.py", (later + 10, later + 10))
+    make(checkout, "study")
+    assert calls(checkout)[0] == INSTALLATION[1]  # there may be another version
+
+
+PIP = """
+import pathlib, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "_longtail.pth").write_text(str(pathlib.Path("workflow").absolute()))
+"""
 
 
 def test_the_activated_environment_knows_the_package_wherever_the_checkout_is(checkout: Path, tmp_path: Path) -> None:
+    """With a stand-in for pip that installs what pip writes for this checkout."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], check=True)
-    (checkout / ".venv/.created").touch()
+    (packages,) = (checkout / ".venv/lib").glob("python*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip/__main__.py").write_text(PIP)
+    for stamp in (".created", ".packages"):
+        (checkout / ".venv" / stamp).touch()
+    shutil.rmtree(checkout / "workflow")
     (checkout / "workflow").symlink_to(ROOT / "workflow")
-    assert make(checkout, ".venv/.importable").returncode == 0
+    made = make(checkout, ".venv/.run")
+    assert made.returncode == 0, made.stderr
     checkout.rename(tmp_path / "moved")
     ended = subprocess.run(
         [tmp_path / "moved/.venv/bin/python", "-m", "longtail", "--help"],

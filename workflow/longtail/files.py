@@ -59,19 +59,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @functools.cache
 def _revision() -> str:
-    """The git revision of the package's checkout, or ``unknown`` outside one."""
+    """The git revision of the package's checkout, or ``unknown`` outside one, as where the package is installed."""
+
+    def git(*arguments: str) -> str:
+        command, folder = ["git", *arguments], Path(__file__).parent
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an environment may lie within another repository
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return run.stdout.strip()
 
 
 def provenance(**facts: Any) -> dict[str, Any]:

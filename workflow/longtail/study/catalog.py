@@ -15,7 +15,7 @@ from longtail.splits import LONG_TAILS, require_apart
 from longtail.study import documents, remarks
 from longtail.study.remarks import Remark
 
-CATALOG = Path(__file__).parents[2] / "catalog"
+CATALOG = documents.shipped("catalog")
 
 
 OVERRIDABLE = ("backbone", "normalization", "precision", "resources")

@@ -15,7 +15,14 @@ import yaml
 from longtail.errors import LongtailError, closest, unknown
 from longtail.study.plain import DEEPEST, require_plain
 
-SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+def shipped(name: str) -> Path:
+    """A folder of data that comes with the package: within it where that is installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / name, package.parent / name) if folder.is_dir())
+
+
+SCHEMAS = shipped("schemas")
 # The C loader reads the catalogue several times faster; both build plain data only.
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
