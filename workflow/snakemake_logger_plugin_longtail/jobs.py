@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 STATE = re.compile(r"(.+)-(\d+)-[0-9a-f]{10}")
 """Name of a phase: objective, epoch that it reaches, hash."""
@@ -13,9 +13,11 @@ CUT = re.compile(r"(.+)-ir(\d+)")
 
 METHODS = ("phase", "network", "run", "control", "method")
 DATASETS = ("cut", "image_set", "streamed_set", "text_set")
-KINDS = ("kind",)
+SILENT = ("kind",)
 """Wildcards that say nothing beside the others."""
 
+TRAINING = "train"
+"""The rule that nearly all the time goes into."""
 QUICK = frozenset({"split", "embed", "embed_control", "cluster", "classify", "project", "score", "merge"})
 """Rules whose jobs are many and mostly short, of which each training has several."""
 
@@ -33,7 +35,7 @@ class Job:
         rest: values of all other wildcards.
         logs: files that it writes its messages to.
         makes: whether it has files to make; a target that only collects others has none.
-        group: whether it is submitted to a cluster together with others.
+        grouped: whether it is submitted to a cluster together with others.
     """
 
     rule: str
@@ -44,7 +46,7 @@ class Job:
     rest: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     makes: bool = True
-    group: bool = field(default=False, compare=False)
+    grouped: bool = False
 
     @property
     def words(self) -> str:
@@ -58,28 +60,22 @@ class Job:
         return f"{self.method} to epoch {self.epoch}" if self.epoch else self.method
 
 
-def job_of(
-    rule: str,
-    wildcards: Mapping[str, object],
-    logs: tuple[str, ...] = (),
-    makes: bool = True,
-    group: bool = False,
-) -> Job:
-    """The job of a rule with these wildcards, which may be those of any workflow."""
-    named = {name: str(value) for name, value in wildcards.items()}
+def job_of(record: Any) -> Job:
+    """The job that a record of Snakemake's logger is about, of whatever workflow."""
+    named = {name: str(value) for name, value in dict(getattr(record, "wildcards", None) or {}).items()}
     method = next((named.pop(name) for name in METHODS if name in named), "")
     dataset = next((named.pop(name) for name in DATASETS if name in named), "")
     seed = named.pop("seed", "")
-    rest = tuple(value for name, value in named.items() if name not in KINDS)
     state, cut = STATE.fullmatch(method), CUT.fullmatch(dataset)
+    logs = tuple(map(str, record.log or ()))
     return Job(
-        rule=rule,
+        rule=record.rule_name,
         method=state[1] if state else method,
         epoch=state[2] if state else "",
         dataset=f"{cut[1]} ratio {cut[2]}" if cut else dataset,
         seed=seed,
-        rest=rest,
+        rest=tuple(value for name, value in named.items() if name not in SILENT),
         logs=logs,
-        makes=makes,
-        group=group,
+        makes=bool(record.output or logs),
+        grouped=bool(getattr(record, "indent", False)),
     )

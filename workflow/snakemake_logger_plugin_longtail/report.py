@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
-import textwrap
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from . import failures
+from . import dry_run, failures
+from .failures import Failure
 from .jobs import QUICK, Job, job_of
-from .pace import Pace, clock, duration
+from .pace import Pace
 from .terminal import Terminal
+from .words import clock, counted, duration, listed, several
 
 GATHERED_FOR = 10.0
 """Seconds for which short jobs are gathered into one line; a job that takes as long has a line of its own."""
-SHOWN = 5
-"""Of what is alike so many are named."""
-BEFORE_THE_STOP = 2.0
-"""Ctrl-C reaches all processes at once: a job may report its end so many seconds before Snakemake says why."""
 
 ROUTINE = (
     "Assuming unrestricted shared filesystem usage",
@@ -36,28 +31,21 @@ ROUTINE = (
     "Shutting down, this might take some time",
     "Elapsed time: ",
     "Removing output files of failed job",
+    "Trying to restart job",
     "This was a dry-run",
     "Reasons:",
     "Some jobs were triggered by provenance information",
+    "Rules with provenance triggered jobs",
     "Exiting because a job execution failed",
 )
-"""How messages begin that hold nothing for people; others of Snakemake and its plugins are passed on."""
-SUBMITTED = re.compile(r"Job \d+ has been submitted with ")
-AGAIN = re.compile(r"Trying to restart job (\d+)\.")
+"""How messages begin that people need not read; all others, of plugins and Snakefile, too, are passed on."""
+SUBMITTED = " has been submitted with "
 LAST_WORDS = "At least one job did not complete successfully"
 INTERRUPTED = "Terminating processes on user request"
 TERMINATED = "Will exit after finishing currently running jobs"
 LOG = "Complete log(s): "
 
-
-@dataclass
-class Failure:
-    """A job that has failed, with what is to be shown of it."""
-
-    job: Job
-    when: float
-    logs: Sequence[str]
-    otherwise: str
+COLOURS = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
 
 
 class Report:
@@ -74,16 +62,15 @@ class Report:
         self.stats: dict[str, int] = {}
         self.cores: int | None = None
         self.total = self.done = 0
-        self.pace: Pace | None = None
+        self.pace: Pace | None = None  # none before there are jobs to run
         self.jobs: dict[int, Job] = {}
-        self.running: dict[int, float] = {}
+        self.running: dict[int, float] = {}  # when each was started
         self.failed: dict[int, Failure] = {}
-        self.groups: list[frozenset[int]] = []
+        self.groups: set[frozenset[int]] = set()  # of jobs that a cluster ran as one, and that failed
         self.gathered: list[Job] = []
         self.gathered_since = 0.0
-        self.told: dict[int, str] = {}
-        self.stopped: str | None = None
-        self.stopped_at = 0.0
+        self.told: dict[Any, str] = {}  # errors, each by the thread that it was met in
+        self.stopped = ""  # how: by the message that says so
         self.log = ""
         self.now = 0.0
 
@@ -93,8 +80,7 @@ class Report:
         """Say what there is to say of one record."""
         self.now = record.created
         event = getattr(record, "event", None)
-        taken = getattr(self, f"_{event}", self._message) if event else self._message
-        taken(record)
+        getattr(self, f"_{event}", self._unsaid)(record) if event else self._message(record)
         self._draw()
 
     def tick(self, now: float) -> None:
@@ -104,44 +90,40 @@ class Report:
             self._say_gathered()
         self._draw()
 
+    def _unsaid(self, record: Any) -> None:
+        """Of a command, say, which ``--printshellcmds`` has Snakemake itself tell."""
+
     def _resources_info(self, record: Any) -> None:
         self.cores = getattr(record, "cores", None) or self.cores
 
     def _run_info(self, record: Any) -> None:
-        if self.stats:
-            return  # a dry run gives them twice
         self.stats = {rule: count for rule, count in record.stats.items() if rule != "total"}
-        self.total = record.stats["total"]
+        self.total = sum(self.stats.values())
         if not self.dryrun:
             self.pace = Pace(self.stats, self.now)
-            cores = f" on {self.cores} cores" if self.cores else ""
-            self._say_wrapped(f"{counted(self.total, 'job')}{cores}: {listed(self.stats)}")
+            cores = f" on {counted(self.cores, 'core')}" if self.cores else ""
+            self.terminal.wrapped(f"{counted(self.total, 'job')}{cores}: {listed(self.stats)}")
 
     def _job_info(self, record: Any) -> None:
-        self.jobs[record.jobid] = job_of(
-            record.rule_name,
-            dict(record.wildcards or {}),
-            tuple(map(str, record.log or ())),
-            bool(record.output or record.log),
-            bool(getattr(record, "indent", False)),
-        )
+        job = job_of(record)
+        self.jobs[record.jobid] = job
+        self.groups = {group for group in self.groups if record.jobid not in group}
+        if self.failed.pop(record.jobid, None) and not job.grouped:
+            self.terminal.line(f"{self._count()}  tried again: {job.words}", "yellow")
         if not self.dryrun:
             self.running[record.jobid] = self.now
 
     def _job_finished(self, record: Any) -> None:
-        self.failed.pop(record.job_id, None)
         job = self._job(record.job_id)
         seconds = self.now - self.running.pop(record.job_id, self.now)
         self.done += 1
         if self.pace:
             self.pace.ended(job.rule, seconds)
-        if self.dryrun or not job.makes:
-            return
         if job.rule in QUICK and seconds < GATHERED_FOR:
             if not self.gathered:
                 self.gathered_since = self.now
             self.gathered.append(job)
-        else:
+        elif job.makes:
             self._say_done(f"{job.words:<60} {duration(seconds):>7}")
         if self.gathered and self.now - self.gathered_since >= GATHERED_FOR:
             self._say_gathered()
@@ -150,14 +132,21 @@ class Report:
         self.done, self.total = record.done, record.total
 
     def _group_error(self, record: Any) -> None:
-        self.groups.append(frozenset(info["jobid"] for info in record.job_error_info))
+        group = frozenset(info["jobid"] for info in record.job_error_info)
+        self.groups.add(group)
+        if not self.stopped:
+            rules = Counter(self._job(jobid).rule for jobid in group)
+            methods = several([self._job(jobid).method for jobid in group], "methods")
+            self.terminal.line(f"{self._count()}  failed: one job of the cluster, {listed(rules)}: {methods}", "red")
 
     def _job_error(self, record: Any) -> None:
-        job = self._job(record.jobid, record)
+        job = self.jobs.get(record.jobid) or job_of(record)
+        failure = Failure(job, list(map(str, record.log or ())), self.told.pop(record.thread, ""))
+        if self.stopped == INTERRUPTED:
+            return
         self.running.pop(record.jobid, None)
-        otherwise = self.told.pop(record.thread, "") or getattr(record, "shellcmd", None) or ""
-        self.failed[record.jobid] = Failure(job, self.now, list(map(str, record.log or ())), otherwise)
-        if not self.stopped and not job.group:
+        self.failed[record.jobid] = failure
+        if not job.grouped:
             self.terminal.line(f"{self._count()}  failed: {job.words}", "red")
 
     def _error(self, record: Any) -> None:
@@ -165,54 +154,36 @@ class Report:
         text = record.getMessage()
         if not self.jobs:
             self.terminal.line(text, "red")
-        elif not text.startswith(LAST_WORDS):
+        elif LAST_WORDS not in text:
             if record.thread in self.told:
                 self.terminal.line(self.told[record.thread], "red")
             self.told[record.thread] = text
 
-    def _shellcmd(self, record: Any) -> None:
-        """Commands are told with ``--printshellcmds``, by Snakemake itself."""
-
-    _workflow_started = _job_started = _group_info = _debug_dag = _rulegraph = _shellcmd
-
     def _message(self, record: logging.LogRecord) -> None:
-        text = record.getMessage() if record.msg is not None else ""
+        text = record.getMessage().strip("\n") if record.msg is not None else ""
         if text.startswith(INTERRUPTED):
-            self._stop(
-                "interrupted",
-                "Stopping: trainings save their state, other jobs clean up behind them.",
-            )
+            self._stop(INTERRUPTED, "Stopping: trainings save their state, other jobs clean up behind them.")
         elif text.startswith(TERMINATED):
+            running = counted(len(self.running), "running job")
             self._stop(
-                "terminated",
-                f"Asked to stop (SIGTERM): {counted(len(self.running), 'running job')} will be finished, and no more are "
-                "started. To stop at once, press Ctrl-C or send SIGINT.",
+                TERMINATED,
+                f"Asked to stop: {running} will be finished, and no more are started. Ctrl-C (SIGINT) stops at once.",
             )
-        elif found := AGAIN.match(text):
-            self.failed.pop(int(found[1]), None)
-            self.terminal.line(f"{self._count()}  tried again: {self._job(int(found[1])).words}", "yellow")
         elif text.startswith(LOG):
-            self.log = text.removeprefix(LOG)
-        elif text.strip() and not text.startswith(ROUTINE) and not SUBMITTED.match(text):
-            colour = {logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}.get(record.levelno)
-            self.terminal.line(text.strip("\n"), colour)
+            self.log = os.path.relpath(text.removeprefix(LOG))
+        elif text and not text.startswith(ROUTINE) and SUBMITTED not in text:
+            self.terminal.line(text, COLOURS.get(record.levelno))
 
     def _stop(self, how: str, text: str) -> None:
         if self.stopped != how:
-            self.stopped, self.stopped_at = how, self.now
+            self.stopped = how
             self._say_gathered()
             self.terminal.line(text, "yellow")
 
-    def _say_wrapped(self, text: str) -> None:
-        bound = re.sub(r"(?<=[^,:]) (?=\S)", "\xa0", text)  # numbers stay with what they count
-        lines = textwrap.wrap(bound, self.terminal.width - 1, subsequent_indent="    ", break_on_hyphens=False)
-        self.terminal.line("\n".join(lines).replace("\xa0", " "))
-
     # --- while it runs --------------------------------------------------------------------------------------------
 
-    def _job(self, jobid: int, record: Any = None) -> Job:
-        known = self.jobs.get(jobid)
-        return known or Job(getattr(record, "rule_name", f"job {jobid}"))
+    def _job(self, jobid: int) -> Job:
+        return self.jobs.get(jobid) or Job(f"job {jobid}")
 
     def _count(self) -> str:
         return f"{self.done:>{len(str(self.total))}}/{self.total}"
@@ -229,125 +200,59 @@ class Report:
         self.terminal.line(f"{self._count()}  {words:<68}  {self._left()}".rstrip())
 
     def _say_gathered(self) -> None:
-        if not self.gathered:
-            return
-        jobs = self.gathered
+        jobs, self.gathered = self.gathered, []
         if len(jobs) == 1:
-            words = jobs[0].words
-        else:
-            about = [several([job.method for job in jobs], "methods"), several([job.dataset for job in jobs], "sets")]
-            words = f"{listed(Counter(job.rule for job in jobs))}: {', '.join(filter(None, about))}".removesuffix(": ")
-        self.gathered = []
-        self._say_done(words)
+            self._say_done(jobs[0].words)
+        elif jobs:
+            rules = listed(Counter(job.rule for job in jobs))
+            methods = several((job.method for job in jobs), "methods")
+            datasets = several((job.dataset for job in jobs), "datasets")
+            self._say_done(", ".join(filter(None, [": ".join(filter(None, [rules, methods])), datasets])))
 
     def _draw(self) -> None:
-        if self.pace and self.running and not self.stopped:
-            longest = min(self.running, key=lambda jobid: self.running[jobid])
-            at_work = f"{len(self.running)} running, {self._job(longest).words} for "
-            at_work += duration(self.now - self.running[longest])
-            self.terminal.status("   ".join(filter(None, [self._count(), self._left(), at_work])))
-        else:
+        if not self.running or self.stopped:
             self.terminal.status("")
+            return
+        oldest = min(self.running, key=lambda jobid: self.running[jobid])
+        since = duration(self.now - self.running[oldest])
+        at_work = f"{len(self.running)} running, {self._job(oldest).words} for {since}"
+        self.terminal.status("   ".join(filter(None, [self._count(), self._left(), at_work])))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Say how it ended."""
         self.terminal.status("")
-        if self.dryrun:
-            self._say_what_it_would_do()
+        if self.dryrun and self.stats:
+            dry_run.say(self.terminal, self.stats, self.jobs.values())
         elif self.pace and self.jobs:
             self._say_gathered()
-            self._say_the_end(self.pace)
+            self._say_the_end(duration(self.now - self.pace.begun))
 
-    def _say_the_end(self, pace: Pace) -> None:
-        failed = self._failures()
-        took = duration(self.now - pace.begun)
-        if not (failed or self.told or self.stopped) and self.done >= self.total:
+    def _say_the_end(self, took: str) -> None:
+        failed = failures.begun(self.failed, self.groups)
+        interrupted = [self._job(jobid) for jobid in self.running]
+        if self.stopped:
+            interrupted += [failure.job for failure in failed if failure.stopped]
+            failed = [failure for failure in failed if not failure.stopped]
+        if self.done >= self.total and not (failed or self.told):
             self.terminal.line(f"{counted(self.total, 'job')} done in {took}.", "green")
             return
         for text in self.told.values():
-            self.terminal.line(text, "red")
+            if not (self.stopped and failures.BY_A_SIGNAL.search(text)):
+                self.terminal.line(text, "red")
         if failed:
-            self._say_failures(failed)
+            failures.say(self.terminal, failed, 0 if self.stopped else self.total - self.done - len(failed))
         self.terminal.line()
-        if self.stopped:
-            stopped = "Stopped" if self.stopped == "terminated" else "Interrupted"
-            self.terminal.line(
-                f"{stopped} after {took}. {self.done} of {counted(self.total, 'job')} are finished and kept. What was "
-                "under way goes on from where it was saved, or is done again:"
-            )
-            for jobid in self.running:
-                (said,) = failures.reason(self._job(jobid).logs)[-1:] or [""]
-                self.terminal.line(f"  {self._job(jobid).words}" + (f": {said}" if said.startswith("Stopped") else ""))
-        else:
-            self.terminal.line(f"{self.done} of {counted(self.total, 'job')} are finished and kept, after {took}.")
-        if self.log:
-            self.terminal.line(f"All that Snakemake said: {self.log}")
-        if self.again:
-            what = "To go on" if self.stopped and not failed else "Once the cause is mended, go on with"
-            self.terminal.line(f"{what}: {self.again}")
-
-    def _failures(self) -> list[Failure]:
-        """Of a group that a cluster runs as one job, those that have been started; none that was merely stopped."""
-        found = dict(self.failed)
-        if self.stopped == "interrupted":
-            for jobid, failure in self.failed.items():
-                if failure.when >= self.stopped_at - BEFORE_THE_STOP:
-                    self.running[jobid] = failure.when
-                    del found[jobid]
-        for group in self.groups:
-            begun = [jobid for jobid in group if jobid in found and failures.reason(found[jobid].job.logs)]
-            if begun:
-                found = {jobid: failure for jobid, failure in found.items() if jobid not in group or jobid in begun}
-        return list(found.values())
-
-    def _say_failures(self, failed: list[Failure]) -> None:
-        causes: dict[tuple[str, str], list[tuple[Failure, list[str]]]] = {}
-        for failure in failed:
-            lines = failures.reason(failure.logs, failure.otherwise)
-            causes.setdefault(failures.alike(failure.job.rule, lines), []).append((failure, lines))
-        waiting = self.total - self.done - len(failed)
-        others = f", and {counted(waiting, 'other')} could not run" if waiting > 0 and not self.stopped else ""
-        self.terminal.line(f"\n{counted(len(failed), 'job')} failed{others}:", "red")
-        for found in causes.values():
-            self.terminal.line()
-            for failure, _ in found[:SHOWN]:
-                self.terminal.line(f"  {failure.job.words}", "red")
-                if failure.logs:
-                    self.terminal.line(f"    log: {', '.join(failure.logs)}")
-            if len(found) > SHOWN:
-                self.terminal.line(f"  and {len(found) - SHOWN} more with the same last line", "red")
-            for line in found[0][1]:
+        finished = f"after {took}. {self.done} of {counted(self.total, 'job')} are finished, and kept"
+        ended = {INTERRUPTED: "Interrupted", TERMINATED: "Stopped as asked"}.get(self.stopped, "Ended")
+        self.terminal.line(f"{ended} {finished}.")
+        for job in interrupted if self.stopped else ():
+            self.terminal.line(f"  interrupted: {job.words}")
+            said = [line for path in job.logs for line in failures.last_lines(path) if line.startswith("Stopped by")]
+            for line in said[-1:]:
                 self.terminal.line(f"    | {line}")
-
-    def _say_what_it_would_do(self) -> None:
-        if not self.stats:
-            return
-        self._say_wrapped(f"It would run {counted(self.total, 'job')}: {listed(self.stats)}")
-        trained = [job for job in self.jobs.values() if job.rule == "train"]
-        if trained:
-            self.terminal.line(f"It would train {counted(len(trained), 'network')}:")
-            self._say_wrapped(f"  by objective: {listed(Counter(job.method for job in trained))}")
-            self._say_wrapped(f"  by dataset: {listed(Counter(job.dataset for job in trained))}")
-            self._say_wrapped(f"  by seed: {listed(Counter(sorted(job.seed for job in trained)), 'of seed ')}")
-        self.terminal.line(
-            "This was a dry run. -p lists every job with its files, its reason and its command; "
-            "the target `plan` tells hours and disk."
-        )
-
-
-def counted(number: int, what: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def listed(counts: dict[str, int] | Counter[str], before: str = "") -> str:
-    """``84 train, 81 score``, the most first."""
-    return ", ".join(f"{count} {before}{name}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))
-
-
-def several(names: Iterable[str], what: str) -> str:
-    """All different names, or how many there are."""
-    different = list(dict.fromkeys(filter(None, names)))
-    return ", ".join(different) if len(different) <= 3 else f"{len(different)} {what}"
+        if self.log:
+            self.terminal.line(f"Snakemake's log: {self.log}")
+        if self.again:
+            self.terminal.line(f"To go on{' once the cause is mended' if failed else ''}: {self.again}", "yellow")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import textwrap
 from typing import TextIO
 
 SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -39,6 +40,12 @@ class Terminal:
         if self.colour and colour:
             text = f"{COLOURS[colour]}{text}\x1b[0m"
         self._write(f"{ERASED if self._status else ''}{text}\n{self._status}")
+
+    def wrapped(self, text: str) -> None:
+        """Write a list, or a sentence, over as many lines as it takes; numbers stay with what they count."""
+        bound = re.sub(r"(?<=\d) (?=\S)", "\xa0", text)
+        lines = textwrap.wrap(bound, self.width - 1, subsequent_indent="    ", break_on_hyphens=False)
+        self.line("\n".join(lines).replace("\xa0", " "))
 
     def status(self, text: str) -> None:
         """Draw the line that does not stay, in place of the last; nothing where this is no terminal."""
