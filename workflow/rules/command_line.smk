@@ -1,7 +1,5 @@
-# What Snakemake was called with: its targets, whether they are only to be looked at, and how much a dry run prints. No
-# rules here.
+# What Snakemake was called with: its targets, and whether they are only to be looked at. No rules here.
 from snakemake.cli import get_argument_parser
-from snakemake.settings.enums import Quietness
 
 from longtail.study import asked
 
@@ -56,14 +54,3 @@ def check_targets():
         refuse(
             f"An option has taken the target {taken[0]!r} for its own. Write targets first: snakemake {taken[0]} ..."
         )
-
-
-# A dry run lists every job with its files, which are thousands of lines for a paper. Told to be quiet about jobs and
-# progress, Snakemake ends it after the table of jobs.
-if not IMPORTED and workflow.output_settings.dryrun:
-    how = workflow.output_settings
-    if not (how.printshellcmds or how.verbose or how.debug_dag or how.quiet):
-        how.quiet = {Quietness.RULES, Quietness.PROGRESS}
-        for handler in logger.handlers:
-            handler.addFilter(lambda record: getattr(record, "quietness", None) is not Quietness.HOST)
-        logger.info("The jobs by rule; `--printshellcmds` (-p) lists each with its files, its reason and its command.")
