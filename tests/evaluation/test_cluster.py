@@ -143,8 +143,8 @@ def test_jobs_load_only_what_they_need(clusterer: str, unwanted: list[str], embe
     settings = json.dumps({"name": clusterer, **CATALOG["clusterers"][clusterer]})
     program = (
         "import sys; from longtail.__main__ import main\n"
-        f"assert main(['job', 'cluster', '--embeddings', {str(embeddings)!r}, '--clusterer', {settings!r}, '--classes', '4',"
-        f" '--out', {str(tmp_path / 'a.parquet')!r}]) == 0\n"
+        f"assert main(['job', 'cluster', '--embeddings', {str(embeddings)!r}, '--clusterer', {settings!r},"
+        f" '--classes', '4', '--out', {str(tmp_path / 'a.parquet')!r}]) == 0\n"
         f"loaded = [name for name in {unwanted!r} if name in sys.modules]\n"
         "assert not loaded, loaded"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -35,7 +36,7 @@ def python(site: Path, folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={"PYTHONPATH": str(site), "PATH": ""},
+        env={"PYTHONPATH": str(site), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
@@ -95,6 +96,8 @@ def test_an_installation_within_another_repository_has_no_revision_of_that(insta
     (project / "site").mkdir(parents=True)
     (project / "site/longtail").symlink_to(installed / "longtail", target_is_directory=True)
     subprocess.run(["git", "init", "--quiet", str(project)], check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "-C", project, *author, "commit", "--quiet", "--allow-empty", "-m", "Begin"], check=True)
     program = (
         "import longtail.files as files, pathlib\n"
         f"files.__file__ = {str(project / 'site/longtail/files.py')!r}\n"

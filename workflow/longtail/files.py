@@ -62,8 +62,8 @@ def _revision() -> str:
     """The git revision of the package's checkout, or ``unknown`` outside one, as where the package is installed."""
 
     def git(*arguments: str) -> str:
-        command, folder = ["git", *arguments], Path(__file__).parent
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", Path(__file__).name)  # an environment may lie within another repository
