@@ -61,22 +61,23 @@ class Parent:
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("results") if path.is_dir()}
 
 
-def test_all_lies_below_the_prefix_and_is_found_there(tmp_path):
+@pytest.mark.parametrize(("way", "place"), [("", ""), ('prefix: "lt"', "lt/")], ids=["no prefix", "prefix"])
+def test_all_lies_below_the_prefix_and_is_found_there(tmp_path, way, place):
     """Merging used to look for all that was computed in a folder without the prefix."""
-    parent = Parent(tmp_path, 'prefix: "lt"', " as lt_*")
-    parent.succeed(f"lt/{TABLE}")
-    assert "| Pixels" in (tmp_path / "lt" / TABLE).read_text()
-    assert "Nothing to be done" in parent.succeed(f"lt/{TABLE}", "--dry-run")
-    assert parent.folders() == {"lt/results"}
+    parent = Parent(tmp_path, way, " as lt_*")
+    parent.succeed(f"{place}{TABLE}")
+    assert "| Pixels" in (tmp_path / place / TABLE).read_text()
+    assert "Nothing to be done" in parent.succeed(f"{place}{TABLE}", "--dry-run")
+    assert parent.folders() == {f"{place}results"}
 
     output = parent.succeed("lt_plan", "lt_status", "lt_digits_table1")
     assert "# Plan: digits_table1" in output
     assert "of which 1 are there and 0 are missing" in output
-    assert (tmp_path / "lt/results/smoke/status.md").exists()
+    assert (tmp_path / place / "results/smoke/status.md").exists()
 
-    parent.succeed(f"lt/{TABLE.replace('smoke', 'smoke-partial')}", "--config", "partial=true")
-    assert "| Pixels" in (tmp_path / "lt" / TABLE.replace("smoke", "smoke-partial")).read_text()
-    assert parent.folders() == {"lt/results"}
+    parent.succeed(f"{place}{TABLE.replace('smoke', 'smoke-partial')}", "--config", "partial=true")
+    assert "| Pixels" in (tmp_path / place / TABLE.replace("smoke", "smoke-partial")).read_text()
+    assert parent.folders() == {f"{place}results"}
 
 
 @pytest.mark.parametrize("way", WAYS)

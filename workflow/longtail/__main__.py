@@ -20,6 +20,8 @@ from longtail.errors import LongtailError, closest
 from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
+    "list": ("longtail.reporting.inventory", "the methods, datasets, targets or tables there are, and what they cost"),
+    "info": ("longtail.reporting.info", "all about a method, dataset, paper, table or figure"),
     "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "describe": ("longtail.data.describe", "write the catalogue file of your own images, from their folders or labels"),
@@ -31,6 +33,7 @@ COMMANDS = {
     ),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
     "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
+    "completion": ("longtail.completion", "have your shell complete commands, methods, datasets and targets"),
 }
 """What people ask for: name, module, what it is for."""
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from longtail.reporting import finished, overview
 from longtail.reporting.attempts import saved_epoch
 from longtail.reporting.estimate import DECODED_PER_CORE, STORE_CORES, Estimate
+from longtail.study import layout
 from longtail.study.counting import Work, works
 from longtail.study.jobs import RULES, Job, Jobs
 from longtail.study.phases import Phase
@@ -76,9 +77,9 @@ def cost(work: Work, estimate: Estimate) -> Cost:
     decoding = [estimate.decoding(job) for job in work.left]
     return Cost(
         work=work,
-        left=_hours([(job.phase, epochs_left(job)) for job in work.trainings_left if job.phase], estimate),
-        whole=_hours([(job.phase, job.phase.epochs) for job in work.trainings if job.phase], estimate),
-        apart=_hours([(job.phase, job.phase.epochs) for job in work.apart if job.phase], estimate),
+        left=hours_of([(job.phase, epochs_left(job)) for job in work.trainings_left if job.phase], estimate),
+        whole=hours_of([(job.phase, job.phase.epochs) for job in work.trainings if job.phase], estimate),
+        apart=hours_of([(job.phase, job.phase.epochs) for job in work.apart if job.phase], estimate),
         bytes=sum(size for size in sizes if size is not None),
         unsized=sizes.count(None),
         decoded=sum(photographs for photographs, _ in decoding),
@@ -95,7 +96,8 @@ def epochs_left(job: Job) -> int:
     return job.phase.epochs if saved is None else job.phase.lineage[-1].last_epoch - saved
 
 
-def _hours(trainings: Iterable[tuple[Phase, int]], estimate: Estimate) -> dict[str, Hours]:
+def hours_of(trainings: Iterable[tuple[Phase, int]], estimate: Estimate) -> dict[str, Hours]:
+    """The estimated length of some numbers of epochs, by device asked for."""
     known: defaultdict[str, list[tuple[float, float, int]]] = defaultdict(list)
     unknown: Counter[str] = Counter()
     for phase, epochs in trainings:
@@ -302,5 +304,7 @@ def run(arguments: argparse.Namespace) -> None:
     estimate = Estimate(study, finished.read())
     costs = [cost(work, estimate) for work in works(Jobs(study))]
     text = page(costs, estimate)
-    overview.write(arguments.out, text, table(costs), targets=list(study.config.targets))
+    overview.write(
+        arguments.out or layout.plan(study.config.view), text, table(costs), targets=list(study.config.targets)
+    )
     print(text)

@@ -12,14 +12,18 @@ import pyarrow as pa
 from tabulate import tabulate
 
 from longtail import files
-from longtail.study import layout
+from longtail.study import asked, documents, layout
 from longtail.study.study import Study, load_study
+
+CONFIG = "config.yaml"
+"""Which configuration is meant where none is given: that of the checkout that a person is in."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of both commands."""
-    parser.add_argument("--config", required=True, help="the run's configuration as JSON, or @FILE with that JSON")
-    parser.add_argument("--out", required=True, metavar="STEM", help="the files to write, without .md and .parquet")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="papers, tables or figures; the configuration's")
+    parser.add_argument("--config", help=f"the run's configuration as JSON, or @FILE with that JSON; else {CONFIG}")
+    parser.add_argument("--out", metavar="STEM", help="the files to write, without .md and .parquet; else in results")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
 
 
@@ -32,7 +36,13 @@ def study_of(arguments: argparse.Namespace) -> Study:
         LongtailError: if the configuration is wrong.
     """
     layout.move(arguments.results)
-    return load_study({**files.read_json(arguments.config, "--config"), "partial": False})
+    if arguments.config:
+        config = files.read_json(arguments.config, "--config")
+    else:
+        config = documents.read_yaml(Path(CONFIG)) if Path(CONFIG).exists() else {"targets": ["digits"]}
+    study = load_study({**config, "partial": False})
+    targets = asked.of_overview(study, arguments.targets) if arguments.targets else []
+    return load_study({**config, "partial": False, "targets": targets}) if targets else study
 
 
 def heading(study: Study, title: str) -> list[str]:

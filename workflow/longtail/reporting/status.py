@@ -278,7 +278,8 @@ def run(arguments: argparse.Namespace) -> None:
     now = status(study)
     summary, missing = page(now)
     table = pa.Table.from_pylist(list(now.lines), schema=SCHEMA)
-    overview.write(arguments.out, f"{summary}\n{missing}", table, targets=list(study.config.targets))
+    out = arguments.out or layout.status(study.config.view)
+    overview.write(out, f"{summary}\n{missing}", table, targets=list(study.config.targets))
     print(summary)
     if missing:
-        print(f"Every missing cell is listed in {Path(arguments.out)}.md and .parquet.")
+        print(f"Every missing cell is listed in {Path(out)}.md and .parquet.")
