@@ -442,7 +442,7 @@ def test_training_images_have_a_panel_of_their_own_on_the_same_scale() -> None:
     data = pd.DataFrame([*points(first, 0, 0.0), *points(first, 0, 5.0, "training"), *points(second, 0, 7.0)])
     shown = figure_plan("projected_points", ("Before", first), ("After", second), projection="tsne-training")
     figure, _ = draw(shown, data)
-    before, tested, *_ = figure.axes
+    before, _, tested, _ = figure.axes
     assert [before.get_title(), tested.get_title()] == ["Before, training images", "Before, test images"]
     assert before.get_xlim() == tested.get_xlim()
     assert before.get_xlim()[0] < 0 < 16 < before.get_xlim()[1]

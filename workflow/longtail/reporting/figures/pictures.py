@@ -20,6 +20,7 @@ ON_SCREEN = 150
 """Dots per inch of images within an SVG."""
 
 _IMAGE = "data:image/png;base64,"
+_COORDINATE = re.compile(r"\d+\.\d{3,}")
 _REFERENCE = re.compile(r"(?<=url\(#)[^)]+|(?<=^#).+")
 _LEVEL = re.compile(r"rotate\(-?0 .*\)")  # by no angle
 
@@ -62,7 +63,9 @@ def svg(figure: Figure, name: str, title: str) -> str:
         if _LEVEL.fullmatch(part.get("transform", "")):
             del part.attrib["transform"]
         for key, value in part.attrib.items():
-            if key == "id":
+            if key in ("d", "x", "y"):
+                part.set(key, _COORDINATE.sub(lambda found: f"{float(found[0]):z.2f}", " ".join(value.split())))
+            elif key == "id":
                 part.set(key, f"{name}-{value}")
             elif value.startswith(_IMAGE):
                 part.set(key, _IMAGE + _smaller(value.removeprefix(_IMAGE)))

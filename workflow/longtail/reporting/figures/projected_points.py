@@ -21,26 +21,23 @@ if TYPE_CHECKING:
 WEIGHTS = "weights"
 """The part of a projection that holds weights of a classifier; all others hold images."""
 
-MOST_VECTORS = 500
-"""Points of a panel that are vectors; more are an image within the picture, which would open slowly otherwise."""
-
 STAR: dict[str, Any] = {"marker": "*", "s": 60, "edgecolors": "black", "linewidths": 0.5}
 
 
 def projected_points(plan: FigurePlan, points: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Projected embeddings, coloured by class; few classes are also named, at their median points.
 
-    There is a panel per cell, or two on one scale where training images were projected, too. The weights of classes are
-    stars, which ``options.weights`` may name. Shows the first seed.
+    There is a panel per cell, or one above the other on one scale where training images were projected, too. The
+    weights of classes are stars, which ``options.weights`` may name. Shows the first seed.
     """
     projected = set(points["part"]) if len(points) else set()
     trained = "training" in projected
     parts = ["training", "split"] if trained else ["split"]
-    figure, axes = new_panels(len(plan.cells) * len(parts), 0.95, columns=3 if len(parts) == 1 else 2)
+    figure, axes = new_panels(len(plan.cells) * len(parts), 0.95)
     tables = []
     colours = _colours(points)
     for number, cell in enumerate(plan.cells):
-        of_cell = axes[number * len(parts) : (number + 1) * len(parts)]
+        of_cell = axes[number :: len(plan.cells)]
         shown = points[points["series"] == cell.label]
         if shown.empty:
             for axis in of_cell:
@@ -78,8 +75,9 @@ def _scatter(axis: Axes, images: pd.DataFrame, weights: pd.DataFrame, colours: d
     images = images.iloc[order]
     size = float(np.clip(4000 / max(len(images), 1), 0.8, 8))
     of_images, of_weights = ([colours[label] for label in part["label"]] for part in (images, weights))
-    dense = len(images) > MOST_VECTORS
-    axis.scatter(images["x"], images["y"], s=size, c=of_images, linewidths=0, alpha=0.75, rasterized=dense)
+    axis.scatter(
+        images["x"], images["y"], s=size, c=of_images, linewidths=0, alpha=0.75, rasterized=style.dense(images)
+    )
     axis.scatter(weights["x"], weights["y"], **STAR, c=of_weights, zorder=4)
     if len(colours) <= 20:
         for label, members in images.groupby("label"):

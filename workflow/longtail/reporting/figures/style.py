@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +33,9 @@ beyond the seventh do not look like earlier ones."""
 
 SEQUENTIAL, CONTINUOUS = "cividis", "viridis"
 """Maps of shares and frequencies, and of more classes than have colours of their own: both perceptually uniform."""
+
+MOST_VECTORS = 500
+"""Points of a cloud or band in vector pictures."""
 
 INK, FAINT, EMPTY = "#333333", "#555555", "#888888"
 """Axes and error bars, small print, and what says that there is nothing."""
@@ -67,7 +70,6 @@ PARAMETERS: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "errorbar.capsize": 1.5,
-    "hatch.linewidth": 0.5,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
@@ -103,6 +105,11 @@ def class_colour(index: int, classes: int) -> Any:
     return plt.get_cmap(CONTINUOUS)(index / (classes - 1))
 
 
+def dense(drawn: Sized) -> bool:
+    """Whether so much is drawn that it is to be an image within the picture, which would open slowly otherwise."""
+    return len(drawn) > MOST_VECTORS
+
+
 def luminance(shown: Any) -> float:
     """Of a colour in sRGB, from 0 for black to 1 for white."""
     parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(shown)]
@@ -114,6 +121,33 @@ def readable_on(background: Any) -> str:
     return "black" if luminance(background) > 0.179 else "white"
 
 
+def arrange(figure: Figure, head: float = 0.0, foot: float = 0.0) -> float:
+    """Give panels the size that the figure has, and let it grow by all that stands above and below them.
+
+    Args:
+        figure: with its panels drawn, perhaps a label that they share (``supxlabel``) and a legend in its center.
+        head: inches for what is written above the panels.
+        foot: inches for what is written below the legend.
+
+    Returns:
+        The height of the figure in inches.
+    """
+    width, height = figure.get_size_inches()
+    points, text = PARAMETERS["axes.labelsize"], figure.get_supxlabel()
+    shared = _inches([text], points) if text else 0.0
+    legends = max((legend.get_window_extent().height / figure.dpi for legend in figure.legends), default=0.0)
+    below = shared + legends + foot
+    total = head + height + below
+    figure.set_size_inches(width, total)
+    panels = (0, below / total, 1, height / total)  # constrained layout knows nothing of what is above and below
+    figure.set_layout_engine("constrained", rect=panels, w_pad=_MARGIN, h_pad=_MARGIN, wspace=0.03, hspace=0.05)
+    if text:
+        figure.supxlabel(text, y=below / total, va="top", fontsize=points, in_layout=False)
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, foot / total, 1, legends / total), transform=figure.transFigure)
+    return total
+
+
 def frame(figure: Figure, plan: FigurePlan, remarks: list[str]) -> None:
     """Write what the figure is and what keeps it from being a reproduction above the panels, what is missing below.
 
@@ -122,47 +156,30 @@ def frame(figure: Figure, plan: FigurePlan, remarks: list[str]) -> None:
         plan: what the figure shows, and whether its title is wanted; all else is always there.
         remarks: sentences for the foot.
     """
-    width, height = figure.get_size_inches()
-    size = PARAMETERS["axes.titlesize"] + 1
-    heads = [(plan.title, size, {"fontweight": "bold"}), (plan.paper_title, SMALL, {"color": FAINT})]
+    width = figure.get_figwidth()
+    heads: list[tuple[str, float, dict[str, Any]]] = [
+        (plan.title, PARAMETERS["axes.titlesize"] + 1, {"fontweight": "bold"}),
+        (plan.paper_title, SMALL, {"color": FAINT}),
+    ]
     titles = [(_wrapped(text, width, points), points, how) for text, points, how in heads if plan.titled]
     label = _wrapped(plan.label, width - 0.2, SMALL)
-    foot = [line for remark in remarks for line in _wrapped(remark, width, SMALL)]
-    top = _MARGIN + sum(_inches(lines, points) for lines, points, _ in titles)
-    box = _inches(label, SMALL) + 0.2 if label else 0.0
-    bottom = _inches(foot, SMALL) + _MARGIN if foot else 0.0
-    legends = max((legend.get_window_extent().height / figure.dpi for legend in figure.legends), default=0.0)
-    points = PARAMETERS["axes.labelsize"]
-    shared = _inches([figure.get_supxlabel()], points) if figure.get_supxlabel() else 0.0
-    below = shared + legends + bottom
-    total = top + box + height + below
-    figure.set_size_inches(width, total)
-    panels = (0, below / total, 1, height / total)  # constrained layout knows nothing of what is above and below
-    figure.set_layout_engine("constrained", rect=panels, w_pad=_MARGIN, h_pad=_MARGIN, wspace=0.03, hspace=0.05)
-    if shared:
-        figure.supxlabel(figure.get_supxlabel(), y=below / total, va="top", fontsize=points, in_layout=False)
-    for legend in figure.legends:
-        legend.set_bbox_to_anchor((0, bottom / total, 1, legends / total), transform=figure.transFigure)
+    lines = [line for remark in remarks for line in _wrapped(remark, width, SMALL)]
+    head = _MARGIN + sum(_inches(title, points) for title, points, _ in titles)
+    foot = _inches(lines, SMALL) + _MARGIN if lines else 0.0
+    total = arrange(figure, head + (_inches(label, SMALL) + 0.2 if label else 0.0), foot)
 
-    def write(inches: float, lines: list[str], **how: Any) -> None:
-        figure.text(_MARGIN / width, 1 - inches / total, "\n".join(lines), ha="left", va="top", **how)
+    def write(text: list[str], points: float, inches: float, indent: float = 0.0, **how: Any) -> None:
+        place = ((_MARGIN + indent) / width, 1 - inches / total)
+        figure.text(*place, "\n".join(text), ha="left", va="top", fontsize=points, **how)
 
     at = _MARGIN
-    for lines, points, how in titles:
-        write(at, lines, fontsize=points, **how)
-        at += _inches(lines, points)
+    for title, points, how in titles:
+        write(title, points, at, **how)
+        at += _inches(title, points)
     if label:
-        figure.text(
-            (_MARGIN + 0.06) / width,
-            1 - (at + 0.1) / total,
-            "\n".join(label),
-            ha="left",
-            va="top",
-            fontsize=SMALL,
-            color="#7a4a00",
-            bbox={"facecolor": "#fff3d6", "edgecolor": "#e3a008", "linewidth": 0.6, "boxstyle": "square,pad=0.4"},
-        )
-    write(total - bottom, foot, fontsize=SMALL, color=FAINT)
+        box = {"facecolor": "#fff3d6", "edgecolor": "#e3a008", "linewidth": 0.6, "boxstyle": "square,pad=0.4"}
+        write(label, SMALL, head + 0.1, indent=0.06, color="#7a4a00", bbox=box)
+    write(lines, SMALL, total - foot, color=FAINT)
 
 
 def _wrapped(text: str, width: float, points: float) -> list[str]:
