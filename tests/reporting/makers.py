@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+
+NEGATIVE_ZERO = re.compile(r"[-−]0(\.0*)?(?![\d.])")
+"""As it would be read in text."""
 
 METRIC_COLUMNS = [
     "trial", "metric", "class", "cluster", "parameter", "value", "unit",

@@ -24,6 +24,7 @@ from longtail.reporting.figures.figure import write_figure
 from longtail.study.study import load_study
 
 from .made_up import made_up
+from .makers import NEGATIVE_ZERO
 
 STUDY = load_study({"targets": ["digits"]})
 FIGURES = [(paper, name) for paper, spec in STUDY.catalog.papers.items() for name in spec.get("figures", {})]
@@ -65,6 +66,7 @@ def test_every_figure_of_the_catalogue_can_be_printed(paper: str, name: str) -> 
     for part, box in shown.items():
         least = style.SMALLEST if part.axes and part.axes.images else style.SMALL
         assert part.get_fontsize() >= least, part
+        assert not NEGATIVE_ZERO.search(part.get_text())
         assert contains(figure.bbox, box), f"{part.get_text()!r} is cut off"
     fixed = [part for part in shown if not isinstance(part, Annotation)]  # names of classes lie where these do
     for one, other in itertools.combinations(fixed, 2):

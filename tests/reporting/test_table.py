@@ -22,7 +22,7 @@ from longtail.errors import LongtailError
 from longtail.reporting import formats
 from longtail.reporting.table import RenderedTable, render_table
 
-from .makers import cell, entry, lines, metrics, plan
+from .makers import NEGATIVE_ZERO, cell, entry, lines, metrics, plan
 
 LABEL = "budget smoke (toy length: 0.005 of the epochs)"
 
@@ -346,9 +346,6 @@ def test_csv_and_parquet_hold_the_same_tidy_numbers(tmp_path: Path) -> None:
     assert (line["published"], line["computed"], line["status"]) == (53.3, 52.1, "computed")
     assert float(line["difference"]) == pytest.approx(-1.2)
     assert float(line["trial_std"]) == pytest.approx(math.sqrt(0.5))
-
-
-NEGATIVE_ZERO = re.compile(r"[-−]0(\.0*)?(?![\d.])")
 
 
 @pytest.mark.parametrize("text", ["-0.0 ± 0.0", "−0.00", "(-0)", "-0.", "-0"])
