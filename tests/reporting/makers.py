@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+
+NEGATIVE_ZERO = re.compile(r"[-−]0(\.0*)?(?![\d.])")
+"""As it would be read in text."""
 
 METRIC_COLUMNS = [
     "trial", "metric", "class", "cluster", "parameter", "value", "unit",
@@ -123,5 +127,6 @@ def figure_plan(kind: str, *cells: tuple[str, dict[str, Any] | None], **changes:
         ),
         "footnotes": (),
         "label": "",
+        "titled": True,
     }
     return SimpleNamespace(**{**fields, **changes})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -254,7 +255,8 @@ def unusable(kind: str, folder: Path) -> Path:
         path.write_text("row,metric\n", encoding="utf-8")
     if kind in ("truncated", "damaged"):
         content = bytearray(RECORD.read_bytes())
-        content[len(content) // 2] ^= 0xFF
+        values = pq.read_metadata(RECORD).row_group(0).column([*FRAME_TYPES].index("computed"))
+        content[values.data_page_offset + values.total_compressed_size - 8] ^= 0xFF  # behind the page's header
         path.write_bytes(content[:-100] if kind == "truncated" else content)
     return path
 
