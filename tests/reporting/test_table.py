@@ -168,6 +168,17 @@ def test_notes_say_how_many_values_are_reproduced_and_what_that_takes() -> None:
         assert f'<span class="{status}" title="{status}">' in page
 
 
+def test_what_a_machine_decides_has_no_tolerance_to_speak_of() -> None:
+    accuracy = entry("A", "ACC", published="50.0", as_printed=True)
+    minutes = entry("A", "minutes", published="7.0", tolerance=None)
+    data = metrics(lines(accuracy.cell, "ACC", [[50.0]]), lines(minutes.cell, "minutes", [[5.0]]))
+    notes = render_table(plan(accuracy, minutes), data).document.grid.notes
+    assert any(
+        note.endswith("Reproduced means at most 2.5 (ACC) away from the published value, its rounding apart.")
+        for note in notes
+    )
+
+
 def test_what_nobody_printed_is_computed_and_not_reproduced() -> None:
     entries = [entry(row) for row in ("A", "B")]
     data = metrics(*(lines(each.cell, "ACC", [[50.0], [51.0]]) for each in entries))

@@ -261,7 +261,7 @@ def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
     printed = [entry for entry in plan.entries if entry.published is not None]
     by_tolerance: dict[str, dict[str, None]] = {}
     for entry in printed:
-        if entry.published_std is None:
+        if entry.published_std is None and entry.tolerance is not None:  # what a machine decides has none
             by_tolerance.setdefault(f"{entry.tolerance:g}", {})[plan.metric_titles[entry.metric]] = None
     rules = [f"{tolerance} ({', '.join(metrics)})" for tolerance, metrics in by_tolerance.items()]
     if any(entry.published_std is not None for entry in printed):
