@@ -19,6 +19,7 @@ from longtail.processes import WORKFLOW, end_with, wait_for_clock
 
 COMMANDS = {
     "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
+    "page": ("longtail.results_page.page", "all results as one page to open in a browser"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "describe": ("longtail.data.describe", "write the catalogue file of your own images, from their folders or labels"),
     "store": ("longtail.data.store", "decode a dataset's images into one memory-mapped array"),

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 
 from longtail.records.record import Record
 from longtail.reporting.aggregate import COMPUTED, DIFFERS, REPRODUCED
+from longtail.reporting.curves import Curve, Part, joined
 from longtail.reporting.figures import style
 from longtail.reproduction.compared import LARGE, Compared
 
@@ -101,17 +101,16 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
             axis.set_visible(False)
         for axis, ((cut, kin), alike) in zip(axes.flat, by_training.items(), strict=False):
             for number, record in enumerate(alike):
-                epochs, losses, borders = whole_curve(record)
-                kept = np.unique(np.linspace(0, len(epochs) - 1, MOST_POINTS).astype(int))
+                curve = whole_curve(record).thinned(MOST_POINTS)
                 axis.plot(
-                    epochs[kept],
-                    losses[kept],
+                    curve.epochs,
+                    curve.losses,
                     color=style.SERIES[record.seed % len(style.SERIES)],
                     linestyle=("-", "--", ":")[sum(one.seed == record.seed for one in alike[:number]) % 3],
                     linewidth=1.0,
                     label=f"seed {record.seed}",
                 )
-                for border in borders:
+                for border in curve.borders:
                     axis.axvline(border, color="#777777", linewidth=0.8, linestyle=":")
             axis.set_title(f"{titles[f'{cut}/{kin}']}\n{cut}")
         for axis in axes[-1]:
@@ -126,28 +125,13 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
         return _svg(figure)
 
 
-def whole_curve(record: Record) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The loss over all trainings behind a record.
-
-    Returns:
-        Epochs since the first began (E,) int64; loss (E,) float64; after which of the epochs another objective begins.
-    """
-    epochs, losses, borders = [], [], []
-    done, last, objective = 0, 0, ""
-    for training, name, at, values in record.curves():
-        if name != "loss":
-            continue
-        if at[0] <= last:  # another clock
-            done, last = done + last, 0
-        minimised = training["training"].rsplit("-", 2)[0]
-        if objective and minimised != objective:
-            borders.append(int(done + last))
-        epochs.append(at + done)
-        losses.append(values)
-        last, objective = int(at[-1]), minimised
-    if not epochs:
-        return np.zeros(0, np.int64), np.zeros(0), []
-    return np.concatenate(epochs), np.concatenate(losses), borders
+def whole_curve(record: Record) -> Curve:
+    """The loss over all trainings behind a record."""
+    return joined(
+        Part(training["training"].rsplit("-", 2)[0], epochs, losses)
+        for training, name, epochs, losses in record.curves()
+        if name == "loss"
+    )
 
 
 def _svg(figure: Figure) -> str:

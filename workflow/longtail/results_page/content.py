@@ -1,0 +1,349 @@
+"""What the page of all results shows: collected from catalogue, records and whatever files are there."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from longtail import __version__
+from longtail.discrepancies import points
+from longtail.discrepancies.points import Point
+from longtail.errors import LongtailError
+from longtail.files import read_with_provenance
+from longtail.records.ledger import Ledger, Match
+from longtail.records.record import Record, read_all
+from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS
+from longtail.reporting.command import described
+from longtail.reporting.formats import Document
+from longtail.reporting.from_records import RecordedPlace, recorded_places
+from longtail.reporting.merge import facts_of, merged
+from longtail.reporting.table import RenderedTable, render_table
+from longtail.reproduction.page import everything
+from longtail.results_page.cells import Cells
+from longtail.results_page.remembered import Remembered
+from longtail.study import layout
+from longtail.study.artefacts import TablePlan, seeds_of
+from longtail.study.cells import Cell, Measurement
+from longtail.study.jobs import Jobs
+from longtail.study.study import Study
+
+EXPLAINING = ("difference", "unstated", "departure")
+"""Kinds of points that may tell why two numbers part."""
+
+LARGEST_DRAWING = 200_000
+"""Bytes of a vector drawing above which the picture in pixels stands on the page, which is smaller then."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many there are of what was asked for."""
+
+    there: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The head of the page.
+
+    Attributes:
+        label: what keeps all of it from being a reproduction; empty if nothing does.
+        written: when it was collected, in ISO format with the zone.
+        version: of the package.
+        running: trainings that are under way.
+        cells, trainings: of the tables and figures that were asked for.
+    """
+
+    label: str
+    written: str
+    version: str
+    running: int
+    cells: Count
+    trainings: Count
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """A table.
+
+    Attributes:
+        id, paper, paper_title, paper_short: for links and headings.
+        plan: its places.
+        document: laid out.
+        frame: a line per place, see ``aggregate.FRAME_TYPES``.
+        first: how many places the tables before it have.
+        cells: of each place, the indices of its cells, seed by seed.
+        downloads: format and address of each of its files that is there.
+    """
+
+    id: str
+    paper: str
+    paper_title: str
+    paper_short: str
+    plan: TablePlan
+    document: Document
+    frame: pd.DataFrame
+    first: int
+    cells: tuple[tuple[int, ...], ...]
+    downloads: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A figure as it was drawn last; without either picture ``missing`` says why."""
+
+    id: str
+    paper: str
+    title: str
+    caption: str
+    label: str
+    svg: str | None
+    png: bytes | None
+    missing: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that stands on the page.
+
+    Attributes:
+        title: of the page; empty for the plain one.
+        summary: its head.
+        tables, figures: those that were asked for first.
+        cells: with the settings, curves, logs and points that their indices mean.
+        discrepancies: address of the page of discrepancies, None if there is none.
+        others: name and address of the pages of other views that are there.
+    """
+
+    title: str
+    summary: Summary
+    tables: tuple[ShownTable, ...]
+    figures: tuple[ShownFigure, ...]
+    cells: Cells
+    discrepancies: str | None
+    others: Mapping[str, str]
+
+
+Artefact = tuple[str, str, str]
+"""Paper, ``tables`` or ``figures``, and name."""
+
+
+class Collector:
+    """Collects the content of one page, as often as it is asked for, and reads again only what has changed."""
+
+    def __init__(self, study: Study) -> None:
+        """Take the targets of a study for what is asked for; the page lies where the layout has it."""
+        self.study = study
+        self.jobs = Jobs(study)
+        self.remembered = Remembered()
+        self.folder = Path(layout.page(study.config.view)).parent
+        self.asked = dict.fromkeys(each for target in study.config.targets for each in study.artefacts(target))
+
+    def collect(self, since: float | None) -> Content:
+        """What there is now.
+
+        Args:
+            since: when the workflow began that is at work on the results, None if none is.
+
+        Raises:
+            LongtailError: if a record is damaged.
+        """
+        ledger, wanted = self._ledger(), self._artefacts()
+        cells = Cells(self.study, self._points(), self.remembered, self.jobs, since)
+        tables: list[ShownTable] = []
+        for paper, kind, name in wanted:
+            if kind == "tables":
+                first = tables[-1].first + len(tables[-1].frame) if tables else 0
+                tables.append(self._table(paper, name, ledger, first, cells))
+        return Content(
+            title=self._title(),
+            summary=self._summary(cells),
+            tables=tuple(tables),
+            figures=tuple(self._figure(paper, name) for paper, kind, name in wanted if kind == "figures"),
+            cells=cells,
+            discrepancies=next(self._addresses([f"{layout.DISCREPANCIES}.html"]), None),
+            others={name: self._address(path) for name, path in layout.other_pages(self.study.config.view).items()},
+        )
+
+    def _title(self) -> str:
+        view = self.study.config.view
+        return f"Results: {view}" if view else "Results"
+
+    def _ledger(self) -> Ledger:
+        paths = layout.records(layout.records_folder())
+        return self.remembered.of("records", paths, lambda: Ledger(read_all(layout.records_folder()), self.study))
+
+    def _matches(self, paper: str, name: str) -> Sequence[Match]:
+        paths = layout.records(layout.records_folder())
+        return self.remembered.of(("matches", paper, name), paths, lambda: self._ledger().of(paper, name))
+
+    def _points(self) -> Sequence[Point]:
+        def derive() -> list[Point]:
+            # Of the whole catalogue, whatever methods and datasets were chosen.
+            study = everything({"catalog": list(self.study.config.catalog)})
+            return [point for point in points.derive(study) if point.kind in EXPLAINING and not point.own]
+
+        return self.remembered.of("points", [], derive)
+
+    def _artefacts(self) -> list[Artefact]:
+        """What was asked for, and all else of which something is there."""
+        papers = self.study.catalog.papers.items()
+        others = [(paper, kind, name) for paper, spec in papers for kind in KINDS for name in spec.get(kind, {})]
+        return [*self.asked, *(each for each in others if each not in self.asked and self._there(*each))]
+
+    def _there(self, paper: str, kind: str, name: str) -> bool:
+        """Whether anything of a table or figure that nobody asked for is there: a file, a cell or a record."""
+        view = self.study.config.view
+        files = [*KINDS[kind](view, paper, name), layout.merged(view, paper, name)]
+        if any(map(os.path.exists, files)):
+            return True
+        if kind == "figures":
+            return False
+        return any(match.current for match in self._matches(paper, name)) or any(
+            os.path.exists(measurement.path) for measurement in self._measurements(paper, name)
+        )
+
+    def _measurements(self, paper: str, name: str) -> Sequence[Measurement]:
+        return self.remembered.of(("cells", paper, name), [], lambda: self.study.measurements(paper, name))
+
+    def _table(self, paper: str, name: str, ledger: Ledger, first: int, cells: Cells) -> ShownTable:
+        plan = self.remembered.of(("plan", paper, name), [], lambda: self.study.table(paper, name))
+        wanted, matches = self._measurements(paper, name), self._matches(paper, name)
+        found, damage = self._readable(wanted)
+        paths = [measurement.path for measurement in found]
+        table = self.remembered.of(
+            ("table", paper, name, tuple(paths)),
+            [*paths, *layout.records(layout.records_folder())],
+            lambda: self._rendered(plan, wanted, found, recorded_places(plan, matches)),
+        )
+        records: dict[tuple[Cell, int], list[Record]] = {}
+        for match in matches:
+            if match.current:
+                of = records.setdefault((match.measurement.cell, match.measurement.keys["seed"]), [])
+                of.append(match.record)
+        numbers = {
+            (each.cell, each.keys["seed"]): cells.index(
+                each, records.get((each.cell, each.keys["seed"]), ()), damage.get(each.path, "")
+            )
+            for each in wanted
+        }
+        view = self.study.config.view
+        return ShownTable(
+            id=f"{paper}-{name}",
+            paper=paper,
+            paper_title=plan.paper_title,
+            paper_short=self.study.catalog.short(paper),
+            plan=plan,
+            document=table.document,
+            frame=table.frame,
+            first=first,
+            cells=tuple(tuple(_cells(plan, number, numbers)) for number in range(len(plan.entries))),
+            downloads=tuple(
+                (form, self._address(path))
+                for form, path in zip(layout.TABLE_FORMATS, layout.table(view, paper, name), strict=True)
+                if os.path.exists(path)
+            ),
+        )
+
+    def _readable(self, wanted: Sequence[Measurement]) -> tuple[list[Measurement], dict[str, str]]:
+        """Those whose metrics are there and can be read, and what is wrong with the files of the others."""
+        found, damage = [], {}
+        for measurement in wanted:
+            if os.path.exists(measurement.path):
+                try:
+                    self._metrics(measurement.path)
+                    found.append(measurement)
+                except LongtailError as error:
+                    damage[measurement.path] = str(error)
+        return found, damage
+
+    def _metrics(self, path: str) -> tuple[pa.Table, Mapping[str, object]]:
+        return self.remembered.of(("metrics", path), [path], lambda: read_with_provenance(path))
+
+    def _rendered(
+        self,
+        plan: TablePlan,
+        wanted: Sequence[Measurement],
+        found: Sequence[Measurement],
+        places: Sequence[RecordedPlace],
+    ) -> RenderedTable:
+        """The table as ``merge`` and ``table`` would make it of the cells that are there."""
+        if not found:
+            return render_table(described(plan, facts_of(self.study, wanted, found)), pd.DataFrame(), places)
+        lines = pa.concat_tables(merged(found, set(), self._metrics))
+        for column in PART_COLUMNS:
+            lines = lines.filter(pc.is_null(lines[column]))
+        metrics = lines.select(METRIC_COLUMNS).to_pandas()
+        return render_table(described(plan, facts_of(self.study, wanted, found)), metrics, places)
+
+    def _figure(self, paper: str, name: str) -> ShownFigure:
+        plan = self.remembered.of(("plan", paper, name), [], lambda: self.study.figure(paper, name))
+        stem = Path(layout.figure(self.study.config.view, paper, name)[0]).with_suffix("")
+        svg, png = (_bytes(stem.with_suffix(suffix)) for suffix in (".svg", ".png"))
+        if svg is not None and len(svg) > LARGEST_DRAWING and png is not None:
+            svg = None
+        missing = ""
+        if svg is None and png is None:
+            wanted = self._measurements(paper, name)
+            there = sum(os.path.exists(each.path) for each in wanted)
+            missing = f"Not drawn yet: {there} of {len(wanted)} cells are there."
+        return ShownFigure(
+            id=f"{paper}-{name}",
+            paper=paper,
+            title=plan.title,
+            caption=plan.caption,
+            label=plan.label,
+            svg=None if svg is None else svg.decode("utf-8"),
+            png=png if svg is None else None,
+            missing=missing,
+        )
+
+    def _summary(self, cells: Cells) -> Summary:
+        """The head of the page: cells and trainings are those that were asked for."""
+        measurements = {
+            (each.cell, each.keys["seed"], each.projection): each
+            for paper, _, name in self.asked
+            for each in self._measurements(paper, name)
+        }
+        runs = {job.run for each in measurements.values() for job in self.jobs.lineage(each.run)}
+        return Summary(
+            label=self.study.label(()),
+            written=datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds"),
+            version=__version__,
+            running=sum(job.rule == "train" for job in cells.running),
+            cells=Count(sum(os.path.exists(each.path) for each in measurements.values()), len(measurements)),
+            trainings=Count(sum(run is not None and os.path.exists(run.history) for run in runs), len(runs)),
+        )
+
+    def _address(self, path: str) -> str:
+        """Where a file lies, as seen from the page."""
+        return Path(os.path.relpath(path, self.folder)).as_posix()
+
+    def _addresses(self, paths: Sequence[str]) -> Iterator[str]:
+        return (self._address(path) for path in paths if os.path.exists(path))
+
+
+KINDS = {"tables": layout.table, "figures": layout.figure}
+
+
+def _cells(plan: TablePlan, number: int, numbers: Mapping[tuple[Cell, int], int]) -> Iterator[int]:
+    """The cells behind a place, seed by seed."""
+    entry = plan.entries[number]
+    for seed in seeds_of(plan, entry):
+        for keys in entry.members or ((entry.cell,) if entry.cell else ()):
+            if (Cell(**keys), seed) in numbers:
+                yield numbers[Cell(**keys), seed]
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
