@@ -57,16 +57,17 @@
   const form = $("#controls");
   const FIELDS = ["q", "paper", "dataset", "method", "status", "values", "by"];
   const hasComputed = P.computed.some((value) => value != null), hasRecorded = P.recorded.some((value) => value != null);
+  const USUAL = ["spread"];   // parts of a cell that are left out unless they are asked for
   const usualKey = hasComputed ? "computed" : hasRecorded ? "recorded" : "published";
   let state;
 
-  const fresh = () => ({ ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: usualKey, metrics: new Set(), parts: new Set(), sort: new Map(), cell: "", log: "" });
+  const fresh = () => ({ ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: usualKey, metrics: new Set(), parts: new Set(USUAL), sort: new Map(), cell: "", log: "" });
 
   /** What the fragment of the address says; metrics and parts are those that are left out. */
   function readState() {
     const given = new URLSearchParams(location.hash.slice(1)), found = fresh();
     for (const field of [...FIELDS, "cell", "log"]) if (given.get(field)) found[field] = given.get(field);
-    for (const field of ["metrics", "parts"]) found[field] = new Set((given.get(field) || "").split("~").filter(Boolean));
+    for (const field of ["metrics", "parts"]) if (given.has(field)) found[field] = new Set(given.get(field).split("~").filter(Boolean));
     for (const each of given.getAll("sort")) {
       const [table, column, order] = each.split("~");
       if (["ascending", "descending"].includes(order)) found.sort.set(table, [Number(column), order]);
@@ -77,7 +78,9 @@
   function writeState() {
     const text = new URLSearchParams();
     for (const field of FIELDS) if (state[field] && !(field === "by" && state.by === usualKey)) text.set(field, state[field]);
-    for (const field of ["metrics", "parts"]) if (state[field].size) text.set(field, [...state[field]].join("~"));
+    const left = { metrics: [...state.metrics].join("~"), parts: [...state.parts].join("~") };
+    if (left.metrics) text.set("metrics", left.metrics);
+    if (left.parts !== USUAL.join("~")) text.set("parts", left.parts);
     for (const [table, [column, order]] of state.sort) text.append("sort", [table, column, order].join("~"));
     for (const field of ["log", "cell"]) if (state[field]) text.set(field, state[field]);
     history.replaceState(null, "", `#${text}`);
@@ -90,7 +93,7 @@
     for (const box of $$("#parts input")) box.checked = !state.parts.has(box.name);
     for (const part of PARTS) document.body.classList.toggle(`without-${part}`, state.parts.has(part));
     $("#log").checked = Boolean(state.log);
-    const hidden = FIELDS.slice(1, 6).some((field) => state[field]) || state.metrics.size || state.parts.size;
+    const hidden = FIELDS.slice(1, 6).some((field) => state[field]) || state.metrics.size;
     $("#choose").textContent = hidden ? "Filters ●" : "Filters";
   }
 
@@ -101,7 +104,7 @@
     fill("dataset", plain(P.dataset.map(word)));
     fill("method", plain(METHODS.flat()));
     fill("status", plain(STATUSES.flat()));
-    $("#metrics").append(...unique(P.metric.map(word)).map((name) => make("label", {}, make("input", { type: "checkbox", name, checked: true }), ` ${name}`)));
+    $("#metrics").append(...unique(models.flatMap((model) => model.columns.map((column) => column.metric))).map((name) => make("label", {}, make("input", { type: "checkbox", name, checked: true }), ` ${name}`)));
     for (const part of PARTS.slice(0, 3)) $(`#parts [name=${part}]`).parentElement.hidden = !$(`.${part}-part`);
     for (const side of ["recorded", "computed"]) $(`option[value=${side}]`, form.elements.by).hidden = !P[side].some((value) => value != null);
 
@@ -251,11 +254,12 @@
       count += rows;
       if (rows) papers.add(model.paper);
     });
+    const there = new Set(models.filter((_, number) => !state.paper || TABLES[number].paper === state.paper).flatMap((model) => model.columns.map((column) => column.metric)));
+    for (const box of $$("#metrics input")) box.parentElement.hidden = !there.has(box.name);
     for (const heading of $$("h2.paper")) heading.hidden = !papers.has(heading);
     for (const figure of $$("figure")) figure.hidden = Boolean(state.paper) && figure.dataset.paper !== state.paper;
     $("#nothing").hidden = !models.length || tables > 0;
-    const values = visible.filter((i) => P.computed[i] != null || P.recorded[i] != null).length;
-    $("#count").textContent = `${tables} of ${models.length} tables, ${count} rows, ${values} of ${visible.length} places with a value`;
+    $("#count").textContent = `${tables} of ${models.length} tables, ${count} rows`;
     visible.sort((a, b) => a - b);
   }
 
@@ -270,8 +274,8 @@
       const within = found.filter((value) => value >= low && value <= high);
       return within.length > 6 ? within.filter((value) => Number.isInteger(Math.log10(value) + 1e-9) || /^1e|^1|^0\.0*1$/.test(String(value))) : within;
     }
-    const raw = (high - low) / 4 || 1, power = 10 ** Math.floor(Math.log10(raw));
-    const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
+    const raw = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(raw));
+    const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw);
     return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, k) => (Math.ceil(low / step) + k) * step);
   }
 
