@@ -4,13 +4,13 @@
   const DATA = JSON.parse(document.getElementById("data").textContent);
   const { places: P, cells: CELLS, tables: TABLES, curves: CURVES } = DATA;
   const COUNT = P.table.length;
-  const COLOURS = { recorded: "#ee7733", computed: "#0077bb" };
-  const SEEDS = ["#0077bb", "#ee7733", "#009988", "#cc3311", "#ee3377", "#33bbee", "#999933"];
+  const SERIES = { recorded: "series1", computed: "series0" };   // colours of the points of the scatter
   const PARTS = ["published", "recorded", "computed", "spread", "difference"];
   const WORDS = { published: "printed", recorded: "recorded", computed: "here", difference: "difference" };
   const CHUNK = 100;   // lines of the list, drawn at a time
   const PANELS = 12;   // charts of curves, drawn at a time
 
+  const COLOURS = Number(document.getElementById("curves").dataset.colours);   // there are classes series0, series1, ...
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const word = (index) => (index == null ? "" : DATA.strings[index]);
@@ -269,10 +269,10 @@
 
   function ticks(low, high, log) {
     if (log) {
-      const found = [];
-      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) for (const factor of [1, 2, 5]) found.push(factor * 10 ** power);
-      const within = found.filter((value) => value >= low && value <= high);
-      return within.length > 6 ? within.filter((value) => Number.isInteger(Math.log10(value) + 1e-9) || /^1e|^1|^0\.0*1$/.test(String(value))) : within;
+      const powers = Array.from({ length: Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1 }, (_, k) => 10 ** (Math.floor(Math.log10(low)) + k));
+      const within = (values) => values.filter((value) => value >= low && value <= high);
+      const fine = within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
+      return fine.length > 7 ? within(powers) : fine;
     }
     const raw = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(raw));
     const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw);
@@ -296,7 +296,7 @@
     const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "img", "aria-label": `${title}: ${targets.length} points. Arrow keys go from one to the next.` });
     for (const value of ticks(...y, log)) svg.append(make("svg:line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value) }), make("svg:text", { x: LEFT - 5, y: up(value) + 4, "text-anchor": "end" }, short(value)));
     for (const value of ticks(...x)) svg.append(make("svg:line", { class: "axis", x1: across(value), x2: across(value), y1: height - BOTTOM, y2: height - BOTTOM + 4 }), make("svg:text", { x: across(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, short(value)));
-    svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]), make("svg:text", { x: 2, y: TOP + 2, "dominant-baseline": "hanging", transform: `rotate(-90 10 ${height / 2})`, style: "display:none" }, labels[1]));
+    svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]));
     draw(svg, across, up);
     const ring = make("svg:circle", { class: "ring", r: 6, visibility: "hidden" }), said = make("output", {}, labels[1]);
     svg.append(ring);
@@ -356,13 +356,13 @@
         draw: (svg, across, up) => {
           svg.append(make("svg:line", { class: "diagonal", x1: across(domain[0]), y1: up(domain[0]), x2: across(domain[1]), y2: up(domain[1]) }));
           svg.append(...targets.map(({ x, y, side }) => side === "recorded"
-            ? make("svg:rect", { class: "point", fill: COLOURS.recorded, ...square(across(x), up(y), 3) })
-            : make("svg:circle", { class: "point", fill: COLOURS.computed, cx: across(x), cy: up(y), r: 3.4 })));
+            ? make("svg:rect", { class: `point ${SERIES.recorded}`, ...square(across(x), up(y), 3) })
+            : make("svg:circle", { class: `point ${SERIES.computed}`, cx: across(x), cy: up(y), r: 3.4 })));
         },
       });
     }));
     const key = (name, shape) => make("span", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, shape), ` ${name}`);
-    if (sets.size) panels.prepend(make("p", { class: "key", style: "grid-column: 1/-1" }, key("recorded", make("svg:rect", { fill: COLOURS.recorded, ...square(5, 5, 4) })), key("computed here", make("svg:circle", { fill: COLOURS.computed, cx: 5, cy: 5, r: 4.5 }))));
+    if (sets.size) panels.prepend(make("p", { class: "key", style: "grid-column: 1/-1" }, key("recorded", make("svg:rect", { class: `point ${SERIES.recorded}`, ...square(5, 5, 4) })), key("computed here", make("svg:circle", { class: `point ${SERIES.computed}`, cx: 5, cy: 5, r: 4.5 }))));
     else panels.append(make("p", { class: "missing" }, "Nothing to draw: no value among those shown has a printed one beside it."));
   }
 
@@ -379,13 +379,13 @@
       draw: (svg, across, up) => {
         for (const border of unique(used.flatMap((curve) => curve.borders))) svg.append(make("svg:line", { class: "border", x1: across(border), x2: across(border), y1: TOP, y2: HEIGHT - BOTTOM }));
         used.forEach((curve, number) => {
-          const running = curve.state === "running", colour = SEEDS[number % SEEDS.length];
+          const running = curve.state === "running", colour = `series${number % COLOURS}`;
           const points = curve.epochs.map((epoch, k) => [epoch, curve.loss[k]]).filter(([, loss]) => loss != null);
           if (!points.length) return;
-          const mark = make("svg:polyline", { class: `curve${running ? " running" : ""}`, stroke: colour, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
+          const mark = make("svg:polyline", { class: `curve ${colour}${running ? " running" : ""}`, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
           svg.append(mark);
           const [x, y] = points[points.length - 1];
-          if (running || points.length === 1) svg.append(make("svg:circle", { class: "last", cx: across(x), cy: up(y), r: 3.5, fill: colour }));
+          if (running || points.length === 1) svg.append(make("svg:circle", { class: `last ${colour}`, cx: across(x), cy: up(y), r: 3.5 }));
           const about = `${curve.title}, seed ${curve.seed}${running ? `, running: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
           targets.push(...points.map(([epoch, loss]) => ({ x: epoch, y: loss, mark, text: `${about}; epoch ${epoch}: ${short(loss)}` })));
         });
@@ -393,7 +393,11 @@
     });
   }
 
-  const panelsOf = (curves) => [...Map.groupBy ? Map.groupBy(curves, (curve) => curve.key).values() : unique(curves.map((curve) => curve.key)).map((key) => curves.filter((curve) => curve.key === key))];
+  function panelsOf(curves) {
+    const sets = new Map(curves.map((curve) => [curve.key, []]));
+    for (const curve of curves) sets.get(curve.key).push(curve);
+    return [...sets.values()];
+  }
 
   let drawnPanels = PANELS;
   function drawCurves() {
@@ -506,7 +510,7 @@
     const trainings = cells.map(trainingOf);
     const copy = make("button", { type: "button", click: () => navigator.clipboard?.writeText(location.href).then(() => { copy.textContent = "Copied"; }) }, "Copy link");
     drawer.replaceChildren(
-      make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, navigator.clipboard ? copy : "", make("button", { type: "button", "aria-label": "Close", click: () => drawer.close() }, "✕"))),
+      make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, navigator.clipboard ? copy : "", make("button", { type: "button", "aria-label": "Close", autofocus: true, click: () => drawer.close() }, "✕"))),
       make("p", { class: "amount" }, `${TABLES[P.table[i]].title}, in ${word(P.unit[i])}`),
       make("dl", { class: "sides" }, sides.map(([side, shown]) => make("div", {}, make("dt", {}, WORDS[side]), make("dd", {}, shown)))),
       word(P.reason[i]) ? make("p", {}, word(P.reason[i])) : "", rule ? make("p", { class: "amount" }, rule) : "",
@@ -581,6 +585,8 @@
       if (part.seen) drawStale(part);
     }
   }, { rootMargin: "600px" });
+
+  for (const link of $$("header nav .scripted")) link.addEventListener("click", () => later.forEach(drawStale));   // what a jump passes has its height then
 
   function refresh() {
     showState();
