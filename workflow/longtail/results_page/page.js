@@ -66,7 +66,10 @@
   /** What the fragment of the address says; metrics and parts are those that are left out. */
   function readState() {
     const given = new URLSearchParams(location.hash.slice(1)), found = fresh();
-    for (const field of [...FIELDS, "cell", "log"]) if (given.get(field)) found[field] = given.get(field);
+    for (const field of [...FIELDS, "cell", "log"]) {
+      const value = given.get(field), { options } = form.elements[field] || {};
+      if (value && (!options || [...options].some((option) => option.value === value))) found[field] = value;
+    }
     for (const field of ["metrics", "parts"]) if (given.has(field)) found[field] = new Set(given.get(field).split("~").filter(Boolean));
     for (const each of given.getAll("sort")) {
       const [table, column, order] = each.split("~");
@@ -89,8 +92,8 @@
   /** Controls as the state says. */
   function showState() {
     for (const field of FIELDS) form.elements[field].value = state[field];
-    for (const box of $$("#metrics input")) box.checked = !state.metrics.has(box.name);
-    for (const box of $$("#parts input")) box.checked = !state.parts.has(box.name);
+    for (const box of $$("#metrics input")) box.checked = !state.metrics.has(box.value);
+    for (const box of $$("#parts input")) box.checked = !state.parts.has(box.value);
     for (const part of PARTS) document.body.classList.toggle(`without-${part}`, state.parts.has(part));
     $("#log").checked = Boolean(state.log);
     const hidden = FIELDS.slice(1, 6).some((field) => state[field]) || state.metrics.size;
@@ -104,15 +107,15 @@
     fill("dataset", plain(P.dataset.map(word)));
     fill("method", plain(METHODS.flat()));
     fill("status", plain(STATUSES.flat()));
-    $("#metrics").append(...unique(models.flatMap((model) => model.columns.map((column) => column.metric))).map((name) => make("label", {}, make("input", { type: "checkbox", name, checked: true }), ` ${name}`)));
-    for (const part of PARTS.slice(0, 3)) $(`#parts [name=${part}]`).parentElement.hidden = !$(`.${part}-part`);
+    $("#metrics").append(...unique(models.flatMap((model) => model.columns.map((column) => column.metric))).map((name) => make("label", {}, make("input", { type: "checkbox", value: name, checked: true }), ` ${name}`)));
+    for (const part of PARTS.slice(0, 3)) $(`#parts [value=${part}]`).parentElement.hidden = !$(`.${part}-part`);
     for (const side of ["recorded", "computed"]) $(`option[value=${side}]`, form.elements.by).hidden = !P[side].some((value) => value != null);
 
     const changed = (event) => {
       const box = event.target;
       if (box.type === "checkbox") {
         const left = box.closest("#metrics") ? state.metrics : state.parts;
-        box.checked ? left.delete(box.name) : left.add(box.name);
+        box.checked ? left.delete(box.value) : left.add(box.value);
       } else state[box.name] = box.value;
       refresh();
       if (box.name === "by") for (const table of models) sortTable(table);
@@ -130,7 +133,7 @@
       $("#choose").setAttribute("aria-expanded", String(!$("#choices").hidden));
     });
     for (const button of $$("[data-all]")) button.addEventListener("click", () => {
-      state.metrics = new Set(button.dataset.all ? [] : $$("#metrics input").map((box) => box.name));
+      state.metrics = new Set(button.dataset.all ? [] : $$("#metrics input").map((box) => box.value));
       refresh();
     });
   }
@@ -157,8 +160,6 @@
         cell.tabIndex = -1;
       }
     }
-    const start = $("td[data-i]", body);
-    if (start) start.tabIndex = 0;
     const titles = [...head[head.length - 1].cells], columns = titles.slice(stub).map((cell, column) => ({
       metric: cell.textContent, places: rows.map((each) => each.places[column]).filter((i) => i !== null), shown: true,
     }));
@@ -249,13 +250,15 @@
           at += width;
         }
       }
+      const cells = $$("td[data-i]", model.body).filter((cell) => !cell.hidden && !cell.parentElement.hidden);
+      if (cells.length && !cells.some((cell) => cell.tabIndex === 0)) cells[0].tabIndex = 0;   // Tab leads to one, arrow keys to the others
       model.section.hidden = !rows;
       tables += Boolean(rows);
       count += rows;
       if (rows) papers.add(model.paper);
     });
     const there = new Set(models.filter((_, number) => !state.paper || TABLES[number].paper === state.paper).flatMap((model) => model.columns.map((column) => column.metric)));
-    for (const box of $$("#metrics input")) box.parentElement.hidden = !there.has(box.name);
+    for (const box of $$("#metrics input")) box.parentElement.hidden = !there.has(box.value);
     for (const heading of $$("h2.paper")) heading.hidden = !papers.has(heading);
     for (const figure of $$("figure")) figure.hidden = Boolean(state.paper) && figure.dataset.paper !== state.paper;
     $("#nothing").hidden = !models.length || tables > 0;
@@ -293,7 +296,7 @@
       return from + ((f(value) - f(low)) / (f(high) - f(low))) * (to - from);
     };
     const across = scale(x, LEFT, WIDTH - RIGHT, false), up = scale(y, height - BOTTOM, TOP, log);
-    const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "img", "aria-label": `${title}: ${targets.length} points. Arrow keys go from one to the next.` });
+    const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "application", "aria-label": `${title}. Arrow keys go from one point to the next, Enter opens it.` });
     for (const value of ticks(...y, log)) svg.append(make("svg:line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value) }), make("svg:text", { x: LEFT - 5, y: up(value) + 4, "text-anchor": "end" }, short(value)));
     for (const value of ticks(...x)) svg.append(make("svg:line", { class: "axis", x1: across(value), x2: across(value), y1: height - BOTTOM, y2: height - BOTTOM + 4 }), make("svg:text", { x: across(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, short(value)));
     svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]));
@@ -435,11 +438,11 @@
     }
     const number = (i, value, at) => (at === NUMBERS + 3 ? signed(value, P.decimals[i]) : fixed(value, P.decimals[i]));
     const side = (i, at) => (at === NUMBERS + 3 ? (difference.computed(i) != null ? "computed" : "recorded") : null);
-    $("#values tbody").replaceChildren(...listed.slice(0, drawnLines).map((i) => make("tr", {}, LIST.map(([, of], at) => {
+    $("#values tbody").replaceChildren(...listed.slice(0, drawnLines).map((i, line) => make("tr", {}, LIST.map(([, of], at) => {
       const value = of(i);
       if (at < NUMBERS || typeof value === "string") return make(at === 3 ? "th" : "td", at === 3 ? { class: "stub row", scope: "row" } : { style: "text-align: left" }, value || "");
       const text = value == null ? "" : number(i, value, at);
-      return make("td", at === NUMBERS + 2 ? { "data-i": i, tabindex: 0 } : {}, side(i, at) && text ? make("span", { class: tinted(shade[side(i, at)](i)) }, text) : text || (at === NUMBERS + 2 ? "—" : ""));
+      return make("td", at === NUMBERS + 2 ? { "data-i": i, tabindex: line ? -1 : 0 } : {}, side(i, at) && text ? make("span", { class: tinted(shade[side(i, at)](i)) }, text) : text || (at === NUMBERS + 2 ? "—" : ""));
     }))));
     $$("#values thead th").forEach((cell, at) => cell.setAttribute("aria-sort", sign && at === column ? (sign > 0 ? "ascending" : "descending") : "none"));
     $("#more").hidden = listed.length <= drawnLines;
@@ -600,10 +603,10 @@
 
   const anchor = location.hash.includes("=") ? "" : location.hash;
   const models = $$("section.table").map(modelOf);
-  state = readState();
   prepareControls();
   prepareList();
   prepareDrawer();
+  state = readState();
   showState();
   filterTables();
   for (const model of models) sortTable(model);
