@@ -341,21 +341,22 @@
   function drawScatter() {
     const panels = $("#scatter .panels"), sets = new Map();
     for (const i of visible) {
+      const against = P.published[i] != null ? "published" : "recorded";
       for (const side of ["recorded", "computed"]) {
-        if (P.published[i] == null || P[side][i] == null || state.parts.has(side)) continue;
-        const key = `${TABLES[P.table[i]].paper} ${P.unit[i]}`;
+        if (side === against || P[against][i] == null || P[side][i] == null || state.parts.has(side)) continue;
+        const key = `${TABLES[P.table[i]].paper} ${P.unit[i]} ${against}`;
         if (!sets.has(key)) sets.set(key, []);
-        sets.get(key).push({ i, side, x: P.published[i], y: P[side][i] });
+        sets.get(key).push({ i, side, against, x: P[against][i], y: P[side][i] });
       }
     }
     panels.replaceChildren(...[...sets.values()].map((points) => {
-      const [{ i }] = points, domain = range(points.flatMap((point) => [point.x, point.y]));
-      const targets = points.sort((a, b) => a.x - b.x).map((point) => ({
-        ...point, open: () => openDrawer(point.i),
-        text: `${nameOf(point.i)}: printed ${word(P.published_text[point.i])}, ${WORDS[point.side]} ${fixed(point.y, P.decimals[point.i])} (${signed(difference[point.side](point.i) ?? point.y - point.x, P.decimals[point.i])})`,
-      }));
+      const [{ i, against }] = points, domain = range(points.flatMap((point) => [point.x, point.y])), reference = WORDS[against];
+      const targets = points.sort((a, b) => a.x - b.x).map((point) => {
+        const written = (value) => fixed(value, P.decimals[point.i]);
+        return { ...point, open: () => openDrawer(point.i), text: `${nameOf(point.i)}: ${reference} ${written(point.x)}, ${WORDS[point.side]} ${written(point.y)} (${signed(point.y - point.x, P.decimals[point.i])})` };
+      });
       return chart({
-        title: `${TABLES[P.table[i]].short}, ${word(P.unit[i])}`, x: domain, y: domain, labels: ["printed", "reproduced (up), printed (right)"], height: WIDTH, targets,
+        title: `${TABLES[P.table[i]].short}, ${word(P.unit[i])}`, x: domain, y: domain, labels: [reference, `up: ${against === "published" ? "reproduced" : "here"}, right: ${reference}`], height: WIDTH, targets,
         draw: (svg, across, up) => {
           svg.append(make("svg:line", { class: "diagonal", x1: across(domain[0]), y1: up(domain[0]), x2: across(domain[1]), y2: up(domain[1]) }));
           svg.append(...targets.map(({ x, y, side }) => side === "recorded"
@@ -366,7 +367,7 @@
     }));
     const key = (name, shape) => make("span", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, shape), ` ${name}`);
     if (sets.size) panels.prepend(make("p", { class: "key", style: "grid-column: 1/-1" }, key("recorded", make("svg:rect", { class: `point ${SERIES.recorded}`, ...square(5, 5, 4) })), key("computed here", make("svg:circle", { class: `point ${SERIES.computed}`, cx: 5, cy: 5, r: 4.5 }))));
-    else panels.append(make("p", { class: "missing" }, "Nothing to draw: no value among those shown has a printed one beside it."));
+    else panels.append(make("p", { class: "missing" }, "Nothing to draw: no value among those shown has a printed or recorded one to be held against."));
   }
 
   /** The curves of one training by seed. */

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from longtail.reporting import formats
 from longtail.reporting.figures.style import SERIES
+from longtail.reporting.grid import PARTS
 
 SHADES = 4
 """Steps of the colour of a difference, for either sign."""
@@ -63,6 +64,7 @@ def render(content: Any, block: Mapping[str, Any]) -> str:
         content=content,
         block={**block, "places": places},
         differences={side: _differences(places, *names) for side, names in _SIDES.items()},
+        there={side: any(value is not None for value in places[side]) for side in PARTS},
         colours=len(SERIES),
         shades=range(-SHADES, SHADES + 1),
         style=formats.table_style() + _series() + (_FOLDER / "page.css").read_text(encoding="utf-8"),
