@@ -253,7 +253,7 @@ def test_charts_have_a_mark_for_every_value(opened):
     page.locator("#curves polyline").first.wait_for()
     assert page.locator("#curves polyline").count() == len(BLOCK["curves"])
     running = [curve for curve in BLOCK["curves"] if curve["state"] == "running"]
-    assert page.locator("#curves polyline.running").count() == len(running) > 0
+    assert page.locator("#curves polyline.open").count() == len(running) > 0
     before = page.locator("#curves polyline").last.get_attribute("points")
     page.locator("#log").check()
     assert page.locator("#curves polyline").last.get_attribute("points") != before

@@ -34,6 +34,7 @@
   const difference = { recorded: (i) => P.recorded_difference[i], computed: (i) => P.difference[i] };
   const shade = { recorded: (i) => P.recorded_shade[i], computed: (i) => P.shade[i] };
   const tinted = (step) => (step ? `tint ${step > 0 ? "better" : "worse"}${Math.abs(step)}` : "");
+  const printed = (i) => word(P.published_text[i]) || fixed(P.published[i], P.decimals[i]);
   const anyDifference = (i) => difference.computed(i) ?? difference.recorded(i);
 
   const firstOf = TABLES.map(() => COUNT);
@@ -48,7 +49,7 @@
     found.push(...stateOf(i));
     return found.every((each) => !each) ? ["missing"] : found.filter(Boolean);
   };
-  const stateOf = (i) => ["running", "failed"].filter((state) => P.cells[i].some((cell) => CELLS[cell].state === state));
+  const stateOf = (i) => ["running", "failed", "damaged"].filter((state) => P.cells[i].some((cell) => CELLS[cell].state === state));
   const STATUSES = P.table.map((_, i) => statusesOf(i));
   const METHODS = P.cells.map((cells, i) => unique(cells.map((cell) => word(CELLS[cell].title))));
 
@@ -383,14 +384,14 @@
       draw: (svg, across, up) => {
         for (const border of unique(used.flatMap((curve) => curve.borders))) svg.append(make("svg:line", { class: "border", x1: across(border), x2: across(border), y1: TOP, y2: HEIGHT - BOTTOM }));
         used.forEach((curve, number) => {
-          const running = curve.state === "running", colour = `series${number % COLOURS}`;
+          const open = ["running", "stopped"].includes(curve.state), colour = `series${number % COLOURS}`;
           const points = curve.epochs.map((epoch, k) => [epoch, curve.loss[k]]).filter(([, loss]) => loss != null);
           if (!points.length) return;
-          const mark = make("svg:polyline", { class: `curve ${colour}${running ? " running" : ""}`, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
+          const mark = make("svg:polyline", { class: `curve ${colour}${open ? " open" : ""}`, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
           svg.append(mark);
           const [x, y] = points[points.length - 1];
-          if (running || points.length === 1) svg.append(make("svg:circle", { class: `last ${colour}`, cx: across(x), cy: up(y), r: 3.5 }));
-          const about = `${curve.title}, seed ${curve.seed}${running ? `, running: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
+          if (open || points.length === 1) svg.append(make("svg:circle", { class: `last ${colour}`, cx: across(x), cy: up(y), r: 3.5 }));
+          const about = `${curve.title}, seed ${curve.seed}${open ? `, ${curve.state}: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
           targets.push(...points.map(([epoch, loss]) => ({ x: epoch, y: loss, mark, text: `${about}; epoch ${epoch}: ${short(loss)}` })));
         });
       },
@@ -475,7 +476,7 @@
 
   function sideOf(i, side) {
     const decimals = P.decimals[i], value = P[side][i];
-    if (side === "published") return value == null ? null : [make("b", {}, word(P.published_text[i])), make("small", {}, "as printed")];
+    if (side === "published") return value == null ? null : [make("b", {}, printed(i)), make("small", {}, "as printed")];
     if (value == null) return [make("span", { class: "missing" }, "—"), make("small", {}, side === "recorded" ? "no record" : "not computed")];
     const std = P[`${side}_std`][i], away = difference[side](i), seeds = side === "recorded" ? P.recorded_seeds[i] : P.seeds[i];
     return [
@@ -487,12 +488,12 @@
   }
 
   function trainingOf(cell) {
-    const facts = Object.entries(cell.provenance);
+    const facts = Object.entries(cell.provenance), log = cell.log == null ? null : DATA.logs[cell.log];
     return make("div", { class: "training" },
       make("div", {}, make("span", { class: `state ${cell.state}` }, cell.state), ` ${word(cell.title)}, ${word(cell.dataset)}${cell.ratio == null ? "" : `, ratio ${short(cell.ratio)}`}, seed ${cell.seed}`),
       cell.why ? make("p", {}, cell.why) : "",
       facts.length ? folded("Provenance", false, make("dl", { class: "facts" }, facts.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, String(value))]))) : "",
-      cell.log ? folded(`End of ${cell.log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, cell.log.tail)) : "");
+      log ? folded(`End of ${log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, log.tail)) : "");
   }
 
   function settingsOf(settings) {
