@@ -104,7 +104,7 @@ def cell_of(line: Mapping[str, Any], seed: int, state: str, curve: int, strings:
         "method": strings(line["row"].lower()), "title": strings(line["row"]), "dataset": strings(line["dataset"]),
         "ratio": number(line["ratio"]), "seed": seed, "state": state, "settings": 0, "curves": [curve],
         "provenance": {"revision": "abc123", "device": "some <CPU>"},
-        "log": {"path": "logs/train.log", "tail": "epoch 1\n<b>epoch</b> 2"}, "points": [0], "why": None,
+        "log": 0, "points": [0], "why": None,
     }  # fmt: skip
 
 
@@ -180,13 +180,16 @@ def page(tables: Iterable[tuple[RenderedTable, Mapping[str, int]]]) -> tuple[Sim
         "settings": [[setting]],
         "points": [point],
         "curves": curves,
+        "logs": [{"path": "logs/train.log", "tail": "epoch 1\n<b>epoch</b> 2"}],
     }
     figures = [
         figure("figure1", svg=SVG, caption="Bars & lines."),
         figure("figure2", png=PNG),
         figure("figure3", missing="not drawn yet"),
     ]
-    collected = SimpleNamespace(tables=content, figures=figures, summary=study, discrepancies="discrepancies.html")
+    collected = SimpleNamespace(
+        tables=content, figures=figures, summary=study, discrepancies="discrepancies.html", others={}
+    )
     return collected, block
 
 

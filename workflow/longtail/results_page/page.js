@@ -4,13 +4,13 @@
   const DATA = JSON.parse(document.getElementById("data").textContent);
   const { places: P, cells: CELLS, tables: TABLES, curves: CURVES } = DATA;
   const COUNT = P.table.length;
-  const COLOURS = { recorded: "#ee7733", computed: "#0077bb" };
-  const SEEDS = ["#0077bb", "#ee7733", "#009988", "#cc3311", "#ee3377", "#33bbee", "#999933"];
+  const SERIES = { recorded: "series1", computed: "series0" };   // colours of the points of the scatter
   const PARTS = ["published", "recorded", "computed", "spread", "difference"];
   const WORDS = { published: "printed", recorded: "recorded", computed: "here", difference: "difference" };
   const CHUNK = 100;   // lines of the list, drawn at a time
   const PANELS = 12;   // charts of curves, drawn at a time
 
+  const COLOURS = Number(document.getElementById("curves").dataset.colours);   // there are classes series0, series1, ...
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
   const word = (index) => (index == null ? "" : DATA.strings[index]);
@@ -34,6 +34,7 @@
   const difference = { recorded: (i) => P.recorded_difference[i], computed: (i) => P.difference[i] };
   const shade = { recorded: (i) => P.recorded_shade[i], computed: (i) => P.shade[i] };
   const tinted = (step) => (step ? `tint ${step > 0 ? "better" : "worse"}${Math.abs(step)}` : "");
+  const printed = (i) => word(P.published_text[i]) || fixed(P.published[i], P.decimals[i]);
   const anyDifference = (i) => difference.computed(i) ?? difference.recorded(i);
 
   const firstOf = TABLES.map(() => COUNT);
@@ -48,7 +49,7 @@
     found.push(...stateOf(i));
     return found.every((each) => !each) ? ["missing"] : found.filter(Boolean);
   };
-  const stateOf = (i) => ["running", "failed"].filter((state) => P.cells[i].some((cell) => CELLS[cell].state === state));
+  const stateOf = (i) => ["running", "failed", "damaged"].filter((state) => P.cells[i].some((cell) => CELLS[cell].state === state));
   const STATUSES = P.table.map((_, i) => statusesOf(i));
   const METHODS = P.cells.map((cells, i) => unique(cells.map((cell) => word(CELLS[cell].title))));
 
@@ -57,16 +58,20 @@
   const form = $("#controls");
   const FIELDS = ["q", "paper", "dataset", "method", "status", "values", "by"];
   const hasComputed = P.computed.some((value) => value != null), hasRecorded = P.recorded.some((value) => value != null);
+  const USUAL = ["spread"];   // parts of a cell that are left out unless they are asked for
   const usualKey = hasComputed ? "computed" : hasRecorded ? "recorded" : "published";
   let state;
 
-  const fresh = () => ({ ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: usualKey, metrics: new Set(), parts: new Set(), sort: new Map(), cell: "", log: "" });
+  const fresh = () => ({ ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: usualKey, metrics: new Set(), parts: new Set(USUAL), sort: new Map(), cell: "", log: "" });
 
   /** What the fragment of the address says; metrics and parts are those that are left out. */
   function readState() {
     const given = new URLSearchParams(location.hash.slice(1)), found = fresh();
-    for (const field of [...FIELDS, "cell", "log"]) if (given.get(field)) found[field] = given.get(field);
-    for (const field of ["metrics", "parts"]) found[field] = new Set((given.get(field) || "").split("~").filter(Boolean));
+    for (const field of [...FIELDS, "cell", "log"]) {
+      const value = given.get(field), { options } = form.elements[field] || {};
+      if (value && (!options || [...options].some((option) => option.value === value))) found[field] = value;
+    }
+    for (const field of ["metrics", "parts"]) if (given.has(field)) found[field] = new Set(given.get(field).split("~").filter(Boolean));
     for (const each of given.getAll("sort")) {
       const [table, column, order] = each.split("~");
       if (["ascending", "descending"].includes(order)) found.sort.set(table, [Number(column), order]);
@@ -77,7 +82,9 @@
   function writeState() {
     const text = new URLSearchParams();
     for (const field of FIELDS) if (state[field] && !(field === "by" && state.by === usualKey)) text.set(field, state[field]);
-    for (const field of ["metrics", "parts"]) if (state[field].size) text.set(field, [...state[field]].join("~"));
+    const left = { metrics: [...state.metrics].join("~"), parts: [...state.parts].join("~") };
+    if (left.metrics) text.set("metrics", left.metrics);
+    if (left.parts !== USUAL.join("~")) text.set("parts", left.parts);
     for (const [table, [column, order]] of state.sort) text.append("sort", [table, column, order].join("~"));
     for (const field of ["log", "cell"]) if (state[field]) text.set(field, state[field]);
     history.replaceState(null, "", `#${text}`);
@@ -86,11 +93,11 @@
   /** Controls as the state says. */
   function showState() {
     for (const field of FIELDS) form.elements[field].value = state[field];
-    for (const box of $$("#metrics input")) box.checked = !state.metrics.has(box.name);
-    for (const box of $$("#parts input")) box.checked = !state.parts.has(box.name);
+    for (const box of $$("#metrics input")) box.checked = !state.metrics.has(box.value);
+    for (const box of $$("#parts input")) box.checked = !state.parts.has(box.value);
     for (const part of PARTS) document.body.classList.toggle(`without-${part}`, state.parts.has(part));
     $("#log").checked = Boolean(state.log);
-    const hidden = FIELDS.slice(1, 6).some((field) => state[field]) || state.metrics.size || state.parts.size;
+    const hidden = FIELDS.slice(1, 6).some((field) => state[field]) || state.metrics.size;
     $("#choose").textContent = hidden ? "Filters ●" : "Filters";
   }
 
@@ -101,15 +108,15 @@
     fill("dataset", plain(P.dataset.map(word)));
     fill("method", plain(METHODS.flat()));
     fill("status", plain(STATUSES.flat()));
-    $("#metrics").append(...unique(P.metric.map(word)).map((name) => make("label", {}, make("input", { type: "checkbox", name, checked: true }), ` ${name}`)));
-    for (const part of PARTS.slice(0, 3)) $(`#parts [name=${part}]`).parentElement.hidden = !$(`.${part}-part`);
+    $("#metrics").append(...unique(models.flatMap((model) => model.columns.map((column) => column.metric))).map((name) => make("label", {}, make("input", { type: "checkbox", value: name, checked: true }), ` ${name}`)));
+    for (const part of PARTS.slice(0, 3)) $(`#parts [value=${part}]`).parentElement.hidden = !$(`.${part}-part`);
     for (const side of ["recorded", "computed"]) $(`option[value=${side}]`, form.elements.by).hidden = !P[side].some((value) => value != null);
 
     const changed = (event) => {
       const box = event.target;
       if (box.type === "checkbox") {
         const left = box.closest("#metrics") ? state.metrics : state.parts;
-        box.checked ? left.delete(box.name) : left.add(box.name);
+        box.checked ? left.delete(box.value) : left.add(box.value);
       } else state[box.name] = box.value;
       refresh();
       if (box.name === "by") for (const table of models) sortTable(table);
@@ -127,7 +134,7 @@
       $("#choose").setAttribute("aria-expanded", String(!$("#choices").hidden));
     });
     for (const button of $$("[data-all]")) button.addEventListener("click", () => {
-      state.metrics = new Set(button.dataset.all ? [] : $$("#metrics input").map((box) => box.name));
+      state.metrics = new Set(button.dataset.all ? [] : $$("#metrics input").map((box) => box.value));
       refresh();
     });
   }
@@ -154,8 +161,6 @@
         cell.tabIndex = -1;
       }
     }
-    const start = $("td[data-i]", body);
-    if (start) start.tabIndex = 0;
     const titles = [...head[head.length - 1].cells], columns = titles.slice(stub).map((cell, column) => ({
       metric: cell.textContent, places: rows.map((each) => each.places[column]).filter((i) => i !== null), shown: true,
     }));
@@ -246,16 +251,19 @@
           at += width;
         }
       }
+      const cells = $$("td[data-i]", model.body).filter((cell) => !cell.hidden && !cell.parentElement.hidden);
+      if (cells.length && !cells.some((cell) => cell.tabIndex === 0)) cells[0].tabIndex = 0;   // Tab leads to one, arrow keys to the others
       model.section.hidden = !rows;
       tables += Boolean(rows);
       count += rows;
       if (rows) papers.add(model.paper);
     });
+    const there = new Set(models.filter((_, number) => !state.paper || TABLES[number].paper === state.paper).flatMap((model) => model.columns.map((column) => column.metric)));
+    for (const box of $$("#metrics input")) box.parentElement.hidden = !there.has(box.value);
     for (const heading of $$("h2.paper")) heading.hidden = !papers.has(heading);
     for (const figure of $$("figure")) figure.hidden = Boolean(state.paper) && figure.dataset.paper !== state.paper;
     $("#nothing").hidden = !models.length || tables > 0;
-    const values = visible.filter((i) => P.computed[i] != null || P.recorded[i] != null).length;
-    $("#count").textContent = `${tables} of ${models.length} tables, ${count} rows, ${values} of ${visible.length} places with a value`;
+    $("#count").textContent = `${tables} of ${models.length} tables, ${count} rows`;
     visible.sort((a, b) => a - b);
   }
 
@@ -265,13 +273,13 @@
 
   function ticks(low, high, log) {
     if (log) {
-      const found = [];
-      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) for (const factor of [1, 2, 5]) found.push(factor * 10 ** power);
-      const within = found.filter((value) => value >= low && value <= high);
-      return within.length > 6 ? within.filter((value) => Number.isInteger(Math.log10(value) + 1e-9) || /^1e|^1|^0\.0*1$/.test(String(value))) : within;
+      const powers = Array.from({ length: Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1 }, (_, k) => 10 ** (Math.floor(Math.log10(low)) + k));
+      const within = (values) => values.filter((value) => value >= low && value <= high);
+      const fine = within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
+      return fine.length > 7 ? within(powers) : fine;
     }
-    const raw = (high - low) / 4 || 1, power = 10 ** Math.floor(Math.log10(raw));
-    const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw);
+    const raw = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(raw));
+    const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw);
     return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, k) => (Math.ceil(low / step) + k) * step);
   }
 
@@ -289,10 +297,10 @@
       return from + ((f(value) - f(low)) / (f(high) - f(low))) * (to - from);
     };
     const across = scale(x, LEFT, WIDTH - RIGHT, false), up = scale(y, height - BOTTOM, TOP, log);
-    const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "img", "aria-label": `${title}: ${targets.length} points. Arrow keys go from one to the next.` });
+    const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "application", "aria-label": `${title}. Arrow keys go from one point to the next, Enter opens it.` });
     for (const value of ticks(...y, log)) svg.append(make("svg:line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value) }), make("svg:text", { x: LEFT - 5, y: up(value) + 4, "text-anchor": "end" }, short(value)));
     for (const value of ticks(...x)) svg.append(make("svg:line", { class: "axis", x1: across(value), x2: across(value), y1: height - BOTTOM, y2: height - BOTTOM + 4 }), make("svg:text", { x: across(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, short(value)));
-    svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]), make("svg:text", { x: 2, y: TOP + 2, "dominant-baseline": "hanging", transform: `rotate(-90 10 ${height / 2})`, style: "display:none" }, labels[1]));
+    svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]));
     draw(svg, across, up);
     const ring = make("svg:circle", { class: "ring", r: 6, visibility: "hidden" }), said = make("output", {}, labels[1]);
     svg.append(ring);
@@ -334,32 +342,33 @@
   function drawScatter() {
     const panels = $("#scatter .panels"), sets = new Map();
     for (const i of visible) {
+      const against = P.published[i] != null ? "published" : "recorded";
       for (const side of ["recorded", "computed"]) {
-        if (P.published[i] == null || P[side][i] == null || state.parts.has(side)) continue;
-        const key = `${TABLES[P.table[i]].paper} ${P.unit[i]}`;
+        if (side === against || P[against][i] == null || P[side][i] == null || state.parts.has(side)) continue;
+        const key = `${TABLES[P.table[i]].paper} ${P.unit[i]} ${against}`;
         if (!sets.has(key)) sets.set(key, []);
-        sets.get(key).push({ i, side, x: P.published[i], y: P[side][i] });
+        sets.get(key).push({ i, side, against, x: P[against][i], y: P[side][i] });
       }
     }
     panels.replaceChildren(...[...sets.values()].map((points) => {
-      const [{ i }] = points, domain = range(points.flatMap((point) => [point.x, point.y]));
-      const targets = points.sort((a, b) => a.x - b.x).map((point) => ({
-        ...point, open: () => openDrawer(point.i),
-        text: `${nameOf(point.i)}: printed ${word(P.published_text[point.i])}, ${WORDS[point.side]} ${fixed(point.y, P.decimals[point.i])} (${signed(difference[point.side](point.i) ?? point.y - point.x, P.decimals[point.i])})`,
-      }));
+      const [{ i, against }] = points, domain = range(points.flatMap((point) => [point.x, point.y])), reference = WORDS[against];
+      const targets = points.sort((a, b) => a.x - b.x).map((point) => {
+        const written = (value) => fixed(value, P.decimals[point.i]);
+        return { ...point, open: () => openDrawer(point.i), text: `${nameOf(point.i)}: ${reference} ${written(point.x)}, ${WORDS[point.side]} ${written(point.y)} (${signed(point.y - point.x, P.decimals[point.i])})` };
+      });
       return chart({
-        title: `${TABLES[P.table[i]].short}, ${word(P.unit[i])}`, x: domain, y: domain, labels: ["printed", "reproduced (up), printed (right)"], height: WIDTH, targets,
+        title: `${TABLES[P.table[i]].short}, ${word(P.unit[i])}`, x: domain, y: domain, labels: [reference, `up: ${against === "published" ? "reproduced" : "here"}, right: ${reference}`], height: WIDTH, targets,
         draw: (svg, across, up) => {
           svg.append(make("svg:line", { class: "diagonal", x1: across(domain[0]), y1: up(domain[0]), x2: across(domain[1]), y2: up(domain[1]) }));
           svg.append(...targets.map(({ x, y, side }) => side === "recorded"
-            ? make("svg:rect", { class: "point", fill: COLOURS.recorded, ...square(across(x), up(y), 3) })
-            : make("svg:circle", { class: "point", fill: COLOURS.computed, cx: across(x), cy: up(y), r: 3.4 })));
+            ? make("svg:rect", { class: `point ${SERIES.recorded}`, ...square(across(x), up(y), 3) })
+            : make("svg:circle", { class: `point ${SERIES.computed}`, cx: across(x), cy: up(y), r: 3.4 })));
         },
       });
     }));
     const key = (name, shape) => make("span", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, shape), ` ${name}`);
-    if (sets.size) panels.prepend(make("p", { class: "key", style: "grid-column: 1/-1" }, key("recorded", make("svg:rect", { fill: COLOURS.recorded, ...square(5, 5, 4) })), key("computed here", make("svg:circle", { fill: COLOURS.computed, cx: 5, cy: 5, r: 4.5 }))));
-    else panels.append(make("p", { class: "missing" }, "Nothing to draw: no value among those shown has a printed one beside it."));
+    if (sets.size) panels.prepend(make("p", { class: "key", style: "grid-column: 1/-1" }, key("recorded", make("svg:rect", { class: `point ${SERIES.recorded}`, ...square(5, 5, 4) })), key("computed here", make("svg:circle", { class: `point ${SERIES.computed}`, cx: 5, cy: 5, r: 4.5 }))));
+    else panels.append(make("p", { class: "missing" }, "Nothing to draw: no value among those shown has a printed or recorded one to be held against."));
   }
 
   /** The curves of one training by seed. */
@@ -375,21 +384,25 @@
       draw: (svg, across, up) => {
         for (const border of unique(used.flatMap((curve) => curve.borders))) svg.append(make("svg:line", { class: "border", x1: across(border), x2: across(border), y1: TOP, y2: HEIGHT - BOTTOM }));
         used.forEach((curve, number) => {
-          const running = curve.state === "running", colour = SEEDS[number % SEEDS.length];
+          const open = ["running", "stopped"].includes(curve.state), colour = `series${number % COLOURS}`;
           const points = curve.epochs.map((epoch, k) => [epoch, curve.loss[k]]).filter(([, loss]) => loss != null);
           if (!points.length) return;
-          const mark = make("svg:polyline", { class: `curve${running ? " running" : ""}`, stroke: colour, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
+          const mark = make("svg:polyline", { class: `curve ${colour}${open ? " open" : ""}`, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
           svg.append(mark);
           const [x, y] = points[points.length - 1];
-          if (running || points.length === 1) svg.append(make("svg:circle", { class: "last", cx: across(x), cy: up(y), r: 3.5, fill: colour }));
-          const about = `${curve.title}, seed ${curve.seed}${running ? `, running: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
+          if (open || points.length === 1) svg.append(make("svg:circle", { class: `last ${colour}`, cx: across(x), cy: up(y), r: 3.5 }));
+          const about = `${curve.title}, seed ${curve.seed}${open ? `, ${curve.state}: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
           targets.push(...points.map(([epoch, loss]) => ({ x: epoch, y: loss, mark, text: `${about}; epoch ${epoch}: ${short(loss)}` })));
         });
       },
     });
   }
 
-  const panelsOf = (curves) => [...Map.groupBy ? Map.groupBy(curves, (curve) => curve.key).values() : unique(curves.map((curve) => curve.key)).map((key) => curves.filter((curve) => curve.key === key))];
+  function panelsOf(curves) {
+    const sets = new Map(curves.map((curve) => [curve.key, []]));
+    for (const curve of curves) sets.get(curve.key).push(curve);
+    return [...sets.values()];
+  }
 
   let drawnPanels = PANELS;
   function drawCurves() {
@@ -427,11 +440,11 @@
     }
     const number = (i, value, at) => (at === NUMBERS + 3 ? signed(value, P.decimals[i]) : fixed(value, P.decimals[i]));
     const side = (i, at) => (at === NUMBERS + 3 ? (difference.computed(i) != null ? "computed" : "recorded") : null);
-    $("#values tbody").replaceChildren(...listed.slice(0, drawnLines).map((i) => make("tr", {}, LIST.map(([, of], at) => {
+    $("#values tbody").replaceChildren(...listed.slice(0, drawnLines).map((i, line) => make("tr", {}, LIST.map(([, of], at) => {
       const value = of(i);
       if (at < NUMBERS || typeof value === "string") return make(at === 3 ? "th" : "td", at === 3 ? { class: "stub row", scope: "row" } : { style: "text-align: left" }, value || "");
       const text = value == null ? "" : number(i, value, at);
-      return make("td", at === NUMBERS + 2 ? { "data-i": i, tabindex: 0 } : {}, side(i, at) && text ? make("span", { class: tinted(shade[side(i, at)](i)) }, text) : text || (at === NUMBERS + 2 ? "—" : ""));
+      return make("td", at === NUMBERS + 2 ? { "data-i": i, tabindex: line ? -1 : 0 } : {}, side(i, at) && text ? make("span", { class: tinted(shade[side(i, at)](i)) }, text) : text || (at === NUMBERS + 2 ? "—" : ""));
     }))));
     $$("#values thead th").forEach((cell, at) => cell.setAttribute("aria-sort", sign && at === column ? (sign > 0 ? "ascending" : "descending") : "none"));
     $("#more").hidden = listed.length <= drawnLines;
@@ -463,7 +476,7 @@
 
   function sideOf(i, side) {
     const decimals = P.decimals[i], value = P[side][i];
-    if (side === "published") return value == null ? null : [make("b", {}, word(P.published_text[i])), make("small", {}, "as printed")];
+    if (side === "published") return value == null ? null : [make("b", {}, printed(i)), make("small", {}, "as printed")];
     if (value == null) return [make("span", { class: "missing" }, "—"), make("small", {}, side === "recorded" ? "no record" : "not computed")];
     const std = P[`${side}_std`][i], away = difference[side](i), seeds = side === "recorded" ? P.recorded_seeds[i] : P.seeds[i];
     return [
@@ -475,12 +488,12 @@
   }
 
   function trainingOf(cell) {
-    const facts = Object.entries(cell.provenance);
+    const facts = Object.entries(cell.provenance), log = cell.log == null ? null : DATA.logs[cell.log];
     return make("div", { class: "training" },
       make("div", {}, make("span", { class: `state ${cell.state}` }, cell.state), ` ${word(cell.title)}, ${word(cell.dataset)}${cell.ratio == null ? "" : `, ratio ${short(cell.ratio)}`}, seed ${cell.seed}`),
       cell.why ? make("p", {}, cell.why) : "",
       facts.length ? folded("Provenance", false, make("dl", { class: "facts" }, facts.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, String(value))]))) : "",
-      cell.log ? folded(`End of ${cell.log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, cell.log.tail)) : "");
+      log ? folded(`End of ${log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, log.tail)) : "");
   }
 
   function settingsOf(settings) {
@@ -502,7 +515,7 @@
     const trainings = cells.map(trainingOf);
     const copy = make("button", { type: "button", click: () => navigator.clipboard?.writeText(location.href).then(() => { copy.textContent = "Copied"; }) }, "Copy link");
     drawer.replaceChildren(
-      make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, navigator.clipboard ? copy : "", make("button", { type: "button", "aria-label": "Close", click: () => drawer.close() }, "✕"))),
+      make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, navigator.clipboard ? copy : "", make("button", { type: "button", "aria-label": "Close", autofocus: true, click: () => drawer.close() }, "✕"))),
       make("p", { class: "amount" }, `${TABLES[P.table[i]].title}, in ${word(P.unit[i])}`),
       make("dl", { class: "sides" }, sides.map(([side, shown]) => make("div", {}, make("dt", {}, WORDS[side]), make("dd", {}, shown)))),
       word(P.reason[i]) ? make("p", {}, word(P.reason[i])) : "", rule ? make("p", { class: "amount" }, rule) : "",
@@ -578,6 +591,8 @@
     }
   }, { rootMargin: "600px" });
 
+  for (const link of $$("header nav .scripted")) link.addEventListener("click", () => later.forEach(drawStale));   // what a jump passes has its height then
+
   function refresh() {
     showState();
     filterTables();
@@ -590,10 +605,10 @@
 
   const anchor = location.hash.includes("=") ? "" : location.hash;
   const models = $$("section.table").map(modelOf);
-  state = readState();
   prepareControls();
   prepareList();
   prepareDrawer();
+  state = readState();
   showState();
   filterTables();
   for (const model of models) sortTable(model);

@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from longtail.reporting import formats
+from longtail.reporting.figures.style import SERIES
+from longtail.reporting.grid import PARTS
 
 SHADES = 4
 """Steps of the colour of a difference, for either sign."""
@@ -38,7 +40,7 @@ def shade(difference: float | None, scale: float | None, better: int) -> int:
 
 def signed(difference: float, decimals: int) -> str:
     """A difference with its sign, which zero shares: ``+1.2``, ``−0.3``, ``±0.0``."""
-    text = f"{difference:+.{decimals}f}"
+    text = f"{difference:+z.{decimals}f}"
     return ("±" if not float(text) else text[0].replace("-", "−")) + text[1:]
 
 
@@ -62,8 +64,10 @@ def render(content: Any, block: Mapping[str, Any]) -> str:
         content=content,
         block={**block, "places": places},
         differences={side: _differences(places, *names) for side, names in _SIDES.items()},
+        there={side: any(value is not None for value in places[side]) for side in PARTS},
+        colours=len(SERIES),
         shades=range(-SHADES, SHADES + 1),
-        style=formats.table_style() + (_FOLDER / "page.css").read_text(encoding="utf-8"),
+        style=formats.table_style() + _series() + (_FOLDER / "page.css").read_text(encoding="utf-8"),
         script=(_FOLDER / "page.js").read_text(encoding="utf-8"),
     )
 
@@ -73,6 +77,11 @@ def _differences(places: Mapping[str, Sequence[Any]], difference: str, shaded: s
     return [
         None if value is None else {"text": signed(value, decimals), "shade": step} for value, decimals, step in lines
     ]
+
+
+def _series() -> str:
+    """The colours of the lines of a chart, which are those of the figures; by dark they are mixed with white."""
+    return "\n".join(f".series{number} {{ --series: {colour}; }}" for number, colour in enumerate(SERIES)) + "\n"
 
 
 def _uri(svg: str) -> str:
