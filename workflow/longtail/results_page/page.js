@@ -497,10 +497,10 @@
   }
 
   function settingsOf(settings) {
-    const line = (one) => make("tr", {}, make("td", {}, make("code", {}, one.name)), make("td", {}, one.value), make("td", {}, make("span", { class: "origin" }, one.origin)), make("td", {}, one.where || ""));
-    return unique(settings.map((one) => one.training)).map((training) => folded(training, false, make("table", {},
+    const line = ([, name, value, origin, where]) => make("tr", {}, make("td", {}, make("code", {}, word(name))), make("td", {}, word(value)), make("td", {}, make("span", { class: "origin" }, word(origin))), make("td", {}, word(where)));
+    return unique(settings.map(([training]) => word(training))).map((training) => folded(training, false, make("table", {},
       make("thead", {}, make("tr", {}, ["setting", "value", "origin", "where"].map((name) => make("th", { scope: "col" }, name)))),
-      make("tbody", {}, settings.filter((one) => one.training === training).map(line)))));
+      make("tbody", {}, settings.filter(([of]) => word(of) === training).map(line)))));
   }
 
   function openDrawer(i) {
