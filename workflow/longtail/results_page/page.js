@@ -271,23 +271,24 @@
 
   const WIDTH = 340, HEIGHT = 260, LEFT = 44, RIGHT = 10, TOP = 8, BOTTOM = 34;
 
-  function ticks(low, high, log) {
+  /** Where an axis is marked, and with what. */
+  function ticks([low, high], log) {
     if (log) {
       const powers = Array.from({ length: Math.ceil(Math.log10(high)) - Math.floor(Math.log10(low)) + 1 }, (_, k) => 10 ** (Math.floor(Math.log10(low)) + k));
       const within = (values) => values.filter((value) => value >= low && value <= high);
       const fine = within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
-      return fine.length > 7 ? within(powers) : fine;
+      return (fine.length > 7 ? within(powers) : fine).map((value) => [value, short(value)]);
     }
     const raw = (high - low) / 5 || 1, power = 10 ** Math.floor(Math.log10(raw));
-    const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw);
-    return Array.from({ length: Math.floor(high / step) - Math.ceil(low / step) + 1 }, (_, k) => (Math.ceil(low / step) + k) * step);
+    const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw), decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const first = Math.ceil(low / step - 1e-9);
+    return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => [(first + k) * step, fixed((first + k) * step, decimals)]);
   }
 
-  function range(values, log) {
-    let low = Math.min(...values), high = Math.max(...values);
-    if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - 1, high + 1];
-    const margin = log ? 0 : (high - low) * 0.05;
-    return [low - margin, high + margin];
+  /** From the least to the largest value, with a margin. */
+  function range(values, log, margin = 0) {
+    const low = Math.min(...values), high = Math.max(...values), wider = Math.max(margin, (high - low) * 0.05 || 1);
+    return log ? [low / 1.1, high * 1.1] : [low - wider, high + wider];
   }
 
   /** A chart with its axes. `targets` are what pointer and arrow keys find: {x, y, text, mark?, open?}. */
@@ -298,8 +299,8 @@
     };
     const across = scale(x, LEFT, WIDTH - RIGHT, false), up = scale(y, height - BOTTOM, TOP, log);
     const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${height}`, tabindex: 0, role: "application", "aria-label": `${title}. Arrow keys go from one point to the next, Enter opens it.` });
-    for (const value of ticks(...y, log)) svg.append(make("svg:line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value) }), make("svg:text", { x: LEFT - 5, y: up(value) + 4, "text-anchor": "end" }, short(value)));
-    for (const value of ticks(...x)) svg.append(make("svg:line", { class: "axis", x1: across(value), x2: across(value), y1: height - BOTTOM, y2: height - BOTTOM + 4 }), make("svg:text", { x: across(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, short(value)));
+    for (const [value, label] of ticks(y, log)) svg.append(make("svg:line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: up(value), y2: up(value) }), make("svg:text", { x: LEFT - 5, y: up(value) + 4, "text-anchor": "end" }, label));
+    for (const [value, label] of ticks(x)) svg.append(make("svg:line", { class: "axis", x1: across(value), x2: across(value), y1: height - BOTTOM, y2: height - BOTTOM + 4 }), make("svg:text", { x: across(value), y: height - BOTTOM + 16, "text-anchor": "middle" }, label));
     svg.append(make("svg:text", { x: WIDTH - RIGHT, y: height - 3, "text-anchor": "end" }, labels[0]));
     draw(svg, across, up);
     const ring = make("svg:circle", { class: "ring", r: 6, visibility: "hidden" }), said = make("output", {}, labels[1]);
@@ -351,7 +352,7 @@
       }
     }
     panels.replaceChildren(...[...sets.values()].map((points) => {
-      const [{ i, against }] = points, domain = range(points.flatMap((point) => [point.x, point.y])), reference = WORDS[against];
+      const [{ i, against }] = points, domain = range(points.flatMap((point) => [point.x, point.y]), false, Math.max(...points.map((point) => P.scale[point.i] ?? 0))), reference = WORDS[against];
       const targets = points.sort((a, b) => a.x - b.x).map((point) => {
         const written = (value) => fixed(value, P.decimals[point.i]);
         return { ...point, open: () => openDrawer(point.i), text: `${nameOf(point.i)}: ${reference} ${written(point.x)}, ${WORDS[point.side]} ${written(point.y)} (${signed(point.y - point.x, P.decimals[point.i])})` };
@@ -383,17 +384,20 @@
       labels: ["epoch", `loss${log ? ", logarithmic" : ""}; ${used.length} ${used.length === 1 ? "training" : "trainings"}`], targets,
       draw: (svg, across, up) => {
         for (const border of unique(used.flatMap((curve) => curve.borders))) svg.append(make("svg:line", { class: "border", x1: across(border), x2: across(border), y1: TOP, y2: HEIGHT - BOTTOM }));
-        used.forEach((curve, number) => {
-          const open = ["running", "stopped"].includes(curve.state), colour = `series${number % COLOURS}`;
+        for (const curve of used) {
+          const open = ["running", "stopped"].includes(curve.state), colour = `series${curve.seed % COLOURS}`;
           const points = curve.epochs.map((epoch, k) => [epoch, curve.loss[k]]).filter(([, loss]) => loss != null);
-          if (!points.length) return;
-          const mark = make("svg:polyline", { class: `curve ${colour}${open ? " open" : ""}`, points: points.map(([epoch, loss]) => `${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join(" ") });
+          if (!points.length) continue;
+          // Losses of two objectives do not compare, so that no line leads from one to the other.
+          const leaps = new Set(curve.borders.map((border) => points.findIndex(([epoch]) => epoch > border)));
+          const line = points.map(([epoch, loss], k) => `${k === 0 || leaps.has(k) ? "M" : "L"}${across(epoch).toFixed(1)},${up(loss).toFixed(1)}`).join("");
+          const mark = make("svg:path", { class: `curve ${colour}${open ? " open" : curve.state === "recorded" ? " recorded" : ""}`, d: line });
           svg.append(mark);
           const [x, y] = points[points.length - 1];
           if (open || points.length === 1) svg.append(make("svg:circle", { class: `last ${colour}`, cx: across(x), cy: up(y), r: 3.5 }));
           const about = `${curve.title}, seed ${curve.seed}${open ? `, ${curve.state}: ${x} of ${curve.of} epochs` : curve.state === "recorded" ? ", recorded" : ""}`;
           targets.push(...points.map(([epoch, loss]) => ({ x: epoch, y: loss, mark, text: `${about}; epoch ${epoch}: ${short(loss)}` })));
-        });
+        }
       },
     });
   }
@@ -509,7 +513,7 @@
     const curves = unique(cells.flatMap((cell) => cell.curves)).map((number) => CURVES[number]);
     const rule = [
       P.tolerance[i] == null ? "" : `Reproduced means at most ${short(P.tolerance[i])} away from the printed value.`,
-      P.scale[i] == null ? "" : `One spread is ${short(P.scale[i])} ${word(P.unit[i])}.`,
+      P.scale[i] == null || P.published[i] == null ? "" : `One spread, of which each shade of colour is one more, is ${short(P.scale[i])}.`,
     ].filter(Boolean).join(" ");
     const sides = ["published", "recorded", "computed"].map((side) => [side, sideOf(i, side)]).filter(([, shown]) => shown);
     const trainings = cells.map(trainingOf);
