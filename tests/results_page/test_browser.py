@@ -253,7 +253,7 @@ def test_charts_have_a_mark_for_every_value(opened):
     page.locator("#curves path").first.wait_for()
     assert page.locator("#curves path").count() == len(BLOCK["curves"])
     running = [curve for curve in BLOCK["curves"] if curve["state"] == "running"]
-    assert page.locator("#curves path.open").count() == len(running) > 0
+    assert page.locator("#curves path.unfinished").count() == len(running) > 0
     before = page.locator("#curves path").last.get_attribute("d")
     page.locator("#log").check()
     assert page.locator("#curves path").last.get_attribute("d") != before
