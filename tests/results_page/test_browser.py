@@ -174,7 +174,7 @@ def test_a_value_opens_with_all_that_is_known_of_it(opened):
     assert "<b>epoch</b> 2" in drawer.locator("pre:visible").inner_text()
     drawer.get_by_text("simclr 0-20").click()
     assert "Section 4.1" in drawer.inner_text()
-    assert drawer.locator("polyline").count() == 2, "one curve per seed"
+    assert drawer.locator("path.curve").count() == 2, "one curve per seed"
     page.keyboard.press("Escape")
     assert not drawer.is_visible()
     assert page.evaluate("document.activeElement.dataset.i") == "0", "the focus is where it was"
@@ -250,13 +250,13 @@ def test_charts_have_a_mark_for_every_value(opened):
     assert page.locator("#scatter .panel .point").count() == len(pairs)
     assert page.locator("#scatter .diagonal").count() == 2
     page.locator("#curves").scroll_into_view_if_needed()
-    page.locator("#curves polyline").first.wait_for()
-    assert page.locator("#curves polyline").count() == len(BLOCK["curves"])
+    page.locator("#curves path").first.wait_for()
+    assert page.locator("#curves path").count() == len(BLOCK["curves"])
     running = [curve for curve in BLOCK["curves"] if curve["state"] == "running"]
-    assert page.locator("#curves polyline.open").count() == len(running) > 0
-    before = page.locator("#curves polyline").last.get_attribute("points")
+    assert page.locator("#curves path.unfinished").count() == len(running) > 0
+    before = page.locator("#curves path").last.get_attribute("d")
     page.locator("#log").check()
-    assert page.locator("#curves polyline").last.get_attribute("points") != before
+    assert page.locator("#curves path").last.get_attribute("d") != before
     assert "log=1" in page.evaluate("location.hash")
 
 
@@ -304,6 +304,7 @@ def test_a_phone_shows_it_without_scrolling_the_page_sideways(opened, scheme):
     page = opened(viewport={"width": 390, "height": 800}, has_touch=True, color_scheme=scheme)
     for part in ("#scatter", "#curves", "#values"):
         page.locator(part).scroll_into_view_if_needed()
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.locator("#choose").tap()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

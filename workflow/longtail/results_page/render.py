@@ -67,8 +67,8 @@ def render(content: Any, block: Mapping[str, Any]) -> str:
         there={side: any(value is not None for value in places[side]) for side in PARTS},
         colours=len(SERIES),
         shades=range(-SHADES, SHADES + 1),
-        style=formats.table_style() + _series() + (_FOLDER / "page.css").read_text(encoding="utf-8"),
-        script=(_FOLDER / "page.js").read_text(encoding="utf-8"),
+        style=formats.table_style() + _series() + _read("page.css"),
+        script=_read("charts.js") + _read("page.js"),
     )
 
 
@@ -77,6 +77,10 @@ def _differences(places: Mapping[str, Sequence[Any]], difference: str, shaded: s
     return [
         None if value is None else {"text": signed(value, decimals), "shade": step} for value, decimals, step in lines
     ]
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 def _series() -> str:
