@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longtail.records.record import Record
+
 
 @dataclass(frozen=True)
 class Part:
@@ -61,3 +63,12 @@ def joined(parts: Iterable[Part]) -> Curve:
         losses.append(part.losses)
         last, objective = int(part.epochs[-1]), part.objective
     return Curve(np.concatenate(epochs), np.concatenate(losses), tuple(borders))
+
+
+def of_record(record: Record) -> Curve:
+    """The loss over all trainings behind a record."""
+    return joined(
+        Part(training["training"].rsplit("-", 2)[0], epochs, losses)
+        for training, name, epochs, losses in record.curves()
+        if name == "loss"
+    )

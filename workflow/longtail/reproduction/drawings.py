@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from longtail.records.record import Record
 from longtail.reporting.aggregate import COMPUTED, DIFFERS, REPRODUCED
-from longtail.reporting.curves import Curve, Part, joined
+from longtail.reporting.curves import of_record
 from longtail.reporting.figures import style
 from longtail.reproduction.compared import LARGE, Compared
 
@@ -101,7 +101,7 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
             axis.set_visible(False)
         for axis, ((cut, kin), alike) in zip(axes.flat, by_training.items(), strict=False):
             for number, record in enumerate(alike):
-                curve = whole_curve(record).thinned(MOST_POINTS)
+                curve = of_record(record).thinned(MOST_POINTS)
                 axis.plot(
                     curve.epochs,
                     curve.losses,
@@ -123,15 +123,6 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
         return _svg(figure)
-
-
-def whole_curve(record: Record) -> Curve:
-    """The loss over all trainings behind a record."""
-    return joined(
-        Part(training["training"].rsplit("-", 2)[0], epochs, losses)
-        for training, name, epochs, losses in record.curves()
-        if name == "loss"
-    )
 
 
 def _svg(figure: Figure) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from longtail.discrepancies.points import Point, shown
+from longtail.discrepancies.points import Point
 from longtail.results_page.cells import ShownCell
 from longtail.results_page.content import Content, ShownTable
 from longtail.results_page.curves import TrainingCurve
@@ -57,7 +57,7 @@ def rounded(value: Any, digits: int = DIGITS) -> float | int | None:
 
 def block(content: Content) -> dict[str, Any]:
     """The whole of it."""
-    strings, cells, summary = Strings(), content.cells, content.summary
+    strings, summary = Strings(), content.summary
     found: dict[str, Any] = {
         "study": {
             "label": summary.label,
@@ -78,11 +78,11 @@ def block(content: Content) -> dict[str, Any]:
             for table in content.tables
         ],
         "places": _places(content.tables, strings),
-        "cells": [_cell(cell, strings) for cell in cells.all],
-        "settings": [[vars(setting) for setting in each] for each in cells.settings],
-        "points": [_point(point, strings) for point in cells.points],
-        "curves": [_curve(curve) for curve in cells.curves],
-        "logs": [vars(log) for log in cells.logs],
+        "cells": [_cell(cell, strings) for cell in content.cells],
+        "settings": [[_setting(setting, strings) for setting in each] for each in content.settings],
+        "points": [_point(point, strings) for point in content.points],
+        "curves": [_curve(curve) for curve in content.curves],
+        "logs": [vars(log) for log in content.logs],
     }
     return {**found, "strings": list(strings.known)}
 
@@ -90,9 +90,7 @@ def block(content: Content) -> dict[str, Any]:
 def _places(tables: Iterable[ShownTable], strings: Strings) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {name: [] for name in (*NUMBERS, *COUNTS, *TEXTS, *OWN)}
     for number, table in enumerate(tables):
-        for line, entry, cells in zip(
-            table.frame.to_dict("records"), table.plan.entries, table.cells, strict=True
-        ):
+        for line, entry, cells in zip(table.frame.to_dict("records"), table.plan.entries, table.cells, strict=True):
             place = {
                 **{name: rounded(line[name]) for name in NUMBERS},
                 **{name: int(line[name]) for name in COUNTS},
@@ -119,7 +117,7 @@ def _column(entry: TableEntry) -> str:
     return entry.dataset if entry.ratio is None else f"{entry.dataset}, ratio {entry.ratio}"
 
 
-def scale(plan: TablePlan, entry: TableEntry, line: Mapping[str, Any]) -> float | None:
+def scale(plan: TablePlan, entry: TableEntry, line: Mapping[Any, Any]) -> float | None:
     """The spread that a difference from print is measured by.
 
     The standard error of the difference of the two means where print and we have a spread, ours here or else the
@@ -150,6 +148,10 @@ def _cell(cell: ShownCell, strings: Strings) -> dict[str, Any]:
         "points": list(cell.points),
         "why": cell.why or None,
     }
+
+
+def _setting(setting: Setting, strings: Strings) -> list[int | None]:
+    return [*map(strings, (setting.training, setting.name, setting.value, setting.origin, setting.where))]
 
 
 def _point(point: Point, strings: Strings) -> dict[str, Any]:

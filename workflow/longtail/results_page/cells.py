@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from longtail.discrepancies.points import Point
 from longtail.errors import LongtailError
@@ -27,6 +28,7 @@ from longtail.study.study import Study
 TAIL = 40
 """Lines of a log that are shown, the last ones."""
 
+Thing = TypeVar("Thing")
 Facts = Mapping[str, str | float]
 
 
@@ -69,23 +71,29 @@ class ShownCell:
     why: str
 
 
-class Shared:
-    """Things that several cells show, each once, by the order in which they were first asked for."""
+class Shared(Generic[Thing]):
+    """Things that several cells show, each once, in the order in which they were first asked for: ``all``."""
 
     def __init__(self) -> None:
-        self.all: list[Any] = []
-        self._known: dict[Any, int] = {}
+        self.all: list[Thing] = []
+        self._known: dict[Hashable, int] = {}
 
-    def index(self, thing: Any, key: Any = None) -> int:
-        """Where it stands; what is told apart is the key, or the thing itself."""
-        number = self._known.setdefault(thing if key is None else key, len(self.all))
+    def index(self, thing: Thing, key: Hashable) -> int:
+        """Where the thing of a key stands."""
+        number = self._known.setdefault(key, len(self.all))
         if number == len(self.all):
             self.all.append(thing)
         return number
 
 
 class Cells:
-    """Collects the cells of a page, and what they share."""
+    """Collects the cells of a page, and what they share.
+
+    Attributes:
+        found: the cells, in the order of their indices.
+        settings, curves, logs, points: what their indices mean.
+        running: jobs that are under way.
+    """
 
     def __init__(
         self, study: Study, points: Iterable[Point], remembered: Remembered, jobs: Jobs, since: float | None
@@ -101,8 +109,11 @@ class Cells:
         """
         self.study, self.jobs, self.remembered, self.since = study, jobs, remembered, since
         self.running: set[Job] = set()
-        self._settings, self._curves, self._logs, self._points = Shared(), Shared(), Shared(), Shared()
-        self._found: dict[tuple[Cell, int], ShownCell] = {}
+        self.settings: Shared[tuple[Setting, ...]] = Shared()
+        self.curves: Shared[TrainingCurve] = Shared()
+        self.logs: Shared[Log] = Shared()
+        self.points: Shared[Point] = Shared()
+        self.found: dict[tuple[Cell, int], ShownCell] = {}
         self._numbers: dict[tuple[Cell, int], int] = {}
         self._attempts: dict[Job, Attempt] = {}
         self._touching: dict[tuple[Any, ...], list[Point]] = defaultdict(list)
@@ -112,31 +123,6 @@ class Cells:
                     touched = self._touching[*place.cell, place.features, readout, scorer]
                     if point not in touched[-1:]:
                         touched.append(point)
-
-    @property
-    def all(self) -> list[ShownCell]:
-        """The cells, by their indices."""
-        return list(self._found.values())
-
-    @property
-    def settings(self) -> list[tuple[Setting, ...]]:
-        """Those of trainings, by their indices."""
-        return self._settings.all
-
-    @property
-    def curves(self) -> list[TrainingCurve]:
-        """Of trainings, by their indices."""
-        return self._curves.all
-
-    @property
-    def logs(self) -> list[Log]:
-        """Ends of logs, by their indices."""
-        return self._logs.all
-
-    @property
-    def points(self) -> list[Point]:
-        """Those that touch any cell, by their indices."""
-        return self._points.all
 
     def index(self, measurement: Measurement, records: Sequence[Record], damage: str) -> int:
         """The number of a cell, which is looked at when it is first asked for.
@@ -149,7 +135,7 @@ class Cells:
         key = measurement.cell, int(measurement.keys["seed"])
         if key not in self._numbers:
             self._numbers[key] = len(self._numbers)
-            self._found[key] = self._look_at(measurement, records, damage)
+            self.found[key] = self._look_at(measurement, records, damage)
         return self._numbers[key]
 
     def _look_at(self, measurement: Measurement, records: Sequence[Record], damage: str) -> ShownCell:
@@ -162,20 +148,20 @@ class Cells:
         title = method.title + ("" if cell.settings == "{}" else f" {cell.settings}")
         settings, shown = None, []
         lineage = list(self.jobs.lineage(measurement.run))
-        facts: dict[str, str | float] = {}
+        facts: Facts = {}
         if method.control is None:
             phase = self.study.trained(cell, seed)
             same = cell.method, cell.settings, cell.backbone, cell.dataset, cell.ratio
-            settings = self._settings.index(tuple(settings_of(self.study, cell, phase)), same)
+            settings = self.settings.index(tuple(settings_of(self.study, cell, phase)), same)
             try:
                 curve = curves.of_training(title, phase, lineage, self.running, self.remembered)
-                shown += [self._curves.index(curve, measurement.run)] if curve else []
+                shown += [self.curves.index(curve, measurement.run)] if curve else []
                 facts = self._of_training(lineage)
             except LongtailError as error:
                 why = " ".join(filter(None, [why, str(error)]))
         for record in records:
-            curve = self.remembered.of(("curve", title, record.path), [], lambda: curves.of_record(title, record))
-            shown += [self._curves.index(curve, record.path)] if curve else []
+            curve = self.remembered.of(("curve", title, record.path), [], partial(curves.of_record, title, record))
+            shown += [self.curves.index(curve, record.path)] if curve else []
         if state == "recorded":
             facts = _of_record(records[0])
         elif state == "done":
@@ -192,7 +178,7 @@ class Cells:
             provenance=facts,
             log=self._log(telling or (lineage[-1] if lineage else job)),
             points=tuple(
-                self._points.index(point, id(point))
+                self.points.index(point, id(point))
                 for point in self._touching.get(
                     (cell.method, cell.settings, cell.dataset, cell.ratio, cell.features, cell.readout, cell.scorer), ()
                 )
@@ -206,7 +192,7 @@ class Cells:
             return "damaged", damage, job
         if all(map(os.path.exists, job.outputs)):
             return "done", "", None
-        missing = chain.missing([job], self._exists)
+        missing = chain.missing([job])
         attempts = {each: self._attempt(each) for each in missing}
         for outcome in ("failed", "begun", "stopped"):
             for each, attempt in attempts.items():
@@ -221,9 +207,6 @@ class Cells:
                 return "missing", f"{each.name} was interrupted{saved}", each
         return "missing", "not computed yet", None
 
-    def _exists(self, path: str) -> bool:
-        return os.path.exists(path)
-
     def _attempt(self, job: Job) -> Attempt:
         if job not in self._attempts:
             self._attempts[job] = last_attempt(job)
@@ -234,7 +217,7 @@ class Cells:
         if self.since is None:
             return False
         try:
-            return os.stat(job.log).st_mtime >= self.since
+            return Path(job.log).stat().st_mtime >= self.since
         except OSError:
             return False
 
@@ -247,13 +230,13 @@ class Cells:
             return Log(job.log, "\n".join(text.splitlines()[-TAIL:]))
 
         log = self.remembered.of(("log", job.log), [job.log], read)
-        return None if log is None else self._logs.index(log, job.log)
+        return None if log is None else self.logs.index(log, job.log)
 
     def _of_training(self, lineage: Sequence[Job]) -> Facts:
         """How the last training of a cell came about; nothing before it is finished."""
         run = lineage[-1].run
         assert run is not None
-        if not os.path.exists(run.history):
+        if not Path(run.history).exists():
             return {}
         return self.remembered.of(
             ("training", run), [run.history], lambda: _trained(read_provenance(run.history), run.folder)
@@ -264,7 +247,7 @@ class Cells:
         return self.remembered.of(("measured", path), [path], lambda: _measured(read_provenance(path), path))
 
 
-def _trained(facts: Mapping[str, Any], folder: str) -> dict[str, str | float]:
+def _trained(facts: Mapping[str, Any], folder: str) -> Facts:
     told = {
         "trained on": facts.get("device"),
         "precision": facts.get("precision"),
@@ -280,7 +263,7 @@ def _trained(facts: Mapping[str, Any], folder: str) -> dict[str, str | float]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _measured(facts: Mapping[str, Any], path: str) -> dict[str, str | float]:
+def _measured(facts: Mapping[str, Any], path: str) -> Facts:
     told = {
         "measured at": facts.get("created"),
         "measured on": facts.get("device"),
@@ -291,7 +274,7 @@ def _measured(facts: Mapping[str, Any], path: str) -> dict[str, str | float]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _of_record(record: Record) -> dict[str, str | float]:
+def _of_record(record: Record) -> Facts:
     last = record.trainings[-1]
     return {
         **({"reservations": record.reservations} if record.reservations else {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,15 +18,16 @@ from longtail.discrepancies.points import Point
 from longtail.errors import LongtailError
 from longtail.files import read_with_provenance
 from longtail.records.ledger import Ledger, Match
-from longtail.records.record import Record, read_all
+from longtail.records.record import Record, read
 from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS
 from longtail.reporting.command import described
 from longtail.reporting.formats import Document
 from longtail.reporting.from_records import RecordedPlace, recorded_places
 from longtail.reporting.merge import facts_of, merged
 from longtail.reporting.table import RenderedTable, render_table
-from longtail.reproduction.page import everything
-from longtail.results_page.cells import Cells
+from longtail.results_page.cells import Cells, Log, ShownCell
+from longtail.results_page.curves import TrainingCurve
+from longtail.results_page.origins import Setting
 from longtail.results_page.remembered import Remembered
 from longtail.study import layout
 from longtail.study.artefacts import TablePlan, seeds_of
@@ -117,18 +118,25 @@ class Content:
         title: of the page; empty for the plain one.
         summary: its head.
         tables, figures: those that were asked for first.
-        cells: with the settings, curves, logs and points that their indices mean.
+        cells: behind the places of the tables.
+        settings, curves, logs, points: what the indices of cells mean.
         discrepancies: address of the page of discrepancies, None if there is none.
         others: name and address of the pages of other views that are there.
+        notices: what is wrong with files that are left out.
     """
 
     title: str
     summary: Summary
     tables: tuple[ShownTable, ...]
     figures: tuple[ShownFigure, ...]
-    cells: Cells
+    cells: tuple[ShownCell, ...]
+    settings: tuple[tuple[Setting, ...], ...]
+    curves: tuple[TrainingCurve, ...]
+    logs: tuple[Log, ...]
+    points: tuple[Point, ...]
     discrepancies: str | None
     others: Mapping[str, str]
+    notices: tuple[str, ...]
 
 
 Artefact = tuple[str, str, str]
@@ -151,44 +159,59 @@ class Collector:
 
         Args:
             since: when the workflow began that is at work on the results, None if none is.
-
-        Raises:
-            LongtailError: if a record is damaged.
         """
-        ledger, wanted = self._ledger(), self._artefacts()
+        damaged = self._records()[1]
+        wanted = self._artefacts()
         cells = Cells(self.study, self._points(), self.remembered, self.jobs, since)
         tables: list[ShownTable] = []
         for paper, kind, name in wanted:
             if kind == "tables":
                 first = tables[-1].first + len(tables[-1].frame) if tables else 0
-                tables.append(self._table(paper, name, ledger, first, cells))
+                tables.append(self._table(paper, name, first, cells))
         return Content(
             title=self._title(),
             summary=self._summary(cells),
             tables=tuple(tables),
             figures=tuple(self._figure(paper, name) for paper, kind, name in wanted if kind == "figures"),
-            cells=cells,
+            cells=tuple(cells.found.values()),
+            settings=tuple(cells.settings.all),
+            curves=tuple(cells.curves.all),
+            logs=tuple(cells.logs.all),
+            points=tuple(cells.points.all),
             discrepancies=next(self._addresses([f"{layout.DISCREPANCIES}.html"]), None),
             others={name: self._address(path) for name, path in layout.other_pages(self.study.config.view).items()},
+            notices=damaged,
         )
 
     def _title(self) -> str:
         view = self.study.config.view
         return f"Results: {view}" if view else "Results"
 
-    def _ledger(self) -> Ledger:
+    def _records(self) -> tuple[Ledger, tuple[str, ...]]:
+        """The records that can be read, and what is wrong with the others."""
         paths = layout.records(layout.records_folder())
-        return self.remembered.of("records", paths, lambda: Ledger(read_all(layout.records_folder()), self.study))
+
+        def read_all() -> tuple[Ledger, tuple[str, ...]]:
+            found, wrong = [], []
+            for path in paths:
+                try:
+                    found.append(read(path))
+                except LongtailError as error:
+                    wrong.append(str(error))
+            return Ledger(found, self.study), tuple(wrong)
+
+        return self.remembered.of("records", paths, read_all)
 
     def _matches(self, paper: str, name: str) -> Sequence[Match]:
         paths = layout.records(layout.records_folder())
-        return self.remembered.of(("matches", paper, name), paths, lambda: self._ledger().of(paper, name))
+        return self.remembered.of(("matches", paper, name), paths, lambda: self._records()[0].of(paper, name))
 
     def _points(self) -> Sequence[Point]:
         def derive() -> list[Point]:
             # Of the whole catalogue, whatever methods and datasets were chosen.
-            study = everything({"catalog": list(self.study.config.catalog)})
-            return [point for point in points.derive(study) if point.kind in EXPLAINING and not point.own]
+            whole = replace(self.study.config, methods=None, datasets=None)
+            found = points.derive(Study(whole, self.study.catalog))
+            return [point for point in found if point.kind in EXPLAINING and not point.own]
 
         return self.remembered.of("points", [], derive)
 
@@ -207,13 +230,13 @@ class Collector:
         if kind == "figures":
             return False
         return any(match.current for match in self._matches(paper, name)) or any(
-            os.path.exists(measurement.path) for measurement in self._measurements(paper, name)
+            Path(measurement.path).exists() for measurement in self._measurements(paper, name)
         )
 
     def _measurements(self, paper: str, name: str) -> Sequence[Measurement]:
         return self.remembered.of(("cells", paper, name), [], lambda: self.study.measurements(paper, name))
 
-    def _table(self, paper: str, name: str, ledger: Ledger, first: int, cells: Cells) -> ShownTable:
+    def _table(self, paper: str, name: str, first: int, cells: Cells) -> ShownTable:
         plan = self.remembered.of(("plan", paper, name), [], lambda: self.study.table(paper, name))
         wanted, matches = self._measurements(paper, name), self._matches(paper, name)
         found, damage = self._readable(wanted)
@@ -248,7 +271,7 @@ class Collector:
             downloads=tuple(
                 (form, self._address(path))
                 for form, path in zip(layout.TABLE_FORMATS, layout.table(view, paper, name), strict=True)
-                if os.path.exists(path)
+                if Path(path).exists()
             ),
         )
 
@@ -256,7 +279,7 @@ class Collector:
         """Those whose metrics are there and can be read, and what is wrong with the files of the others."""
         found, damage = [], {}
         for measurement in wanted:
-            if os.path.exists(measurement.path):
+            if Path(measurement.path).exists():
                 try:
                     self._metrics(measurement.path)
                     found.append(measurement)
@@ -292,7 +315,7 @@ class Collector:
         missing = ""
         if svg is None and png is None:
             wanted = self._measurements(paper, name)
-            there = sum(os.path.exists(each.path) for each in wanted)
+            there = sum(Path(each.path).exists() for each in wanted)
             missing = f"Not drawn yet: {there} of {len(wanted)} cells are there."
         return ShownFigure(
             id=f"{paper}-{name}",
@@ -318,8 +341,8 @@ class Collector:
             written=datetime.datetime.now(datetime.UTC).astimezone().isoformat(timespec="seconds"),
             version=__version__,
             running=sum(job.rule == "train" for job in cells.running),
-            cells=Count(sum(os.path.exists(each.path) for each in measurements.values()), len(measurements)),
-            trainings=Count(sum(run is not None and os.path.exists(run.history) for run in runs), len(runs)),
+            cells=Count(sum(Path(each.path).exists() for each in measurements.values()), len(measurements)),
+            trainings=Count(sum(run is not None and Path(run.history).exists() for run in runs), len(runs)),
         )
 
     def _address(self, path: str) -> str:
@@ -327,7 +350,7 @@ class Collector:
         return Path(os.path.relpath(path, self.folder)).as_posix()
 
     def _addresses(self, paths: Sequence[str]) -> Iterator[str]:
-        return (self._address(path) for path in paths if os.path.exists(path))
+        return (self._address(path) for path in paths if Path(path).exists())
 
 
 KINDS = {"tables": layout.table, "figures": layout.figure}

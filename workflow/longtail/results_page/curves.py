@@ -12,8 +12,8 @@ import pyarrow as pa
 from longtail.errors import LongtailError
 from longtail.files import read_table
 from longtail.records.record import Record
+from longtail.reporting import curves
 from longtail.reporting.curves import Curve, Part, joined
-from longtail.reproduction.drawings import whole_curve
 from longtail.results_page.remembered import Remembered
 from longtail.study.jobs import Job
 from longtail.study.phases import Phase
@@ -92,7 +92,7 @@ def of_training(
 
 def of_record(title: str, record: Record) -> TrainingCurve | None:
     """The curve that a record has kept; None if it has none."""
-    curve = whole_curve(record)
+    curve = curves.of_record(record)
     if not len(curve.epochs):
         return None
     key = f"{record.cut}/{record.kin}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 Made = TypeVar("Made")
@@ -26,7 +26,7 @@ class Remembered:
         """
         stamps = tuple(map(stamp, paths))
         if name in self._kept and self._kept[name][0] == stamps:
-            return self._kept[name][1]  # type: ignore[no-any-return]
+            return self._kept[name][1]
         made = make()
         self._kept[name] = stamps, made
         return made
@@ -35,7 +35,7 @@ class Remembered:
 def stamp(path: str) -> Stamp | None:
     """What tells a file from the one that takes its place; None without one."""
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
