@@ -226,6 +226,19 @@ def test_a_fragment_of_nonsense_is_no_harm(opened):
     assert page.locator(CLUSTERING).is_visible()
 
 
+def test_a_paper_whose_tables_do_not_follow_each_other_keeps_all_its_headings(browser, tmp_path):
+    (tmp_path / "index.html").write_text(
+        render(*page([clustering(), errors(), clustering("table2")])), encoding="utf-8"
+    )
+    one = Opened(browser, (tmp_path / "index.html").as_uri() + "#paper=conmix")
+    assert one.page.locator("h2.paper:visible").all_inner_texts() == ["A paper", "A paper"]
+    assert one.page.locator("section.table:visible h3").all_inner_texts() == [
+        "Table 1: clustering #",
+        "Table 2: clustering #",
+    ]
+    assert one.complaints == []
+
+
 def test_a_page_of_nothing_opens(browser, tmp_path):
     content, block = page([])
     content.figures = []

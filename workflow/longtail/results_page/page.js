@@ -330,14 +330,14 @@ function drawCurves() {
 const shown = (side) => (i) => (P[side][i] == null ? "" : number(i, P[side][i]));
 /** Columns of the list: title, what it is sorted by, and what it shows if that is something else. */
 const LIST = [
-  ["Paper", (i) => TABLES[P.table[i]].short], ["Table", (i) => shortTitle(TABLES[P.table[i]])], ["Group", (i) => word(P.group[i])],
   ["Method", (i) => word(P.row[i])], ["Column", (i) => word(P.column[i])], ["Metric", (i) => word(P.metric[i])],
   ["Printed", (i) => P.published[i], shown("published")], ["Recorded", (i) => P.recorded[i], shown("recorded")], ["Here", (i) => P.computed[i], shown("computed")],
   ["Difference", (i) => difference[latest(i)](i), (i) => {
     const value = difference[latest(i)](i);
     return value == null ? "" : make("span", { class: tint(shade[latest(i)](i)) }, signed(value, P.decimals[i]));
   }],
-  ["Status", (i) => STATUSES[i].join(", ")],
+  ["Status", (i) => STATUSES[i].join(", ")], ["Group", (i) => word(P.group[i])], ["Table", (i) => shortTitle(TABLES[P.table[i]])],
+  ["Paper", (i) => TABLES[P.table[i]].short],
 ];
 let listed = [], listOrder = null, drawnLines = LINES;
 
