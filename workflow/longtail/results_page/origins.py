@@ -46,8 +46,7 @@ def settings_of(study: Study, cell: Cell, phase: Phase) -> Iterator[Setting]:
     recipe = study.catalog.method(cell.method).recipe_on(dataset)
     asked = json.loads(cell.settings)
     keys, protocol = selectors(dataset, cell.ratio), study.config.protocol
-    for step, stretch in zip(recipe, phase.lineage, strict=True):
-        training = f"{stretch.objective} {stretch.first_epoch}-{stretch.last_epoch}"
+    for training, step, stretch in zip(_names(phase), recipe, phase.lineage, strict=True):
         entries = of_step(study.catalog.objectives[stretch.objective].settings, step, keys)
         own = asked.get(stretch.objective, {})
         # Names of lists of transforms and the like, which a stretch has in place of what they name.
@@ -64,6 +63,12 @@ def settings_of(study: Study, cell: Cell, phase: Phase) -> Iterator[Setting]:
             else:
                 origin = _origin(entries[name], keys, protocol)
             yield Setting(training, name, shown(named[name] if isinstance(value, list | dict) else value), *origin)
+
+
+def _names(phase: Phase) -> list[str]:
+    """What the stretches of a recipe are called; those that are called alike are numbered."""
+    names = [f"{each.objective} {each.first_epoch}-{each.last_epoch}" for each in phase.lineage]
+    return [f"{name}, step {number}" if names.count(name) > 1 else name for number, name in enumerate(names, start=1)]
 
 
 def _epochs(stretch: Stretch) -> str:

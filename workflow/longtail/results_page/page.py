@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from longtail import files
+from longtail.errors import LongtailError
 from longtail.processes import at_work_since
 from longtail.results_page.block import block
-from longtail.results_page.content import Collector, Content
+from longtail.results_page.collect import Collector
+from longtail.results_page.content import Content
 from longtail.results_page.follow import follow
 from longtail.results_page.render import render
 from longtail.study import layout
-from longtail.study.study import load_study
+from longtail.study.documents import read_yaml
+from longtail.study.study import Study, load_study
 
 
 class Page:
-    """The page of one study, written as often as it is asked for, if it shows anything new."""
+    """The page of one study in a file, written as often as it is asked for, if it shows anything new."""
 
-    def __init__(self, collector: Collector, path: str) -> None:
+    def __init__(self, study: Study, path: Path) -> None:
         """Nothing is written yet."""
-        self.collector, self.path = collector, path
+        self.collector, self.path = Collector(study, path.parent), path
         self._shown: Any = None
 
     def write(self, since: float | None) -> bool:
@@ -40,7 +43,7 @@ class Page:
         content = self.collector.collect(since)
         data = block(content)
         shown = _undated(content, data)
-        if shown == self._shown and Path(self.path).exists():
+        if shown == self._shown and self.path.exists():
             return False
         with files.replacing(self.path) as temporary:
             temporary.write_text(render(content, data), encoding="utf-8")
@@ -61,9 +64,11 @@ def _undated(content: Content, data: dict[str, Any]) -> tuple[Any, ...]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("targets", nargs="*", help="papers, tables and figures to begin with; else the configuration's")
-    parser.add_argument("--config", default="{}", help="the run's configuration as JSON, or @FILE with that JSON")
+    parser.add_argument("--config", help="the run's configuration as JSON, or @FILE with that JSON; else config.yaml")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
-    parser.add_argument("--out", metavar="FILE", help="what to write, in place of index.html among the results")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="what to write, in place of index.html among the results"
+    )
     parser.add_argument(
         "--follow",
         action="store_true",
@@ -71,14 +76,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _configuration() -> dict[str, Any]:
+    """What Snakemake would be told in this folder, of which the command line may have said otherwise."""
+    path = Path("config.yaml")
+    if not path.exists():
+        raise LongtailError("There is no config.yaml in this folder. Go to the checkout's, or give --config.")
+    found = read_yaml(path)
+    if not isinstance(found, dict):
+        raise LongtailError(f"{path} holds no configuration, which is a mapping. Write `targets: [...]` into it.")
+    return found
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
     layout.move(arguments.results)
-    config = {"targets": ["digits"], **files.read_json(arguments.config, "--config"), "partial": False}
-    if arguments.targets:
-        config["targets"] = arguments.targets
-    study = load_study(config)
-    page = Page(Collector(study), arguments.out or layout.page(study.config.view))
+    config = files.read_json(arguments.config, "--config") if arguments.config else _configuration()
+    study = load_study({**config, **({"targets": arguments.targets} if arguments.targets else {}), "partial": False})
+    page = Page(study, arguments.out or Path(layout.page(study.config.view)))
     if arguments.follow:
         return follow(page.write, sys.stdin, lambda: at_work_since(arguments.results))
     page.write(at_work_since(arguments.results))
