@@ -166,7 +166,7 @@ def page(tables: Iterable[tuple[RenderedTable, Mapping[str, int]]]) -> tuple[Sim
                 of.append(len(cells))
                 cells.append(cell_of(line, seed, state, curves.index(curve), strings))
             places.append(place_of(line, at, better.get(line["metric"], 1), of, strings))
-    setting = [*map(strings, ("simclr 0-20", "temperature", "0.1", "paper", "Section 4.1"))]
+    setting = [*map(strings, ("simclr 0-20", "temperature_of_the_loss", "0.1", "paper", "Section 4.1"))]
     point = {"kind": strings("difference"), "heading": "temperature <0.1>", "text": "Paper and code differ."}
     study = {
         "label": "budget smoke", "written": "2026-11-29T12:00:00+01:00", "version": "0.2.0", "running": 1,

@@ -392,12 +392,12 @@ function sideOf(i, side) {
   ];
 }
 
-function trainingOf(cell) {
+function trainingOf(cell, known) {
   const facts = Object.entries(cell.provenance), log = DATA.logs[cell.log];
   const about = [word(cell.title), word(cell.dataset), cell.ratio == null ? "" : `ratio ${short(cell.ratio)}`, `seed ${cell.seed}`].filter(Boolean).join(", ");
   return make("div", { class: "training" },
     make("div", {}, make("span", { class: `state ${cell.state}` }, cell.state), ` ${about}`),
-    cell.why ? make("p", {}, cell.why) : "",
+    cell.why && cell.why !== known ? make("p", {}, cell.why) : "",
     facts.length ? folded("Provenance", false, make("dl", { class: "facts" }, facts.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, String(value))]))) : "",
     log ? folded(`End of ${log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, log.tail)) : "");
 }
@@ -420,10 +420,10 @@ function openDrawer(i) {
   const table = TABLES[P.table[i]], cells = P.cells[i].map((cell) => CELLS[cell]), printed = P.published[i] != null;
   const all = (name, values) => unique(cells.flatMap((cell) => cell[name] ?? [])).map((at) => values[at]);
   const part = (title, children) => (children.length ? [make("h3", {}, title), ...children] : []);
-  const trainings = cells.map(trainingOf), rest = trainings.splice(6), curves = all("curves", CURVES);
+  const trainings = cells.map((cell) => trainingOf(cell, word(P.reason[i]))), rest = trainings.splice(6), curves = all("curves", CURVES);
   const rule = [
     P.tolerance[i] == null ? "" : `Reproduced means at most ${short(P.tolerance[i])} away from the printed value.`,
-    printed && P.scale[i] != null ? `One spread, a shade of colour, is ${short(P.scale[i])}.` : "",
+    printed && P.scale[i] != null ? `One spread (a shade of colour) is ${short(P.scale[i])}.` : "",
   ].filter(Boolean).join(" ");
   const sides = ["published", "recorded", "computed"].filter((side) => side !== "published" || printed);
   const copy = make("button", { type: "button", click: () => navigator.clipboard.writeText(location.href).then(() => { copy.textContent = "Copied"; }) }, "Copy link");
@@ -438,6 +438,7 @@ function openDrawer(i) {
     ...part("Settings and where they come from", all("settings", DATA.settings).flatMap(settingsOf)),
     ...part("Training curves", curves.length ? [make("div", { class: "panels" }, byKey(curves).map(curvesChart))] : []),
     ...part("Discrepancies that touch it", all("points", DATA.points).map(pointOf)),
+    $("#discrepancies") ? make("p", {}, make("a", { href: $("#discrepancies").href }, "All discrepancies")) : "",
   );
   state.cell = `${table.id}.${i - firstOf[P.table[i]]}`;
   writeState();
