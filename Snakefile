@@ -18,6 +18,7 @@ resource_scopes:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/command_line.smk"
 include: "workflow/rules/preflight.smk"
+include: "workflow/rules/hooks.smk"
 
 
 rule all:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from longtail import files
 from longtail.errors import LongtailError
 from longtail.reporting import formats
+from longtail.reporting.markup import escape_html
 from longtail.reporting.table import RenderedTable, render_table
 
 from .makers import NEGATIVE_ZERO, cell, entry, lines, metrics, plan
@@ -166,6 +167,17 @@ def test_notes_say_how_many_values_are_reproduced_and_what_that_takes() -> None:
     page = formats.html(table.document)
     for status in ("reproduced", "differs", "computed"):
         assert f'<span class="{status}" title="{status}">' in page
+
+
+def test_what_a_machine_decides_has_no_tolerance_to_speak_of() -> None:
+    accuracy = entry("A", "ACC", published="50.0", as_printed=True)
+    minutes = entry("A", "minutes", published="7.0", tolerance=None)
+    data = metrics(lines(accuracy.cell, "ACC", [[50.0]]), lines(minutes.cell, "minutes", [[5.0]]))
+    notes = render_table(plan(accuracy, minutes), data).document.grid.notes
+    assert any(
+        note.endswith("Reproduced means at most 2.5 (ACC) away from the published value, its rounding apart.")
+        for note in notes
+    )
 
 
 def test_what_nobody_printed_is_computed_and_not_reproduced() -> None:
@@ -424,9 +436,30 @@ def test_latex_knows_the_signs_of_the_papers() -> None:
 
 @given(text=st.text())
 def test_html_escaping_can_be_read_back(text: str) -> None:
-    escaped = formats.escape_html(text)
+    escaped = escape_html(text)
     assert html.unescape(escaped) == html.unescape(html.escape(text, quote=True))
     assert not set(escaped) & set("<>\"'")
+
+
+@given(names=st.lists(st.text(), min_size=5, max_size=5))
+def test_whatever_text_the_html_holds_is_shown_as_it_is(names: list[str]) -> None:
+    group, row, dataset, missing, label = names
+    entries = [entry(row, dataset=each, group=group, published="1.0", missing=missing) for each in (dataset, "other")]
+    plain = plan(*entries, label=label, title=row, paper_title=group, caption=f"{row}.", footnotes=(group,))
+    page = Tables(formats.html(render_table(plain, pd.DataFrame()).document))
+    if dataset != "other":
+        assert [dataset, "other"] == page.rows[0][-2:]
+    assert page.rows[-1][: 2 if group else 1] == [*filter(None, [group]), row]
+    assert label in page.text
+    assert missing in page.text
+
+
+def test_each_row_carries_its_group_and_each_cell_the_number_of_its_line() -> None:
+    entries = [entry(row, group=group) for group in ("Theirs", "Ours") for row in ("A", "B")]
+    document = render_table(plan(*entries), pd.DataFrame()).document
+    page = Tables(formats.html(document))
+    assert [row[:2] for row in page.rows[1:]] == [["Theirs", "A"], ["Theirs", "B"], ["Ours", "A"], ["Ours", "B"]]
+    assert [cells[0].index for _, _, cells in document.grid.rows if cells[0]] == [0, 1, 2, 3]
 
 
 @given(text=st.text(st.characters(codec="ascii", exclude_characters="\r\n")))

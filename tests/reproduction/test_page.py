@@ -15,8 +15,8 @@ from longtail.__main__ import main
 from longtail.errors import LongtailError
 from longtail.records.ledger import Ledger
 from longtail.records.record import Record, read_all
+from longtail.reporting.curves import of_record
 from longtail.reproduction.compared import Explanations
-from longtail.reproduction.drawings import whole_curve
 from longtail.reproduction.page import Page, everything, page_of, plural, recorded_tables, summary, write
 from longtail.study.study import Study
 from tests.records.makers import SHIPPED, record
@@ -172,13 +172,13 @@ def test_outdated_records_are_listed_as_such_and_drawn_nowhere(asking):
 def test_the_curve_of_a_recipe_is_one(asking):
     """SDCLR for 10 of 50 epochs, then ConMix on the same clock; what follows for cRT is on another."""
     records = {one.objective: one for one in read_all(str(SHIPPED)) if one.seed == 0 and "ir10" in one.cut}
-    epochs, losses, borders = whole_curve(records["conmix"])
-    np.testing.assert_array_equal(epochs, np.arange(1, 51))
-    assert len(losses) == 50
-    assert borders == [10]
-    epochs, _, borders = whole_curve(records["classifier-retraining"])
-    np.testing.assert_array_equal(epochs, np.arange(1, 51))
-    assert borders == [40]
+    curve = of_record(records["conmix"])
+    np.testing.assert_array_equal(curve.epochs, np.arange(1, 51))
+    assert len(curve.losses) == 50
+    assert curve.borders == (10,)
+    curve = of_record(records["classifier-retraining"])
+    np.testing.assert_array_equal(curve.epochs, np.arange(1, 51))
+    assert curve.borders == (40,)
 
 
 def test_numbers_have_their_nouns():

@@ -57,7 +57,9 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200", **self.settings}
+        # The page of all results is written by those runs that are about it: it takes seconds, whatever else is run.
+        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200", "LONGTAIL_PAGE": "off"}
+        return {**os.environ, **own, **self.settings}
 
     def run(
         self, *arguments: str, cores: int = 2, before: Callable[[], Any] | None = None
@@ -240,8 +242,14 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The default study at toy length."""
-    return run_once(tmp_path_factory, "finished")
+    """The default study at toy length, with the page of all results."""
+    return run_once(tmp_path_factory, "finished", run=with_page)
+
+
+def with_page(workflow: Workflow, *arguments: str) -> str:
+    """Let a run write the page of all results, as it does unless it is told not to."""
+    workflow.settings["LONGTAIL_PAGE"] = "on"
+    return workflow.succeed(*arguments)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ COMMANDS = {
     "list": ("longtail.reporting.inventory", "the methods, datasets, targets or tables there are, and what they cost"),
     "info": ("longtail.reporting.info", "all about a method, dataset, paper, table or figure"),
     "plan": ("longtail.reporting.forecast", "what there is to do, what it takes and what is there"),
+    "page": ("longtail.results_page.page", "all results as one page to open in a browser"),
     "status": ("longtail.reporting.status", "what is missing, and what failed and why"),
     "describe": ("longtail.data.describe", "write the catalogue file of your own images, from their folders or labels"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),

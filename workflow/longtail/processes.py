@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from longtail.errors import LongtailError
 WORKFLOW = "LONGTAIL_WORKFLOW"
 """Environment variable with the process that a job must not outlive."""
 CLAIM = ".workflow"
+HOLDER = re.compile(r"process (?P<process>\d+) on (?P<host>\S+), ")
 PATIENCE = 300.0
 
 
@@ -55,6 +57,24 @@ def claim(folder: str | os.PathLike[str]) -> IO[str]:
             f"Cannot write {folder}: {error.strerror or error}. Check the folder's permissions and the free space."
         ) from error
     return file
+
+
+def at_work_since(folder: str | os.PathLike[str]) -> float | None:
+    """When the workflow took a folder of results that is at work on it, by the clock that its files are dated with.
+
+    Nobody is kept from taking it meanwhile, as by a trial of the lock.
+
+    Returns:
+        Seconds since the epoch; None if none is at work, or one on another machine, of which nothing is known here.
+    """
+    path = Path(folder) / CLAIM
+    try:
+        holder = HOLDER.match(path.read_text(encoding="utf-8"))
+        if holder and holder["host"] == socket.gethostname() and _lives(int(holder["process"])):
+            return path.stat().st_mtime
+    except OSError:
+        pass
+    return None
 
 
 def _lock(file: IO[str]) -> bool:

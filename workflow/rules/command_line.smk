@@ -21,9 +21,9 @@ def command_line():
 COMMAND = command_line()
 TARGETED = COMMAND.targets if COMMAND else []
 
-# A plan or a status of targets, or a record, is one of what they stand for: beside it they are names without files, and
+# A plan, status or page of targets, or a record, is one of what they stand for: beside it they are names without files, and
 # no rule that computes anything is there.
-LOOKS = {called(name) for name in ("plan", "status", "record")}
+LOOKS = {called(name) for name in ("plan", "status", "page", "record")}
 LOOKING = not LOOKS.isdisjoint(TARGETED)
 LOOKED_AT = [name for name in TARGETED if LOOKING and name not in LOOKS]
 NAMES = {called(name): name for name in [*TARGETS, "all"]}
@@ -49,7 +49,7 @@ def check_targets():
             asked.check(STUDY, target, rules, made)
     except LongtailError as error:
         refuse(error)
-    taken = sorted(others & {*TARGETS, "plan", "status", "record", "recorded", "discrepancies"})
+    taken = sorted(others & {*TARGETS, "plan", "status", "page", "record", "recorded", "discrepancies"})
     if taken and not TARGETED:
         refuse(
             f"An option has taken the target {taken[0]!r} for its own. Write targets first: snakemake {taken[0]} ..."

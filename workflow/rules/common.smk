@@ -19,7 +19,7 @@ os.environ.update(
 
 from longtail import preflight
 from longtail.errors import LongtailError
-from longtail.processes import WORKFLOW, claim
+from longtail.processes import WORKFLOW
 from longtail.splits import SPLITS
 from longtail.study import layout, typed
 from longtail.study.artefacts import OF_THE_TRAINING
@@ -77,17 +77,6 @@ for folder in (layout.RESULTS, *layout.FOLDERS, VIEW):
         refuse(f"{Path(moved(folder)).absolute()} is a file, but results go into a folder of that name. Move it away.")
 
 os.environ[WORKFLOW] = str(os.getpid())
-
-
-CLAIMED = []
-
-
-onstart:
-    if "--nolock" not in sys.argv:  # with which `status` looks at a study that is running
-        try:
-            CLAIMED.append(claim(RESULTS))  # open as long as this process lives
-        except LongtailError as error:
-            refuse(error)
 
 
 def one_of(names):

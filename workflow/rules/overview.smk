@@ -1,6 +1,6 @@
-# What there is to do, how far it is, and where papers and codes part. The first two have neither inputs nor outputs for
-# Snakemake: they run whenever they are asked for, trigger nothing, and write `plan` and `status` (.md, .parquet) to the
-# folder of the view beside what they print.
+# What there is to do, how far it is, and where papers and codes part. The first two, and the page, have neither inputs nor
+# outputs for Snakemake: they run whenever they are asked for and trigger nothing. `plan` and `status` (.md, .parquet) are
+# written to the folder of the view beside what they print.
 
 
 rule plan:
@@ -29,6 +29,21 @@ rule status:
         out=moved(layout.status(NAME)),
     shell:
         "python -m longtail status --config {params.config:q} --results {params.results} --out {params.out} 2> {log}"
+
+
+# All results as one page: of the targets beside it first, and of all else that is there. While a study runs, and when it
+# ends, it is written without being asked for (hooks.smk).
+rule page:
+    log:
+        layout.overview_log("page", NAME),
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        config=overview_config,
+        results=results_folder,
+    shell:
+        "python -m longtail page --config {params.config:q} --results {params.results} 2> {log}"
 
 
 # What is finished, kept in files that git may carry: of the targets beside it, or of all results.

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from longtail import files
 from longtail.discrepancies import contradictions, points
 from longtail.discrepancies.numbers import Contradiction, agreement
 from longtail.discrepancies.points import Place, Point, dataset_label, shown
-from longtail.reporting.markup import PALETTE, escape_html, escape_markdown, joined
+from longtail.reporting.markup import PALETTE, environment, escape_html, escape_markdown, joined
 from longtail.study.catalog import Catalog
 from longtail.study.config import parse
 from longtail.study.study import Study, load_study
@@ -407,22 +405,15 @@ def render(study: Study) -> dict[str, str]:
     links = Links(study.catalog, page.papers)
     texts = {}
     for suffix, rich in (("md", links.markdown), ("html", links.html)):
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent),
-            autoescape=suffix == "html",
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-            keep_trailing_newline=True,
-        )
-        environment.filters |= {
+        templates = environment(Path(__file__).parent, autoescape=suffix == "html")
+        templates.filters |= {
             "rich": rich,
             "values": values,
             "sentence": sentence,
             "joined": joined,
             "plain": escape_markdown,
         }
-        template = environment.get_template(f"page.{suffix}.jinja")
+        template = templates.get_template(f"page.{suffix}.jinja")
         text = template.render(page=page, palette=PALETTE)
         texts[suffix] = re.sub(r"\n{3,}", "\n\n", text)
     return texts

@@ -244,6 +244,21 @@ class Uses:
         recipe = self.catalog.method(place.method).recipe_on(self.catalog.dataset(place.dataset))
         return {step["objective"] for step in recipe}
 
+    @functools.cache  # noqa: B019 - likewise
+    def names(self, place: Place) -> Mapping[str, frozenset[str]]:
+        """What a cell is called by, by the kind of name: the subjects of remarks."""
+        found = {
+            "objectives": self.objectives(place),
+            "methods": {place.method},
+            "datasets": {place.dataset},
+            "readouts": place.readouts,
+            "scorers": place.scorers,
+            "projections": {place.projection or ""},
+            "augmentations": self.augmentations(place),
+            "artefacts": {f"{place.paper}_{place.artefact}"},
+        }
+        return {kind: frozenset(names) for kind, names in found.items()}
+
     def augmentations(self, place: Place) -> set[str]:
         """The lists of transforms that a cell's views are made by, under the official protocol."""
         named = (acting.official for acting in self.of(*place.cell) if acting.setting == "augmentation")
@@ -283,8 +298,9 @@ def derive(study: Study) -> list[Point]:
         for one in uses.of(*place.cell):
             acting[one.key].append((one, place))
     found: list[Point] = []
+    own = own_datasets(catalog)
     for home, name, entry, carriers in _entries(catalog):
-        found += _of_setting(catalog, home, name, entry, carriers, acting[name, id(entry)])
+        found += _of_setting(catalog, own, home, name, entry, carriers, acting[name, id(entry)])
     found += [_of_remark(remark, shown_places, uses) for remark in catalog.remarks]
     return found
 
@@ -315,6 +331,7 @@ def _entries(catalog: Catalog) -> Iterator[tuple[str, str, Setting, tuple[str, .
 
 def _of_setting(
     catalog: Catalog,
+    own: set[str],
     home: str,
     name: str,
     entry: Setting,
@@ -338,7 +355,6 @@ def _of_setting(
             place for one, place in uses if one.selector not in pairs and not is_chosen(entry, one.selector)
         )
         yield Point(home, "read", name, name, carriers, "", "", given, entry["where"], touched)
-    own = own_datasets(catalog)
     for ours in (False, True):
         keys = [
             key
@@ -384,17 +400,8 @@ def _of_remark(remark: Remark, among: Iterable[Place], uses: Uses) -> Point:
 
 def touches(remark: Remark, place: Place, uses: Uses) -> bool:
     """Whether a remark concerns a cell: the cell has one name of every kind that the remark gives."""
-    has: dict[str, set[str]] = {
-        "objectives": uses.objectives(place),
-        "methods": {place.method},
-        "datasets": {place.dataset},
-        "readouts": set(place.readouts),
-        "scorers": set(place.scorers),
-        "projections": {place.projection or ""},
-        "augmentations": uses.augmentations(place),
-        "artefacts": {f"{place.paper}_{place.artefact}"},
-    }
-    return all(has[kind] & set(names) for kind, names in remark.subjects.items())
+    has = uses.names(place)
+    return all(not has[kind].isdisjoint(names) for kind, names in remark.subjects.items())
 
 
 def _printed(found: Iterable[Place]) -> tuple[Place, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -45,10 +45,7 @@ def read_metrics(path: str, columns: Sequence[str], null: Sequence[str] = ()) ->
 
 
 def as_merged(plan: Plan, path: str) -> Plan:
-    """The plan, with what the merged metrics at ``path`` know of their making.
-
-    Footnotes say on what the networks were trained or timed, and in which number format. The label says
-    so if the metrics lack cells that were not computed yet.
+    """The plan, with what the merged metrics at ``path`` know of their making (:func:`described`).
 
     Raises:
         LongtailError: if the metrics are of a budget, protocol or data that the plan's label does not tell of, so that
@@ -60,6 +57,15 @@ def as_merged(plan: Plan, path: str) -> Plan:
             f"{path} was made with another configuration than the one given: {made}. Give that one as --config, or "
             f"merge the metrics anew."
         )
+    return described(plan, facts)
+
+
+def described(plan: Plan, facts: Mapping[str, Any]) -> Plan:
+    """The plan, with what is known of the making of its metrics (``merge.facts_of``).
+
+    Footnotes say on what the networks were trained or timed, and in which number format. The label says so if the
+    metrics lack cells that were not computed yet.
+    """
     trained = [f"{each['device']} in {each['precision']} ({each['trainings']})" for each in facts.get("trained", ())]
     if trained:
         plan = replace(plan, footnotes=(*plan.footnotes, f"Trained on {', '.join(trained)}."))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
 
 from longtail.reporting.grid import DASH, Grid, GridCell
-from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
+from longtail.reporting.markup import PALETTE, environment, escape_markdown
+
+_FOLDER = Path(__file__).parent
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -66,18 +71,6 @@ class Document:
 def escape_latex(text: str) -> str:
     """``text`` with LaTeX's own characters made to mean themselves; white space becomes one blank."""
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
-
-
-def _spans(texts: list[tuple[str, ...]]) -> Iterator[tuple[str, int]]:
-    """Neighbours with the same headings down to the last one share a heading: (text, columns)."""
-    for key, run in itertools.groupby(texts):
-        yield key[-1], len(list(run))
-
-
-def _levels(grid: Grid) -> list[list[tuple[str, int]]]:
-    depth = len(grid.header[0]) if grid.header else 0
-    upper = [list(_spans([column[: level + 1] for column in grid.header])) for level in range(depth - 1)]
-    return [*upper, [(column[-1], 1) for column in grid.header]]
 
 
 def _heading(document: Document, escape: Callable[[str], str]) -> str:
@@ -159,7 +152,7 @@ def latex(document: Document) -> str:
     if wide:
         lines.append(r"  \resizebox{\linewidth}{!}{%")
     lines += [rf"  \begin{{tabular}}{{{'l' * stub}{'r' * len(grid.header)}}}", r"    \toprule"]
-    levels = _levels(grid)
+    levels = grid.levels
     for level in levels[:-1]:
         position, texts, rules = stub + 1, [""] * stub, []
         for text, span in level:
@@ -188,102 +181,19 @@ def latex(document: Document) -> str:
     return "\n".join(lines) + "\n"
 
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; margin: 2rem auto; padding: 0 1.5rem;
-       max-width: 110rem; color: var(--ink); background: var(--paper); }
-h1 { font-size: 1.35rem; margin: 0 0 .25rem; }
-p { max-width: 60rem; margin: .25rem 0 1rem; }
-p.paper { color: var(--muted); margin-top: 0; }
-.label { border-left: 4px solid var(--warn-line); background: var(--warn); color: var(--warn-ink); padding: .6rem 1rem;
-         margin: .75rem 0 1rem; max-width: 58rem; font-weight: 600; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; border-top: 2px solid var(--ink);
-        border-bottom: 2px solid var(--ink); }
-th, td { padding: .3rem .7rem; white-space: nowrap; }
-thead th { font-weight: 600; text-align: center; border-bottom: 1px solid var(--line); }
-thead tr:last-child th { text-align: right; border-bottom: 1px solid var(--ink); }
-th.stub, thead tr:last-child th.stub { text-align: left; font-weight: 500; }
-tbody tr:nth-child(even) { background: var(--band); }
-tbody tr.first { border-top: 1px solid var(--line); }
-th.group { vertical-align: top; background: var(--paper); }
-td { text-align: right; }
-.edge { border-left: 1px solid var(--line); }
-.published, .spread { color: var(--muted); }
-.bar { color: var(--line); padding: 0 .15em; }
-.missing { color: var(--muted); }
-.notes { color: var(--muted); font-size: .88rem; max-width: 60rem; padding-left: 1.2rem; }
-"""
-
-
 def html(document: Document) -> str:
     """One stand-alone page: no script, no font, no picture from elsewhere."""
-    grid = document.grid
-    edges = [index == 0 or column[:-1] != grid.header[index - 1][:-1] for index, column in enumerate(grid.header)]
+    return templates().get_template("table_page.html.jinja").render(document=document, style=table_style())
 
-    def show(cell: GridCell | None, edge: bool) -> str:
-        style = ' class="edge"' if edge else ""
-        if cell is None:
-            return f"<td{style}></td>"
-        if cell.computed:
-            value = f"<b>{cell.computed}</b>" if cell.best else cell.computed
-            star = "<sup>*</sup>" if cell.significant else ""
-            spread = f' <span class="spread">{escape_html(cell.spread)}</span>' if cell.spread else ""
-            computed = f'<span class="{cell.status}" title="{cell.status}">{value}{star}</span>{spread}'
-        else:
-            computed = f'<span class="missing" title="not computed">{DASH}</span>'
-        recorded = "; ".join(
-            f'<span class="recorded {one.status}" title="recorded: {one.status}">{one.shown[0]}</span>'
-            f'<span class="spread"> {escape_html(" ".join(one.shown[1:]))}</span>'
-            + (f"<sup>{one.letter}</sup>" if one.letter else "")
-            for one in cell.recorded
-        )
-        shown = {
-            "published": f'<span class="published" title="published">{escape_html(cell.published)}</span>',
-            "recorded": recorded or f'<span class="missing" title="not recorded">{DASH}</span>',
-            "computed": computed,
-        }
-        text = '<span class="bar">|</span>'.join(shown[part] for part in grid.parts)
-        text += f"<sup>{cell.mark}</sup>" if cell.mark else ""
-        return f"<td{style}>{text}</td>"
 
-    stub = 2 if grid.groups else 1
-    head = []
-    levels = _levels(grid)
-    for level in levels[:-1]:
-        spans = "".join(
-            f'<th class="edge" scope="colgroup" colspan="{span}">{escape_html(text)}</th>' for text, span in level
-        )
-        head.append(f'<tr><th class="stub" colspan="{stub}"></th>{spans}</tr>')
-    names = "".join(f'<th class="stub" scope="col">{name}</th>' for name in ["Group", "Method"][-stub:])
-    last = "".join(
-        f'<th class="{"edge" if edge else "inner"}" scope="col">{escape_html(column[-1])}</th>'
-        for column, edge in zip(grid.header, edges, strict=True)
-    )
-    head.append(f"<tr>{names}{last}</tr>")
-    body = []
-    for group, run in itertools.groupby(grid.rows, key=lambda row: row[0]):
-        members = list(run)
-        for index, (_, row, cells) in enumerate(members):
-            lead = ""
-            if grid.groups and index == 0:
-                lead = f'<th class="stub group" scope="rowgroup" rowspan="{len(members)}">{escape_html(group)}</th>'
-            first = ' class="first"' if index == 0 else ""
-            shown = "".join(show(cell, edge) for cell, edge in zip(cells, edges, strict=True))
-            body.append(f'<tr{first}>{lead}<th class="stub" scope="row">{escape_html(row)}</th>{shown}</tr>')
-    notes = [f"<li>{escape_html(note)}</li>" for note in grid.notes]
-    notes += [f"<li><sup>{number}</sup> {escape_html(text)}</li>" for number, text in enumerate(grid.marks, 1)]
-    label = f'<div class="label" role="note">{escape_html(document.label)}</div>\n' if document.label else ""
-    title, paper = escape_html(document.title), escape_html(document.paper)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}: {paper}</title>\n'
-        f"<style>{PALETTE}{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f'<p class="paper">{paper}</p>\n{label}<p>{_heading(document, escape_html)}</p>\n'
-        '<div class="scroll"><table>\n<thead>\n'
-        + "\n".join(head)
-        + "\n</thead>\n<tbody>\n"
-        + "\n".join(body)
-        + '\n</tbody>\n</table></div>\n<ul class="notes">\n'
-        + "\n".join(notes)
-        + "\n</ul>\n</body>\n</html>\n"
-    )
+def table_style() -> str:
+    """The style of tables in HTML, with the colours of every page."""
+    return PALETTE + (_FOLDER / "table.css").read_text(encoding="utf-8")
+
+
+@functools.cache
+def templates(*folders: Path) -> jinja2.Environment:
+    """What renders the table of a document in HTML (``table.html.jinja``), and the templates of ``folders``."""
+    made = environment(*folders, _FOLDER)
+    made.globals["dash"] = DASH
+    return made

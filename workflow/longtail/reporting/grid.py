@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,6 +55,7 @@ class GridCell:
         best: whether it is the best computed value of its column within its group.
         significant: whether the test of the table calls the difference significant.
         mark: number of the footnote that belongs to it, None without one.
+        index: of its line in the tidy frame.
     """
 
     published: str
@@ -64,6 +66,7 @@ class GridCell:
     best: bool = False
     significant: bool = False
     mark: int | None = None
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,20 @@ class Grid:
     parts: tuple[str, ...]
     notes: list[str]
     marks: list[str]
+
+    @property
+    def levels(self) -> list[list[tuple[str, int]]]:
+        """Rows of the head, each of (text, columns): neighbours with the same headings so far share one."""
+        depth = len(self.header[0]) if self.header else 0
+        keys = ([column[: level + 1] for column in self.header] for level in range(depth - 1))
+        upper = [[(key[-1], len([*run])) for key, run in itertools.groupby(level)] for level in keys]
+        return [*upper, [(column[-1], 1) for column in self.header]]
+
+    @property
+    def edges(self) -> list[bool]:
+        """Of each column, whether it is the first below its heading."""
+        above = [column[:-1] for column in self.header]
+        return [index == 0 or column != above[index - 1] for index, column in enumerate(above)]
 
 
 def _layout_columns(layout: Mapping[str, Any]) -> list[str]:
@@ -244,7 +261,7 @@ def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
     printed = [entry for entry in plan.entries if entry.published is not None]
     by_tolerance: dict[str, dict[str, None]] = {}
     for entry in printed:
-        if entry.published_std is None:
+        if entry.published_std is None and entry.tolerance is not None:  # what a machine decides has none
             by_tolerance.setdefault(f"{entry.tolerance:g}", {})[plan.metric_titles[entry.metric]] = None
     rules = [f"{tolerance} ({', '.join(metrics)})" for tolerance, metrics in by_tolerance.items()]
     if any(entry.published_std is not None for entry in printed):
@@ -330,7 +347,8 @@ def arrange(
     cells: dict[tuple[str, str, tuple[str, ...]], GridCell] = {}
     means: dict[tuple[str, str, tuple[str, ...]], float] = {}
     unrecorded = [RecordedPlace((), (), entry.decimals) for entry in plan.entries]
-    for entry, line, remembered in zip(plan.entries, frame.to_dict("records"), recorded or unrecorded, strict=True):
+    lines = zip(plan.entries, frame.to_dict("records"), recorded or unrecorded, strict=True)
+    for index, (entry, line, remembered) in enumerate(lines):
         place = ("" if "group" in levels else entry.group, entry.row, (*_column(entry, levels), entry.metric))
         if place in cells:
             raise LongtailError(
@@ -360,6 +378,7 @@ def arrange(
             spread=spread,
             significant=significant,
             mark=mark,
+            index=index,
         )
     for column in header:
         higher = plan.higher_is_better[column[-1]]

@@ -5,17 +5,35 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from pathlib import Path
+
+import jinja2
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
 
 PALETTE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --muted: #6a737d; --line: #d0d7de; --paper: #ffffff; --band: #f6f8fa;
-        --warn-ink: #7a4a00; --warn: #fff3d6; --warn-line: #e3a008; }
+:root { color-scheme: light dark; --ink: #1b1f24; --muted: #656d76; --line: #d0d7de; --paper: #ffffff; --band: #f6f8fa;
+        --warn-ink: #7a4a00; --warn: #fff3d6; --warn-line: #e3a008;
+        --link: #0b5cad; --better: 0 114 178; --worse: 213 94 0; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --muted: #9aa4af; --line: #3a424c; --paper: #0f1318; --band: #181e25;
-          --warn-ink: #ffd98a; --warn: #3a2c0a; --warn-line: #a87408; } }
+          --warn-ink: #ffd98a; --warn: #3a2c0a; --warn-line: #a87408;
+          --link: #7cb7ff; --better: 86 180 233; --worse: 240 130 50; } }
 """
-"""The colours of every page, by daylight and in the dark."""
+"""The colours of every page, by daylight and in the dark. ``better`` and ``worse`` than printed are told apart by
+colour-blind readers, and are laid under text in part only."""
+
+
+def environment(*folders: Path, autoescape: bool = True) -> jinja2.Environment:
+    """What renders the templates of these folders: a variable that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
 
 
 def escape_markdown(text: str) -> str:

@@ -7,8 +7,9 @@ of them are longer than the 128 KiB that Linux allows for the one argument that 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +19,24 @@ from longtail.files import read_json, read_with_provenance, write_tables
 from longtail.reporting.finished import timed_on, trained_on
 from longtail.study import layout
 from longtail.study.cells import Measurement
-from longtail.study.study import load_study
+from longtail.study.study import Study, load_study
 
 CHUNK = 1000
 """Cells that are in memory at a time."""
 
 
-def merged(measurements: Sequence[Measurement], revisions: set[str]) -> Iterator[pa.Table]:
+Reader = Callable[[str], tuple[pa.Table, Mapping[str, Any]]]
+
+
+def merged(
+    measurements: Sequence[Measurement], revisions: set[str], read: Reader = read_with_provenance
+) -> Iterator[pa.Table]:
     """The lines of metric files with the keys of their cells, for some cells after the other.
 
     Args:
         measurements: the cells.
         revisions: filled with those of the code that made the files.
+        read: what reads one of them, with its provenance.
 
     Raises:
         LongtailError: if a file is missing, unreadable, or of other columns than the first.
@@ -39,7 +46,7 @@ def merged(measurements: Sequence[Measurement], revisions: set[str]) -> Iterator
         chunk = measurements[start : start + CHUNK]
         tables = []
         for measurement in chunk:
-            table, made_by = read_with_provenance(measurement.path)
+            table, made_by = read(measurement.path)
             schema = schema or table.schema.remove_metadata()
             if not table.schema.equals(schema):
                 raise LongtailError(
@@ -55,6 +62,20 @@ def merged(measurements: Sequence[Measurement], revisions: set[str]) -> Iterator
             values = pa.array([measurement.keys[name] for measurement in chunk], kind)
             lines = lines.append_column(name, values.take(pa.array(cell_of_line)))
         yield lines
+
+
+def facts_of(study: Study, wanted: Sequence[Measurement], found: Sequence[Measurement]) -> dict[str, Any]:
+    """What merged metrics say of their making: which of the ``wanted`` cells they are of, and how these were made.
+
+    Raises:
+        LongtailError: if a file does not say on what its network was timed.
+    """
+    return {
+        "cells": {"merged": len(found), "wanted": len(wanted)},
+        "label": study.label_of([measurement.keys for measurement in wanted]),
+        "trained": trained_on(measurement.run for measurement in found),
+        "timed": timed_on(found),
+    }
 
 
 def _columns(schema: pa.Schema) -> str:
@@ -85,10 +106,5 @@ def run(arguments: argparse.Namespace) -> None:
     found = [cell for cell in measurements if Path(cell.path).exists()] if study.config.partial else measurements
     revisions: set[str] = set()
     tables = merged(found, revisions) if found else [pa.table({})]
-    facts = {
-        "cells": {"merged": len(found), "wanted": len(measurements)},
-        "label": study.label_of([measurement.keys for measurement in measurements]),
-        "trained": trained_on(measurement.run for measurement in found),
-        "timed": timed_on(found),
-    }
+    facts = facts_of(study, measurements, found)
     write_tables(arguments.out, tables, lambda: {"revisions": sorted(revisions), **facts})

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from longtail.records.record import Record
 from longtail.reporting.aggregate import COMPUTED, DIFFERS, REPRODUCED
+from longtail.reporting.curves import of_record
 from longtail.reporting.figures import pictures, style
 from longtail.reporting.figures.panels import new_panels, share_labels
 from longtail.reproduction.compared import LARGE, Compared
@@ -96,17 +96,16 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
         figure, axes = new_panels(len(by_training), 0.85, columns=4)
         for axis, ((cut, kin), alike) in zip(axes, by_training.items(), strict=True):
             for number, record in enumerate(alike):
-                epochs, losses, borders = whole_curve(record)
-                kept = np.unique(np.linspace(0, len(epochs) - 1, MOST_POINTS).astype(int))
+                curve = of_record(record).thinned(MOST_POINTS)
                 axis.plot(
-                    epochs[kept],
-                    losses[kept],
+                    curve.epochs,
+                    curve.losses,
                     color=style.colour(record.seed),
                     linestyle=style.dashes(sum(one.seed == record.seed for one in alike[:number])),
                     linewidth=0.9,
                     label=f"seed {record.seed}",
                 )
-                for border in borders:
+                for border in curve.borders:
                     axis.axvline(border, color=style.FAINT, linewidth=0.6, linestyle=":")
             axis.set_title("\n".join([*textwrap.wrap(titles[f"{cut}/{kin}"], LETTERS), cut]))
             axis.set(xlabel="epoch", ylabel="loss")
@@ -114,30 +113,6 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
         handles = [plt.Line2D([], [], color=style.colour(seed), label=f"seed {seed}") for seed in seeds]
         figure.legend(handles=handles, loc="center", ncols=len(handles))
         return _drawn(figure, "curves", "The loss of the recorded trainings by epoch")
-
-
-def whole_curve(record: Record) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The loss over all trainings behind a record.
-
-    Returns:
-        Epochs since the first began (E,) int64; loss (E,) float64; after which of the epochs another objective begins.
-    """
-    epochs, losses, borders = [], [], []
-    done, last, objective = 0, 0, ""
-    for training, name, at, values in record.curves():
-        if name != "loss":
-            continue
-        if at[0] <= last:  # another clock
-            done, last = done + last, 0
-        minimised = training["training"].rsplit("-", 2)[0]
-        if objective and minimised != objective:
-            borders.append(int(done + last))
-        epochs.append(at + done)
-        losses.append(values)
-        last, objective = int(at[-1]), minimised
-    if not epochs:
-        return np.zeros(0, np.int64), np.zeros(0), []
-    return np.concatenate(epochs), np.concatenate(losses), borders
 
 
 def _drawn(figure: Figure, name: str, title: str) -> str:

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from longtail import files
 from longtail.records.ledger import Ledger, Match
 from longtail.records.record import Record, read_all
 from longtail.reporting.aggregate import COMPUTED, DIFFERS, REPRODUCED
 from longtail.reporting.from_records import RecordedPlace, recorded_places
-from longtail.reporting.markup import PALETTE, escape_html, escape_markdown
+from longtail.reporting.markup import PALETTE, environment, escape_html, escape_markdown
 from longtail.reporting.table import render_table
 from longtail.reproduction import drawings
 from longtail.reproduction.compared import LARGE, Compared, Explanations, compared
@@ -176,14 +174,8 @@ def write(page: Page, stem: Path, forms: Sequence[str] = FORMS) -> None:
     Raises:
         LongtailError: when the folder cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"md": escape_markdown, "text": escape_html, "hours": hours, "plural": plural}
+    templates = environment(Path(__file__).parent, autoescape=False)
+    templates.filters |= {"md": escape_markdown, "text": escape_html, "hours": hours, "plural": plural}
     given: Mapping[str, Any] = {
         "page": page,
         "palette": PALETTE,
@@ -194,7 +186,7 @@ def write(page: Page, stem: Path, forms: Sequence[str] = FORMS) -> None:
     }
     with ExitStack() as stack:
         for form in forms:
-            text = environment.get_template(f"page.{form}.jinja").render(given)
+            text = templates.get_template(f"page.{form}.jinja").render(given)
             stack.enter_context(files.replacing(Path(f"{stem}.{form}"))).write_text(text, encoding="utf-8")
         for name in DRAWINGS:
             path = stack.enter_context(files.replacing(Path(f"{stem}-{name}.svg")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 from longtail.errors import LongtailError, closest
@@ -80,6 +81,20 @@ def of_overview(study: Study, targets: Iterable[str]) -> list[str]:
                 "`snakemake --cores 1 plan conmix_table2`."
             )
     return list(found) or list(study.config.targets)
+
+
+def of_page(study: Study, targets: Iterable[str]) -> list[str]:
+    """What the page of all results begins with: those of the targets that are papers, tables and figures.
+
+    Args:
+        study: what there is.
+        targets: of a run, names or files; without any it is the configuration's.
+    """
+    found: list[str] = []
+    for target in targets:
+        with suppress(LongtailError):
+            found += of_overview(study, [target])
+    return list(dict.fromkeys(found)) or list(study.config.targets)
 
 
 def _read(study: Study, place: str, parts: Sequence[str]) -> tuple[list[str], str]:

@@ -124,6 +124,11 @@ class Run:
         """The folder of an unfinished training, from which it goes on."""
         return f"{RESULTS}/state/{self.cut}/{self.name}/seed{self.seed}"
 
+    @property
+    def history_so_far(self) -> str:
+        """How an unfinished training has gone until now."""
+        return f"{self.state}/history.parquet"
+
     def embeddings(self, features: str, split: str) -> str:
         """Embeddings of one split."""
         return f"{self.folder}/{features}/{split}/embeddings.parquet"
@@ -237,6 +242,17 @@ def plan(view_name: str) -> str:
 def status(view_name: str) -> str:
     """What is there, what is missing, and what failed; without the suffix of its formats."""
     return f"{view(view_name)}/status"
+
+
+def page(view_name: str) -> str:
+    """All results of a view as one page."""
+    return f"{view(view_name)}/index.html"
+
+
+def other_pages(view_name: str) -> dict[str, str]:
+    """The pages of other views that are there, by the name of the view; empty for the papers' own."""
+    found = {"": page(""), **{path.parent.name: str(path) for path in sorted(Path(RESULTS).glob("*/index.html"))}}
+    return {name: path for name, path in found.items() if name != view_name and Path(path).exists()}
 
 
 DISCREPANCIES = f"{RESULTS}/discrepancies"

@@ -137,6 +137,7 @@ def train(
     dtype: torch.dtype,
     save: Callable[[Training], None],
     save_every: float,
+    epoch_done: Callable[[Training], None] = lambda run: None,
     stop_requested: Callable[[], bool] = lambda: False,
     group: Group = ALONE,
 ) -> None:
@@ -152,6 +153,7 @@ def train(
         dtype: what autocast computes in; float32 switches it off.
         save: called with ``run`` between two updates, when it can be resumed; on every process.
         save_every: seconds between saves.
+        epoch_done: called with ``run`` after every complete epoch; on every process.
         stop_requested: asked after every update.
         group: the processes that train together; each calls this with the same arguments.
 
@@ -230,6 +232,7 @@ def train(
                 pace = {"images_per_second": batches.visited / seconds, "seconds": seconds}
                 run.history.append({"epoch": run.epoch + 1, **means, "learning_rate": learning_rate, **pace})
                 run.epoch, run.step, run.seconds, run.sums = run.epoch + 1, 0, 0.0, {}
+                epoch_done(run)
             stopping, saving = group.agree(stop_requested(), time.monotonic() - saved > save_every)
             if run.epoch < last and (stopping or saving):
                 _means(run, stretch)  # what has diverged is not worth saving

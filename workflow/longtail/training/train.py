@@ -15,11 +15,10 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 
 from longtail.data.streamed import workers_that_speak
@@ -41,6 +40,7 @@ from longtail.training.encode import decoders, open_split
 from longtail.training.loop import Interrupted, Training, train
 from longtail.training.optimizer import Optimizer
 from longtail.training.out_of_memory import out_of_memory
+from longtail.training.so_far import HistorySoFar, history_table
 from longtail.training.specification import Specification, read_spec
 
 STOPPED = 75
@@ -135,6 +135,12 @@ def run_one(arguments: argparse.Namespace) -> None:
                 folder.save(saved_state(spec, now))
             group.wait()
 
+        so_far = HistorySoFar(arguments.state)
+
+        def tell_epoch(now: Training) -> None:
+            if group.leads:
+                so_far.tell(now.history)
+
         try:
             with workers_that_speak():
                 train(
@@ -143,6 +149,7 @@ def run_one(arguments: argparse.Namespace) -> None:
                     split,
                     dtype=dtype,
                     save=save,
+                    epoch_done=tell_epoch,
                     save_every=arguments.checkpoint_seconds,
                     stop_requested=lambda: signals.received is not None,
                     group=group,
@@ -179,6 +186,7 @@ def run_one(arguments: argparse.Namespace) -> None:
             temporary.write_text(json.dumps(spec.document, indent=2) + "\n", encoding="utf-8")
         finished = checkpoint.contents(spec, training.objective, training.optimizer.moments, training.epoch, 0)
         checkpoint.write(arguments.checkpoint, finished)
+        so_far.remove()
         folder.remove()
 
 
@@ -274,17 +282,6 @@ def require_finite(training: Training, spec: Specification) -> None:
                 f"Training {spec.last.objective} has diverged: {name} is not finite after epoch "
                 f"{training.epoch}. Try a lower learning_rate, more warmup_epochs, or precision: float32."
             )
-
-
-def history_table(history: Sequence[Mapping[str, float]]) -> pa.Table:
-    """One row per epoch: ``epoch`` int64 (complete epochs of the clock), float64 otherwise, null for an absent part."""
-    pace = ("learning_rate", "images_per_second", "seconds")
-    parts = {name: None for entry in history for name in entry if name not in ("epoch", "loss", *pace)}
-    names = ("loss", *parts, *pace)
-    return pa.table(
-        {"epoch": pa.array([entry["epoch"] for entry in history], pa.int64())}
-        | {name: pa.array([entry.get(name) for entry in history], pa.float64()) for name in names}
-    )
 
 
 def device_name(device: torch.device) -> str:

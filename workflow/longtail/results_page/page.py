@@ -1,0 +1,100 @@
+"""``longtail page``: all results of a view as one page to open in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from longtail import files
+from longtail.errors import LongtailError
+from longtail.processes import at_work_since
+from longtail.results_page.block import block
+from longtail.results_page.collect import Collector
+from longtail.results_page.content import Content
+from longtail.results_page.follow import follow
+from longtail.results_page.render import render
+from longtail.study import layout
+from longtail.study.documents import read_yaml
+from longtail.study.study import Study, load_study
+
+
+class Page:
+    """The page of one study in a file, written as often as it is asked for, if it shows anything new."""
+
+    def __init__(self, study: Study, path: Path) -> None:
+        """Nothing is written yet."""
+        self.collector, self.path = Collector(study, path.parent), path
+        self._shown: Any = None
+
+    def write(self, since: float | None) -> bool:
+        """Write what there is now.
+
+        Args:
+            since: when the workflow began that is at work on the results, None if none is.
+
+        Returns:
+            Whether the page had to be written.
+
+        Raises:
+            LongtailError: when the folder cannot be written.
+        """
+        content = self.collector.collect(since)
+        data = block(content)
+        shown = _undated(content, data)
+        if shown == self._shown and self.path.exists():
+            return False
+        with files.replacing(self.path) as temporary:
+            temporary.write_text(render(content, data), encoding="utf-8")
+        self._shown = shown
+        return True
+
+
+def _undated(content: Content, data: dict[str, Any]) -> tuple[Any, ...]:
+    """All that a page shows, but when it was written."""
+    return (
+        {**data, "study": {**data["study"], "written": ""}},
+        [(table.document, table.downloads) for table in content.tables],
+        content.figures,
+        (content.discrepancies, content.others, content.notices),
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("targets", nargs="*", help="papers, tables and figures to begin with; else the configuration's")
+    parser.add_argument("--config", help="the run's configuration as JSON, or @FILE with that JSON; else config.yaml")
+    parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="what to write, in place of index.html among the results"
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="write it again when something has changed, until standard input ends (as the workflow does by itself)",
+    )
+
+
+def _configuration() -> dict[str, Any]:
+    """What Snakemake would be told in this folder, of which the command line may have said otherwise."""
+    path = Path("config.yaml")
+    if not path.exists():
+        raise LongtailError("There is no config.yaml in this folder. Go to the checkout's, or give --config.")
+    found = read_yaml(path)
+    if not isinstance(found, dict):
+        raise LongtailError(f"{path} holds no configuration, which is a mapping. Write `targets: [...]` into it.")
+    return found
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page, and say where it is."""
+    layout.move(arguments.results)
+    config = files.read_json(arguments.config, "--config") if arguments.config else _configuration()
+    study = load_study({**config, **({"targets": arguments.targets} if arguments.targets else {}), "partial": False})
+    page = Page(study, arguments.out or Path(layout.page(study.config.view)))
+    if arguments.follow:
+        return follow(page.write, sys.stdin, lambda: at_work_since(arguments.results))
+    page.write(at_work_since(arguments.results))
+    print(page.path)
+    return 0
