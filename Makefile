@@ -52,8 +52,8 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 	$(run) ruff format .
 	$(run) snakefmt Snakefile workflow/rules
 
-docs: $(VENV)/.run ## write docs/methods.md and docs/reproduction.md out of catalogue and records again
-	$(run) longtail methods --out docs/methods.md
+docs: $(VENV)/.run ## write the pages under docs/ that catalogue, schemas and records make again
+	$(run) longtail reference --out docs
 	$(run) longtail recorded --page docs/reproduction
 
 site: $(VENV)/.dev ## build the documentation's site, to be opened as site/index.html

@@ -195,7 +195,7 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-BY_HAND = {("compare", "tables"), ("describe", "torch"), ("methods", "tables")}
+BY_HAND = {("compare", "tables"), ("describe", "torch"), ("reference", "tables")}
 """Commands that no rule runs, with an environment that a person has who asks for them."""
 
 

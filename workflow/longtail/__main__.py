@@ -43,7 +43,7 @@ COMMANDS = {
         "longtail.reproduction.page",
         "tables of records alone, and the page that holds them against print",
     ),
-    "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
+    "reference": ("longtail.reporting.reference.command", "write the pages of methods, datasets, papers and keys"),
     "compare": ("longtail.reporting.compare", "whether two runs of a table differ by more than their seeds do"),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
 }
