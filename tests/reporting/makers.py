@@ -123,5 +123,6 @@ def figure_plan(kind: str, *cells: tuple[str, dict[str, Any] | None], **changes:
         ),
         "footnotes": (),
         "label": "",
+        "titled": True,
     }
     return SimpleNamespace(**{**fields, **changes})

@@ -334,7 +334,8 @@ def test_queues_are_drawn_from_the_largest_class_on_with_their_accuracy_above() 
     assert [axis.get_title() for axis in figure.axes] == [
         "original", f"reversed\nTop-1 50.5, ECE {7.25:.1f}", "balanced",
     ]  # fmt: skip
-    assert [patch.get_height() for patch in figure.axes[1].patches] == [1, 2, 4]
+    (steps,) = figure.axes[1].patches
+    assert [each.tolist() for each in steps.get_data()[:2]] == [[1, 2, 4], [-0.5, 0.5, 1.5, 2.5]]
     assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
     assert "nothing computed yet" in texts(figure)
 
@@ -397,7 +398,7 @@ def test_histograms_are_shares_of_the_pairs_of_a_group() -> None:
     head, tail = figure.axes
     values, edges, _ = head.patches[0].get_data()
     assert (values.tolist(), edges.tolist()) == ([25, 75], [-1, 0, 1])
-    assert [mean.get_xdata() for mean in head.lines] == [[0.4, 0.4]]
+    assert [list(mean.get_xdata()) for mean in head.lines] == [[0.4]]
     assert not tail.lines
 
 
@@ -441,7 +442,7 @@ def test_training_images_have_a_panel_of_their_own_on_the_same_scale() -> None:
     data = pd.DataFrame([*points(first, 0, 0.0), *points(first, 0, 5.0, "training"), *points(second, 0, 7.0)])
     shown = figure_plan("projected_points", ("Before", first), ("After", second), projection="tsne-training")
     figure, _ = draw(shown, data)
-    before, tested, *_ = figure.axes
+    before, _, tested, _ = figure.axes
     assert [before.get_title(), tested.get_title()] == ["Before, training images", "Before, test images"]
     assert before.get_xlim() == tested.get_xlim()
     assert before.get_xlim()[0] < 0 < 16 < before.get_xlim()[1]

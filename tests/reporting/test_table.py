@@ -7,6 +7,7 @@ import html.parser
 import io
 import math
 import re
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -345,6 +346,27 @@ def test_csv_and_parquet_hold_the_same_tidy_numbers(tmp_path: Path) -> None:
     assert (line["published"], line["computed"], line["status"]) == (53.3, 52.1, "computed")
     assert float(line["difference"]) == pytest.approx(-1.2)
     assert float(line["trial_std"]) == pytest.approx(math.sqrt(0.5))
+
+
+NEGATIVE_ZERO = re.compile(r"[-−]0(\.0*)?(?![\d.])")
+
+
+@pytest.mark.parametrize("text", ["-0.0 ± 0.0", "−0.00", "(-0)", "-0.", "-0"])
+def test_a_negative_zero_is_known_when_seen(text: str) -> None:
+    assert NEGATIVE_ZERO.search(text)
+    assert not NEGATIVE_ZERO.search("-0.01 ± 0.0, -10.0, -0.5, 1e-05")
+
+
+@given(st.lists(st.floats(-0.06, 0.06), min_size=1, max_size=3), st.integers(0, 3), st.sampled_from([None, -0.0, 0.01]))
+def test_no_format_of_a_table_has_a_negative_zero(values: list[float], decimals: int, printed: float | None) -> None:
+    one = entry("Random labels", "ARI", decimals=decimals, published=printed)
+    data = metrics(lines(one.cell, "ARI", [[value] for value in values]))
+    table = render_table(plan(one, seeds=tuple(range(len(values)))), data)
+    assert table.frame["status"].tolist() == ["computed"]
+    with tempfile.TemporaryDirectory() as folder:
+        table.write(Path(folder), "table")
+        for suffix in ("csv", "md", "tex", "html"):
+            assert not NEGATIVE_ZERO.search(Path(folder, f"table.{suffix}").read_text())
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:

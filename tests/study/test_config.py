@@ -38,6 +38,8 @@ def test_the_default_configuration_is_valid():
         ({"wordnet": 3}, "wordnet"),
         ({"trainings_per_gpu": 0}, "trainings_per_gpu"),
         ({"trainings_per_gpu": 1.5}, "trainings_per_gpu"),
+        ({"figures": {"title": False}}, "There is no setting 'title'. Did you mean 'titles'"),
+        ({"figures": {"titles": "no"}}, "titles"),
         ({"datasets": ["cifar11"]}, "There is no dataset 'cifar11'. Did you mean"),
         ({"targets": []}, "targets"),
         ({"targets": ["conmix_table22"]}, "Did you mean 'conmix_table2'"),

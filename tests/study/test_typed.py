@@ -65,6 +65,7 @@ def test_null_is_nothing(key):
 def test_values_of_the_command_line_are_text_within_lists_and_mappings():
     config = study(partial="true", budget={"epochs": "0.1", "head_class_rows": "50"}, pretraining_seed="2").config
     assert config.partial is True
+    assert study(figures={"titles": "false"}).config.figures.titles is False
     assert (config.budget.epochs, config.budget.head_class_rows) == (0.1, 50)
     assert config.pretraining_seed == 2
 

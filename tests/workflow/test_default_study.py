@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -21,7 +24,7 @@ def test_every_format_of_every_artefact_is_there(finished):
         f"table{n}.{form}" for n in (1, 2) for form in ("parquet", "csv", "md", "tex", "html")
     }
     figures = {path.name for path in (folder / "figures/digits").iterdir()}
-    assert figures == {f"figure{n}.{form}" for n in (1, 2, 3, 4) for form in ("parquet", "pdf", "png")}
+    assert figures == {f"figure{n}.{form}" for n in (1, 2, 3, 4) for form in ("parquet", "pdf", "svg", "png")}
 
 
 def test_the_table_is_complete_and_says_that_it_is_toy_length(finished):
@@ -77,6 +80,13 @@ def test_shared_phases_were_trained_once(finished):
 
 def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.succeed("--dry-run")
+
+
+def test_how_figures_are_drawn_redoes_nothing_but_figures(finished):
+    said = finished.succeed("--summary", "--config", "figures={titles: false}")
+    pending = re.findall(r"^(\S+)\t.*\tupdate pending$", said, re.MULTILINE)
+    assert {Path(path).stem for path in pending} == {f"figure{n}" for n in (1, 2, 3, 4)}
+    assert {Path(path).parent.as_posix() for path in pending} == {"results/smoke/figures/digits"}
 
 
 def test_nothing_is_left_to_plan(finished, monkeypatch):

@@ -330,7 +330,7 @@ def _check_disk(found: Findings, study: Study, jobs: list[Job], place: Path, fre
 
 def _shown(size: float) -> str:
     """A number of bytes for people."""
-    return f"{size / 1e9:.1f} GB" if size >= 10**8 else f"{size / 1e6:.1f} MB"
+    return f"{size / 1e9:z.1f} GB" if size >= 10**8 else f"{size / 1e6:z.1f} MB"
 
 
 def _store_bytes(study: Study, image_set: str, part: str) -> int:

@@ -119,13 +119,13 @@ def wait_for_clock(arguments: Iterable[str], patience: float = PATIENCE) -> None
     ahead = written - time.time()
     if ahead > patience:
         raise LongtailError(
-            f"{path} was written {ahead:.0f} seconds from now by this machine's clock ({socket.gethostname()}): the "
+            f"{path} was written {ahead:z.0f} seconds from now by this machine's clock ({socket.gethostname()}): the "
             f"clocks of the machines differ, and results would look older than what they were made from. Set the "
             f"clocks (NTP); if the file's time alone is wrong, `touch {path}`."
         )
     if ahead > 0:
         if ahead > 1:
-            print(f"Waiting {ahead:.0f} seconds: {path} lies in the future.", file=sys.stderr, flush=True)
+            print(f"Waiting {ahead:z.0f} seconds: {path} lies in the future.", file=sys.stderr, flush=True)
         time.sleep(ahead)
 
 

@@ -49,8 +49,9 @@ NAME = (
 )  # what tables and figures under this configuration are called apart by; empty for the papers' own
 VIEW = layout.view(NAME)
 
-# How many trainings share a GPU changes no result, so jobs that are told the configuration are not told that.
-MEANT = {key: value for key, value in config.items() if key != "trainings_per_gpu"}
+# What changes no result is not told to jobs that are told the configuration, lest they be redone.
+MEANT = {key: value for key, value in config.items() if key not in ("trainings_per_gpu", "figures")}
+DRAWN = {"figures": config["figures"]} if "figures" in config else {}  # told to those alone that draw
 PER_GPU = STUDY.config.trainings_per_gpu
 
 # The runs that rules speak of, in their wildcards: only the layout knows where files lie.
@@ -501,9 +502,9 @@ def results_folder(wildcards):
     return RESULTS
 
 
-def config_for(*targets):
+def config_for(*targets, **more):
     """The configuration as a job that makes these targets sees it, so that other targets do not change its parameters."""
-    return canonical({**MEANT, "targets": list(targets)})
+    return canonical({**MEANT, **more, "targets": list(targets)})
 
 
 @friendly
@@ -539,7 +540,7 @@ def table_config(wildcards):
 
 
 def figure_config(wildcards):
-    return config_for(f"{wildcards.paper}_{wildcards.figure}")
+    return config_for(f"{wildcards.paper}_{wildcards.figure}", **DRAWN)
 
 
 def sources_of(room, *modules):

@@ -46,7 +46,7 @@ def agglomerative(points: np.ndarray, clusters: int, *, linkage: Linkage) -> np.
             tree = fastcluster.linkage(pdist(points), linkage, preserve_input=False)
     except MemoryError as error:
         raise LongtailError(
-            f"Agglomerative clustering of {rows} rows with {linkage!r} linkage needs about {4e-9 * rows**2:.0f} GB of "
+            f"Agglomerative clustering of {rows} rows with {linkage!r} linkage needs about {4e-9 * rows**2:z.0f} GB of "
             "memory; give the job more."
         ) from error
     merges = tree[: rows - clusters, :2].astype(np.int64)  # by growing distance

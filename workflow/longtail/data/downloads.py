@@ -36,7 +36,7 @@ def site_of_weights(url: str) -> str | None:
 
 def unreachable(sites: Iterable[str], patience: float = PATIENCE) -> dict[str, str]:
     """The sites that do not answer, with the reason. All are asked at once, by way of a proxy where one is set."""
-    found = dict.fromkeys(sites, f"no answer within {patience:.0f} seconds")
+    found = dict.fromkeys(sites, f"no answer within {patience:z.0f} seconds")
 
     def ask(site: str) -> None:
         try:

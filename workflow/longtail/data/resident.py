@@ -121,8 +121,8 @@ class ResidentSplit:
         except RuntimeError as error:  # torch.OutOfMemoryError on CUDA, plain on the CPU
             size = np.prod(shape, dtype=np.int64) / 1e9
             raise LongtailError(
-                f"{split_path} needs {size:.1f} GB on {device}: {error}. With `storage: files` its images stay encoded "
-                f"and are decoded while networks train (README, Data)."
+                f"{split_path} needs {size:z.1f} GB on {device}: {error}. With `storage: files` its images stay "
+                f"encoded and are decoded while networks train (README, Data)."
             ) from error
         digest = hashlib.blake2b(digest_size=16)
         for part, images in opened.items():

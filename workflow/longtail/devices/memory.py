@@ -125,4 +125,4 @@ def room_for(what: str, device: str) -> Iterator[None]:
 
 def gigabytes(size: float) -> str:
     """Bytes in words."""
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:z.1f} GB"

@@ -109,7 +109,7 @@ def beyond_spread(every: Sequence[Number]) -> Iterator[Contradiction]:
             if abs(distance) <= least:
                 inside += 1
                 continue
-            spread = f"{abs(distance) / mean.std:.0f}" if mean.std else "∞"
+            spread = f"{abs(distance) / mean.std:z.0f}" if mean.std else "∞"
             before = f"{single.title}: {single.printed}"
             rows.append((mean.row, mean.column, mean.metric, before, mean.printed, (f"{distance:+}", True), spread))
             involved += [mean, single]
@@ -117,7 +117,7 @@ def beyond_spread(every: Sequence[Number]) -> Iterator[Contradiction]:
             yield Contradiction(
                 paper,
                 f"Single trainings that {several[0].artefact} rules out",
-                f"In 99 of 100 cases a single training should lie within {PREDICTION_99:.1f} standard deviations of "
+                f"In 99 of 100 cases a single training should lie within {PREDICTION_99:z.1f} standard deviations of "
                 f"the mean of five others. Of the {len(pairs)} numbers that are printed both ways, {inside} do and "
                 f"these {len(rows)} do not.",
                 ("row", "column", "metric", "single training", "mean of five", "difference", "in deviations"),

@@ -50,9 +50,9 @@ def literal_weights(study: Study, paper: str, entry: Mapping[str, Any], own: Seq
         sizes = class_sizes(dataset.head_class_rows, dataset.images["classes"], ratio, dataset.construction)
         effective = [(1 - beta**size) / (1 - beta) for size in sizes]
         mean = sum(effective) / len(effective)
-        weights = f"{1 / effective[0]:.4f} to {1 / effective[-1]:.4f}"
-        scaled = f"{mean / effective[0]:.2f} to {mean / effective[-1]:.2f}"
-        rows.append((number.column, f"{beta:g}", weights, scaled, (f"{mean:.1f}", True), number.printed))
+        weights = f"{1 / effective[0]:z.4f} to {1 / effective[-1]:z.4f}"
+        scaled = f"{mean / effective[0]:z.2f} to {mean / effective[-1]:z.2f}"
+        rows.append((number.column, f"{beta:g}", weights, scaled, (f"{mean:z.1f}", True), number.printed))
     return Contradiction(
         paper,
         f"{entry['where']} makes the loss many times smaller than the code does",

@@ -46,7 +46,7 @@ def ratios(paper: str, listed: Mapping[str, Any], own: Sequence[Number]) -> Iter
             least = whole.value - whole.half
             high = (part.value + part.half) / least if least > 0 else Decimal("Infinity")
             if ratio.value + ratio.half < low or ratio.value - ratio.half > high:
-                between = f"{low:.2f} to {high:.2f}"
+                between = f"{low:z.2f} to {high:z.2f}"
                 rows.append((row, column, str(part.value), str(whole.value), between, (str(ratio.value), True)))
                 involved += [ratio, part, whole]
         if rows:

@@ -84,11 +84,11 @@ def sums_of_groups(study: Study, own: Sequence[Number]) -> Iterator[Contradictio
         elif any(abs(mean - line["accuracy"].value) <= slack for mean in swapped.values()):
             verdict = "many and few are interchanged"
         else:
-            verdict = f"{line['accuracy'].value - means['strict']:+.2f}"
+            verdict = f"{line['accuracy'].value - means['strict']:+z.2f}"
         rows.append(
             (
                 first.title, first.row, first.column, " / ".join(map(str, printed)),
-                (str(line["accuracy"].value), True), f"{means['strict']:.2f}", f"{means['index']:.2f}", verdict,
+                (str(line["accuracy"].value), True), f"{means['strict']:z.2f}", f"{means['index']:z.2f}", verdict,
             )
         )  # fmt: skip
         involved += line.values()
@@ -137,7 +137,7 @@ def gains(listed: Mapping[str, Any], own: Sequence[Number]) -> Iterator[Contradi
             high = 100 * ((value.value + value.half) / (base.value - base.half) - 1)
             if not low - increase.half <= increase.value <= high + increase.half:
                 rows.append(
-                    (row, str(value.value), str(base.value), f"{low:.0f} to {high:.0f}", (f"{increase.value}", True))
+                    (row, str(value.value), str(base.value), f"{low:z.0f} to {high:z.0f}", (f"{increase.value}", True))
                 )
                 involved += [increase, value, base]
         if rows:

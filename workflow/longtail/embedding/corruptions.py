@@ -155,7 +155,7 @@ def count(
             pace = images.sum() / (time.monotonic() - begun)
             share = 100 * right[said].sum() / corrupted.rows
             corruption, severity = names[said]
-            note(f"{corruption} {severity}: {share:.1f} % of {corrupted.rows:,} right; {pace:,.0f} images/s so far")
+            note(f"{corruption} {severity}: {share:z.1f} % of {corrupted.rows:,} right; {pace:z,.0f} images/s so far")
             said += 1
     return images, right
 

@@ -55,8 +55,8 @@ class Value:
     unit: str
 
     def __str__(self) -> str:
-        spread = "" if math.isnan(self.std) else f" ± {self.std:.4g}"
-        return f"{self.mean:.5g}{spread} ({self.seeds})"
+        spread = "" if math.isnan(self.std) else f" ± {self.std:z.4g}"
+        return f"{self.mean:z.5g}{spread} ({self.seeds})"
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def page(first: Side, second: Side, compared: Sequence[Comparison]) -> str:
     shown = compared[: max(bad, SHOWN)]
     header = ["value", "A (seeds)", "B (seeds)", "B - A", "alone", "allowed", "verdict"]
     rows = [
-        [describe(one.place), str(one.first), str(one.second), f"{one.difference:+.3g}"]
-        + ["?" if math.isnan(width) else f"{width:.3g}" for width in (one.plain, one.allowed)]
+        [describe(one.place), str(one.first), str(one.second), f"{one.difference:+z.3g}"]
+        + ["?" if math.isnan(width) else f"{width:z.3g}" for width in (one.plain, one.allowed)]
         + [one.verdict]
         for one in shown
     ]
@@ -270,11 +270,11 @@ def _rule(compared: Sequence[Comparison]) -> list[str]:
         beyond = sum(abs(one.difference) > one.plain for one in tested)
         each = 1 - (1 - CONFIDENCE) / len(tested)
         lines = [
-            f"Alone: the {CONFIDENCE:.0%} interval of Welch, by the standard deviations over the seeds; if only one "
+            f"Alone: the {CONFIDENCE:z.0%} interval of Welch, by the standard deviations over the seeds; if only one "
             "side has several seeds, the other is taken to spread as it does.",
-            f"Beyond it lie {beyond} of {len(tested)} values; {(1 - CONFIDENCE) * len(tested):.1f} are expected by "
+            f"Beyond it lie {beyond} of {len(tested)} values; {(1 - CONFIDENCE) * len(tested):z.1f} are expected by "
             "chance, several at once, since the values of one training hang together.",
-            f"Allowed: the same at {each:.2%}, so that with {CONFIDENCE:.0%} confidence chance puts none of all "
+            f"Allowed: the same at {each:z.2%}, so that with {CONFIDENCE:z.0%} confidence chance puts none of all "
             f"{len(tested)} values outside.",
         ]
     return [

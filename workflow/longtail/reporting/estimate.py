@@ -91,7 +91,7 @@ class Estimate:
         pace = self.finished.paces.get(pace_key(objective, backbone, input_size(images), phase.precision))
         if pace is not None:
             trainings = "1 training" if pace.trainings == 1 else f"{pace.trainings} trainings"
-            source = f"{pace.images_per_second:,.0f} images/s, measured over {trainings} on {pace.device}"
+            source = f"{pace.images_per_second:z,.0f} images/s, measured over {trainings} on {pace.device}"
             hours = self.rows(phase.cut, "train") / pace.images_per_second / 3600
             return Basis(objective, title, source, hours, devices(pace.device) if gpus else 0)
         minutes = images["resources"].get("minutes_per_epoch")
@@ -102,7 +102,7 @@ class Estimate:
         if self.study.stay_files(images["name"]):
             cores = max(1, images["resources"]["threads"] - gpus)  # each process of a GPU keeps one for its loop
             decoding = self.rows(phase.cut, "train") / (DECODED_PER_CORE * cores) / 60
-            source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:.1f} on {cores} cores"
+            source += f"; {'more' if decoding > minutes else 'less'} for decoding, {decoding:z.1f} on {cores} cores"
             minutes = max(minutes, decoding)
         return Basis(objective, title, source, minutes / 60, gpus)
 

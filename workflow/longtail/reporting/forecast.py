@@ -117,7 +117,7 @@ def _hours(trainings: Iterable[tuple[Phase, int]], estimate: Estimate) -> dict[s
 
 def _amount(number: float, *, more: int = 0) -> str:
     """One decimal; ``more`` adds a plus for what is not in the number."""
-    return ("<0.1" if 0 < number < 0.05 else f"{number:,.1f}") + ("+" if more else "")
+    return ("<0.1" if 0 < number < 0.05 else f"{number:z,.1f}") + ("+" if more else "")
 
 
 def table(costs: Sequence[Cost]) -> pa.Table:

@@ -41,8 +41,8 @@ class RecordedValue(Mean):
 
     def shown(self, decimals: int) -> tuple[str, ...]:
         """Mean, ``± std`` if there are several seeds, and ``n=1``."""
-        spread = [] if math.isnan(self.std) else [f"± {self.std:.{decimals}f}"]
-        return (f"{self.mean:.{decimals}f}", *spread, f"n={self.seeds}")
+        spread = [] if math.isnan(self.std) else [f"± {self.std:z.{decimals}f}"]
+        return (f"{self.mean:z.{decimals}f}", *spread, f"n={self.seeds}")
 
     def text(self, decimals: int) -> str:
         """The value, with what it was trained on."""

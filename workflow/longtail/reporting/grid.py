@@ -108,8 +108,8 @@ def published_text(entry: TableEntry) -> str:
     """A printed number as printed, with its standard deviation if there is one."""
     if entry.published is None:
         return "not printed"
-    text = entry.published_text or f"{entry.published:.{entry.decimals}f}"
-    return text if entry.published_std is None else f"{text} ± {entry.published_std:.{entry.decimals}f}"
+    text = entry.published_text or f"{entry.published:z.{entry.decimals}f}"
+    return text if entry.published_std is None else f"{text} ± {entry.published_std:z.{entry.decimals}f}"
 
 
 def _remarks(plan: TablePlan) -> list[str]:
@@ -248,7 +248,7 @@ def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
             by_tolerance.setdefault(f"{entry.tolerance:g}", {})[plan.metric_titles[entry.metric]] = None
     rules = [f"{tolerance} ({', '.join(metrics)})" for tolerance, metrics in by_tolerance.items()]
     if any(entry.published_std is not None for entry in printed):
-        rules.append(f"what the {CONFIDENCE:.0%} Welch interval of both standard deviations allows")
+        rules.append(f"what the {CONFIDENCE:z.0%} Welch interval of both standard deviations allows")
     counts = judged["status"].value_counts()
     return (
         f"{len(judged)} of them were trained as printed, as long as in the paper, on its data and with all of the "
@@ -258,7 +258,7 @@ def _verdicts(plan: TablePlan, done: pd.DataFrame) -> str:
 
 
 def _significance_note(plan: TablePlan, test: Mapping[str, Any], frame: pd.DataFrame, cells: list[GridCell]) -> str:
-    against, level = test["against"], f"{float(test['level']):.0%}"
+    against, level = test["against"], f"{float(test['level']):z.0%}"
     rows = [entry.row for entry in plan.entries if entry.cell is not None and entry.cell["method"] == against]
     name = rows[0] if rows else against
     tested = int(frame["p_value"].notna().sum())
@@ -345,11 +345,11 @@ def arrange(
             means[place] = round(line["computed"], entry.decimals)
             spread = ""
             if not math.isnan(line["computed_std"]):
-                spread = f"± {line['computed_std']:.{entry.decimals}f}"
+                spread = f"± {line['computed_std']:z.{entry.decimals}f}"
             elif not math.isnan(line["trial_std"]):
-                spread = f"({line['trial_std']:.{entry.decimals}f})"
+                spread = f"({line['trial_std']:z.{entry.decimals}f})"
             significant = line["p_value"] < alpha
-            computed = f"{line['computed']:.{entry.decimals}f}"
+            computed = f"{line['computed']:z.{entry.decimals}f}"
         else:
             spread, significant, computed = "", False, ""
         cells[place] = GridCell(

@@ -44,7 +44,7 @@ class RenderedTable:
             LongtailError: when the folder cannot be written.
         """
         texts = {
-            "csv": self.frame.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
+            "csv": self.frame.to_csv(index=False, float_format="{:z.10g}".format, lineterminator="\n"),
             "md": formats.markdown(self.document),
             "tex": formats.latex(self.document),
             "html": formats.html(self.document),

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from longtail.records.record import Record
 from longtail.reporting.aggregate import COMPUTED, DIFFERS, REPRODUCED
-from longtail.reporting.figures import style
+from longtail.reporting.figures import pictures, style
+from longtail.reporting.figures.panels import new_panels, share_labels
 from longtail.reproduction.compared import LARGE, Compared
 
 LOOKS = {
-    REPRODUCED: ("#228833", "o", "reproduced"),
-    DIFFERS: ("#ee6677", "X", "trained as printed, and differs"),
-    COMPUTED: ("#4477aa", "o", "not trained as printed in all respects"),
+    REPRODUCED: (0, "reproduced"),
+    DIFFERS: (2, "trained as printed, and differs"),
+    COMPUTED: (1, "not trained as printed in all respects"),
 }
-"""Colour, marker and words of values by their status."""
+"""Which of the style's colours and markers values have by their status, and words for it."""
 
 MOST_POINTS = 200
 """Of one curve; longer ones are thinned out."""
 
-COLUMNS = 4
+LETTERS = 24
+"""In a line above a panel of curves."""
 
 
 def scatter(found: Sequence[Compared], titles: Mapping[str, str]) -> str:
@@ -42,19 +45,14 @@ def scatter(found: Sequence[Compared], titles: Mapping[str, str]) -> str:
     if not by_paper:
         return ""
     with style.applied():
-        plt.rcParams["svg.fonttype"] = "none"
-        rows = math.ceil(len(by_paper) / 3)
-        columns = min(len(by_paper), 3)
-        figure, axes = plt.subplots(rows, columns, figsize=(3.9 * columns, 3.7 * rows + 0.3), squeeze=False)
-        for axis in axes.flat[len(by_paper) :]:
-            axis.set_visible(False)
+        figure, axes = new_panels(len(by_paper), 1.0)
         shown: dict[str, None] = {}
-        for axis, (paper, values) in zip(axes.flat, by_paper.items(), strict=False):
+        for axis, (paper, values) in zip(axes, by_paper.items(), strict=True):
             ends = [one.published_value for one in values] + [one.value.mean for one in values]
             low, high = min(ends) - 4, max(ends) + 4
             axis.fill_between([low, high], [low - LARGE, high - LARGE], [low + LARGE, high + LARGE], color="#eeeeee")
-            axis.plot([low, high], [low, high], color="#333333", linewidth=0.8)
-            for status, (colour, marker, _) in LOOKS.items():
+            axis.plot([low, high], [low, high], color=style.INK, linewidth=0.6)
+            for status, (place, _) in LOOKS.items():
                 some = [one for one in values if one.value.status == status]
                 if some:
                     shown[status] = None
@@ -64,22 +62,23 @@ def scatter(found: Sequence[Compared], titles: Mapping[str, str]) -> str:
                         xerr=[one.published_std or 0.0 for one in some],
                         yerr=[0.0 if math.isnan(one.value.std) else one.value.std for one in some],
                         linestyle="",
-                        marker=marker,
-                        color=colour,
+                        marker=style.marker(place),
+                        color=style.colour(place),
                         alpha=0.8,
-                        elinewidth=0.9,
+                        elinewidth=0.7,
                     )
             axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", title=f"{titles[paper]} ({len(values)})")
-            axis.set_xlabel("printed, %")
-            axis.set_ylabel("recorded, %")
+            axis.set(xlabel="printed, %", ylabel="recorded, %")
+            for side in (axis.xaxis, axis.yaxis):
+                side.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             axis.grid(axis="both")
         handles = [
-            plt.Line2D([], [], linestyle="", marker=LOOKS[status][1], color=LOOKS[status][0], label=LOOKS[status][2])
-            for status in LOOKS
+            plt.Line2D([], [], linestyle="", marker=style.marker(place), color=style.colour(place), label=words)
+            for status, (place, words) in LOOKS.items()
             if status in shown
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-        return _svg(figure)
+        figure.legend(handles=handles, loc="center", ncols=len(handles))
+        return _drawn(figure, "scatter", "Printed against recorded percentages")
 
 
 def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
@@ -93,37 +92,28 @@ def curves(records: Sequence[Record], titles: Mapping[str, str]) -> str:
     if not by_training:
         return ""
     with style.applied():
-        plt.rcParams.update({"svg.fonttype": "none", "axes.titlesize": 8, "font.size": 7.5})
-        columns = min(COLUMNS, len(by_training))
-        rows = math.ceil(len(by_training) / columns)
-        figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.0 * rows + 0.3), squeeze=False)
-        for axis in axes.flat[len(by_training) :]:
-            axis.set_visible(False)
-        for axis, ((cut, kin), alike) in zip(axes.flat, by_training.items(), strict=False):
+        plt.rcParams["axes.titlesize"] = style.SMALL
+        figure, axes = new_panels(len(by_training), 0.85, columns=4)
+        for axis, ((cut, kin), alike) in zip(axes, by_training.items(), strict=True):
             for number, record in enumerate(alike):
                 epochs, losses, borders = whole_curve(record)
                 kept = np.unique(np.linspace(0, len(epochs) - 1, MOST_POINTS).astype(int))
                 axis.plot(
                     epochs[kept],
                     losses[kept],
-                    color=style.SERIES[record.seed % len(style.SERIES)],
-                    linestyle=("-", "--", ":")[sum(one.seed == record.seed for one in alike[:number]) % 3],
-                    linewidth=1.0,
+                    color=style.colour(record.seed),
+                    linestyle=style.dashes(sum(one.seed == record.seed for one in alike[:number])),
+                    linewidth=0.9,
                     label=f"seed {record.seed}",
                 )
                 for border in borders:
-                    axis.axvline(border, color="#777777", linewidth=0.8, linestyle=":")
-            axis.set_title(f"{titles[f'{cut}/{kin}']}\n{cut}")
-        for axis in axes[-1]:
-            axis.set_xlabel("epoch")
-        for axis in axes[:, 0]:
-            axis.set_ylabel("loss")
+                    axis.axvline(border, color=style.FAINT, linewidth=0.6, linestyle=":")
+            axis.set_title("\n".join([*textwrap.wrap(titles[f"{cut}/{kin}"], LETTERS), cut]))
+            axis.set(xlabel="epoch", ylabel="loss")
         seeds = sorted({record.seed for record in records})
-        handles = [
-            plt.Line2D([], [], color=style.SERIES[seed % len(style.SERIES)], label=f"seed {seed}") for seed in seeds
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-        return _svg(figure)
+        handles = [plt.Line2D([], [], color=style.colour(seed), label=f"seed {seed}") for seed in seeds]
+        figure.legend(handles=handles, loc="center", ncols=len(handles))
+        return _drawn(figure, "curves", "The loss of the recorded trainings by epoch")
 
 
 def whole_curve(record: Record) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -150,10 +140,10 @@ def whole_curve(record: Record) -> tuple[np.ndarray, np.ndarray, list[int]]:
     return np.concatenate(epochs), np.concatenate(losses), borders
 
 
-def _svg(figure: Figure) -> str:
-    """The picture as an element that may stand in a page, or alone in a file."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    plt.close(figure)
-    text = buffer.getvalue()
-    return "\n".join(line.rstrip() for line in text[text.index("<svg") :].splitlines()) + "\n"
+def _drawn(figure: Figure, name: str, title: str) -> str:
+    share_labels(figure)
+    style.arrange(figure)
+    try:
+        return pictures.svg(figure, f"reproduction-{name}", title)
+    finally:
+        plt.close(figure)

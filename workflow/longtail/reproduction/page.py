@@ -207,8 +207,8 @@ _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"></svg>\n'
 def hours(seconds: float) -> str:
     """A duration for people."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return f"{seconds:z.0f} s"
+    return f"{seconds / 60:z.0f} min" if seconds < 5400 else f"{seconds / 3600:z.1f} h"
 
 
 def plural(number: int, word: str) -> str:

@@ -110,7 +110,7 @@ class FigureCell:
 
 @dataclass(frozen=True)
 class FigurePlan:
-    """All that is needed to draw a figure, its measurements apart."""
+    """All that is needed to draw a figure, its measurements apart; ``titled`` if its title is to be in the picture."""
 
     paper: str
     paper_title: str
@@ -124,6 +124,7 @@ class FigurePlan:
     cells: tuple[FigureCell, ...]
     footnotes: tuple[str, ...]
     label: str
+    titled: bool
 
 
 OF_THE_TRAINING = ("embeddings", "history", "weights", "corruptions", "network")
@@ -456,6 +457,7 @@ class Artefacts(Trainings):
             cells=tuple(cells),
             footnotes=(*_statement(spec), *self._footnotes(cell.cell for cell in cells)),
             label=self.label_of([cell.cell for cell in cells if cell.cell], check="check" in spec),
+            titled=self.config.figures.titles,
         )
 
     def not_available(self, paper: str, kind: str, name: str) -> Iterator[tuple[Mapping[str, Any], str]]:

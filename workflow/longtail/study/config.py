@@ -47,6 +47,17 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """How figures are drawn: of no account for what is computed.
+
+    Attributes:
+        titles: whether title and paper stand above the panels.
+    """
+
+    titles: bool = True
+
+
+@dataclass(frozen=True)
 class Config:
     """A validated configuration; the fields are described in ``schemas/config.schema.yaml``."""
 
@@ -66,6 +77,7 @@ class Config:
     wordnet: str | None = None
     trainings_per_gpu: int = 1
     catalog: tuple[str, ...] = ()
+    figures: Drawing = field(default_factory=Drawing)
 
     @property
     def view(self) -> str:
@@ -140,5 +152,6 @@ def parse(document: Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]],
         wordnet=document.get("wordnet"),
         trainings_per_gpu=document.get("trainings_per_gpu", 1),
         catalog=tuple(document.get("catalog", ())),
+        figures=Drawing(**document.get("figures", {})),
         **lists,
     )

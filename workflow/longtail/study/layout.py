@@ -243,7 +243,7 @@ DISCREPANCIES = f"{RESULTS}/discrepancies"
 """The page on where papers and codes part, without the suffix of its formats; the same under every configuration."""
 
 TABLE_FORMATS = ("parquet", "csv", "md", "tex", "html")
-FIGURE_FORMATS = ("parquet", "pdf", "png")
+FIGURE_FORMATS = ("parquet", "pdf", "svg", "png")
 
 
 def recorded_view(view_name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from longtail.errors import LongtailError
 
 LISTS = ("targets", "methods", "datasets", "seeds", "catalog")
-NUMBERS = ("seeds", "pretraining_seed", "budget", "partial")
+VALUES = ("seeds", "pretraining_seed", "budget", "partial", "figures")
 
 
 def meant(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def meant(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         config: plain data as Snakemake merged it, which leaves ``true`` and ``null`` on its command line as text, and
-            numbers within lists and mappings, too.
+            numbers and truths within lists and mappings, too.
 
     Returns:
         A new mapping. What cannot be taken for anything stays as it is, for the schema to refuse.
@@ -27,7 +27,7 @@ def meant(config: Mapping[str, Any]) -> dict[str, Any]:
         LongtailError: for a number alone as ``seeds`` or ``budget``, since nobody can know what it counts.
     """
     found = {key: None if value == "null" else value for key, value in config.items()}
-    for key in found.keys() & set(NUMBERS):
+    for key in found.keys() & set(VALUES):
         found[key] = _with_values(found[key])
     seeds, budget = found.get("seeds"), found.get("budget")
     if type(seeds) is int and seeds >= 0:
@@ -41,7 +41,7 @@ def meant(config: Mapping[str, Any]) -> dict[str, Any]:
         value = found[key]
         if isinstance(value, str) and not value.startswith("["):
             parts = [part for part in re.split(r"[,\s]+", value) if part]
-            found[key] = _with_values(parts) if key in NUMBERS else parts
+            found[key] = _with_values(parts) if key in VALUES else parts
     return found
 
 

@@ -54,10 +54,11 @@ class Progress:
         pace = (now - self.begun) / self.updates
         text = (
             f"{self.name}: epoch {epoch + 1}/{self.epochs}, step {step}/{self.steps}, "
-            f"{self.images / (now - self.begun):.0f} images/s, {_duration(pace * (self.remaining - self.updates))} left"
+            f"{self.images / (now - self.begun):z.0f} images/s, "
+            f"{_duration(pace * (self.remaining - self.updates))} left"
         )
         if loss is not None:
-            text += f", loss {loss:.4f}"
+            text += f", loss {loss:z.4f}"
         self._write(text)
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
+from longtail.reporting.figures import style
 from longtail.reporting.figures.panels import (
     by_size,
     class_axis,
-    colour_of,
     error_bars,
     legend,
     new_panels,
+    place_of,
     say_nothing,
 )
 from longtail.reporting.figures.values import over_seeds
@@ -28,7 +29,7 @@ def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
     Classes stand by their sizes in training, as far as these were measured, and in the order of their labels otherwise.
     """
     panels = plan.options["panels"]
-    figure, axes = new_panels(len(panels), 4.6, 3.1)
+    figure, axes = new_panels(len(panels), 0.7, columns=2)
     tables = []
     for axis, panel in zip(axes, panels, strict=True):
         axis.set_title(panel["title"])
@@ -50,10 +51,10 @@ def class_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
                 width,
                 yerr=error_bars(bars),
                 label=str(label),
-                color=colour_of(plan, str(label)),
-                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+                color=style.colour(place_of(plan, str(label))),
+                error_kw={"elinewidth": 0.7, "ecolor": style.INK},
             )
-        axis.axhline(0, color="#333333", linewidth=0.8)
+        axis.axhline(0, color=style.INK, linewidth=0.6)
         axis.set_ylabel(panel["axis"])
         class_axis(axis, range(len(classes)))
         if len(classes) <= 20:

@@ -21,7 +21,9 @@ def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
     Shows the first clustering trial of the first seed; the scorer has numbered the clusters by the class they match.
     """
     counted = lines[lines["metric"] == "count"]
-    figure, axes = new_panels(len(plan.cells), 3.7, 3.5)
+    figure, axes = new_panels(
+        len(plan.cells), 0.95, columns=2 if counted["value"].max() >= 1000 else 3
+    )  # room for digits
     tables, image, drawn_axes = [], None, []
     for axis, cell in zip(axes, plan.cells, strict=True):
         axis.set_title(cell.label)
@@ -35,12 +37,12 @@ def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
         matrix = part.pivot(index="class", columns="cluster", values="value")
         counts = matrix.to_numpy()
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        image = heat_map(axis, share, np.char.mod("%.0f", counts), 0.55, vmin=0, vmax=1, aspect="auto")
+        image = heat_map(axis, share, np.char.mod("%d", counts.astype(int)), vmin=0, vmax=1, aspect="auto")
         if counts.size <= MOST_DIGITS:
             axis.set_xticks(range(counts.shape[1]), [str(int(name)) for name in matrix.columns])
             axis.set_yticks(range(counts.shape[0]), [str(int(name)) for name in matrix.index])
         axis.set_xlabel("cluster, by the class it matches")
-        axis.set_ylabel("class, from the largest to the smallest")
+        axis.set_ylabel("class, from the largest\nto the smallest")
     if image is not None:
         figure.colorbar(image, ax=drawn_axes, label="share of the class", shrink=0.85, pad=0.01)
     empty = pd.DataFrame(columns=["series", "class", "cluster", "value"])

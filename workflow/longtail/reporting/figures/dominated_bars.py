@@ -28,7 +28,7 @@ def dominated_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Da
     ends = values.pivot(index=["series", "class"], columns="metric", values="value").rename(columns=names)
     ends = ends.reindex(columns=["at_least", "at_most"])
     drawn = counted.merge(ends.reset_index(), on=["series", "class"], how="left")
-    figure, axes = new_panels(len(plan.cells), 3.1, 3.0)
+    figure, axes = new_panels(len(plan.cells), 0.8)
     for axis, cell in zip(axes, plan.cells, strict=True):
         axis.set_title(cell.label)
         bars = drawn[drawn["series"] == cell.label]
@@ -36,10 +36,19 @@ def dominated_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Da
             say_nothing(axis)
             continue
         classes = bars["class"].astype(int)
-        axis.bar(classes, bars["value"], 0.7, yerr=error_bars(bars), color=style.SERIES[0], label="dominated")
-        axis.vlines(classes, bars["at_least"], bars["at_most"], color=style.SERIES[1], label="allowed by the proof")
+        axis.bar(
+            classes - 0.15,
+            bars["value"],
+            0.5,
+            yerr=error_bars(bars),
+            color=style.colour(0),
+            error_kw={"elinewidth": 0.7, "ecolor": style.INK},
+            label="dominated",
+        )
+        beside, colour = classes + 0.25, style.colour(2)
+        axis.vlines(beside, bars["at_least"], bars["at_most"], color=colour, label="allowed by the proof")
         for end in ("at_least", "at_most"):
-            axis.plot(classes, bars[end], linestyle="none", marker="_", markersize=9, color=style.SERIES[1])
+            axis.plot(beside, bars[end], linestyle="none", marker="_", markersize=4, color=colour)
         axis.set_ylim(0, 1.6 * max(float(bars["value"].max()), 1))
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_ylabel("mini-clusters")

@@ -17,6 +17,7 @@ from longtail.reporting.figures.group_lines import group_lines
 from longtail.reporting.figures.measured_and_stated import measured_and_stated
 from longtail.reporting.figures.mini_cluster_lines import mini_cluster_lines
 from longtail.reporting.figures.pair_matrices import pair_matrices
+from longtail.reporting.figures.panels import share_labels
 from longtail.reporting.figures.parameter_lines import parameter_lines
 from longtail.reporting.figures.projected_points import projected_points
 from longtail.reporting.figures.purity_lines import purity_lines
@@ -76,6 +77,7 @@ def draw(plan: FigurePlan, data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     with style.applied():
         lines, missing = collect(plan, data)
         figure, drawn = KINDS[plan.kind](plan, lines)
+        share_labels(figure)
         style.frame(figure, plan, [*_spread(drawn), *missing])
     drawn = drawn.astype({name: "int64" for name in ("class", "cluster") if name in drawn})
     drawn = drawn.assign(paper=plan.paper, figure=plan.name, label_of_run=plan.label)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from longtail import files
 from longtail.reporting.aggregate import METRIC_COLUMNS
 from longtail.reporting.command import add_common_arguments, as_merged, read_metrics
-from longtail.reporting.figures import style
+from longtail.reporting.figures import pictures, style
 from longtail.reporting.figures.draw import draw
 from longtail.reporting.figures.values import PROJECTION_COLUMNS
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
 
 
+PICTURES = ("pdf", "svg", "png")
+
+
 def write_figure(plan: FigurePlan, data: pd.DataFrame, folder: Path, name: str) -> None:
-    """Write ``<name>.{pdf,png,parquet}``: if one cannot be written, the others are not replaced either.
+    """Write ``<name>.{pdf,svg,png,parquet}``: if one cannot be written, the others are not replaced either.
 
     Args:
         plan: what the figure shows, from ``study``.
@@ -37,8 +40,9 @@ def write_figure(plan: FigurePlan, data: pd.DataFrame, folder: Path, name: str) 
     figure, drawn = draw(plan, data)
     try:
         with ExitStack() as stack, style.applied():
-            for suffix in ("pdf", "png"):
-                style.save(figure, stack.enter_context(files.replacing(folder / f"{name}.{suffix}")))
+            for suffix in PICTURES:
+                picture = stack.enter_context(files.replacing(folder / f"{name}.{suffix}"))
+                pictures.save(figure, picture, f"{plan.paper}-{plan.name}", f"{plan.paper_title}, {plan.title}")
             files.write_table(
                 stack.enter_context(files.replacing(folder / f"{name}.parquet")),
                 pa.Table.from_pandas(drawn, preserve_index=False),

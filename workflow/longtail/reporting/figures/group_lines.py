@@ -21,7 +21,7 @@ def group_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataF
     """
     whole = lines[(lines["metric"] == plan.options["metric"]) & lines["class"].isna() & lines["cluster"].isna()]
     drawn = over_seeds(whole, ["panel", "series", "metric"])
-    figure, (axis,) = new_panels(1, 4.8, 3.2)
+    figure, (axis,) = new_panels(1)
     groups = list(dict.fromkeys(cell.group for cell in plan.cells))
     ticks = list(dict.fromkeys(cell.label for cell in plan.cells))
     for index, group in enumerate(groups):

@@ -22,12 +22,12 @@ def measured_and_stated(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, 
     """
     curves = plan.options["curves"]
     metrics = [curve[which] for curve in curves for which in ("metric", "stated")]
-    figure, panels, drawn = over_labels(plan, lines, metrics, 3.4, 3.1)
+    figure, panels, drawn = over_labels(plan, lines, metrics, columns=4)
     for axis, part in panels:
-        axis.axhline(0, color="#333333", linewidth=0.8)
+        axis.axhline(0, color=style.INK, linewidth=0.6)
         for index, curve in enumerate(curves):
             measured, stated = (part[part["metric"] == curve[which]] for which in ("metric", "stated"))
-            colour = style.SERIES[index % len(style.SERIES)]
+            colour = style.colour(index)
             draw_line(axis, measured["at"], measured, f"{curve['title']}, measured", index)
             axis.plot(stated["at"], stated["value"], label=f"{curve['title']}, stated", color=colour, linestyle="--")
         axis.set_ylabel(plan.options["value"])

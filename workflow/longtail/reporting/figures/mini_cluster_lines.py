@@ -33,7 +33,7 @@ def mini_cluster_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
         "Number of mini-clusters M": counts[own & usual_share].assign(varied=lambda part: part["M"]),
         "Threshold δ": counts[own & usual_number].assign(varied=lambda part: part["delta"]),
     }
-    figure, axes = new_panels(len(panels), 3.7, 3.3)
+    figure, axes = new_panels(len(panels), 0.95)
     tables = []
     for axis, (title, panel) in zip(axes, panels.items(), strict=True):
         axis.set_title(title)
@@ -49,6 +49,6 @@ def mini_cluster_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_ylim(bottom=0)
         class_axis(axis, sorted(panel["class"].astype(int).unique()))
-        axis.legend(loc="upper right")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     columns = ["panel", "series", "M", "delta", "class", "value", "std", "seeds"]
     return figure, pd.concat(tables, ignore_index=True)[columns]

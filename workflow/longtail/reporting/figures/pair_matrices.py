@@ -22,7 +22,7 @@ def pair_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Dat
     Options: ``metric``, whose class is the anchor's and whose cluster is the key's.
     """
     drawn = over_seeds(lines[lines["metric"] == plan.options["metric"]], ["series", "class", "cluster"])
-    figure, axes = new_panels(len(plan.cells), 3.9, 3.5)
+    figure, axes = new_panels(len(plan.cells), 0.85, columns=2)
     image, shown = None, []
     lowest = drawn.loc[drawn["value"] > 0, "value"].min()
     for axis, cell in zip(axes, plan.cells, strict=True):
@@ -34,9 +34,15 @@ def pair_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Dat
         shown.append(axis)
         matrix = part.pivot(index="class", columns="cluster", values="value").to_numpy()
         met = np.ma.masked_equal(matrix, 0)  # what was never met has no logarithm, and stays blank
-        image = heat_map(axis, met, np.char.mod("%.2f", matrix), 0.2, norm=LogNorm(min(lowest, 0.1), 1))
+        digits = np.vectorize(_digits, otypes=[str])(matrix)
+        image = heat_map(axis, met, digits, norm=LogNorm(min(lowest, 0.1), 1))
         axis.set_xlabel("class of the key")
         axis.set_ylabel("class of the anchor")
     if image is not None:
         figure.colorbar(image, ax=shown, label="pairs, relative to the largest class", shrink=0.85, pad=0.01)
     return figure, drawn
+
+
+def _digits(frequency: float) -> str:
+    """What seldom happens is not printed as what never does."""
+    return "<.01" if 0 < frequency < 0.005 else f"{frequency:z.2f}"

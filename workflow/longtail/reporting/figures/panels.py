@@ -20,12 +20,19 @@ if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
 
 
-def new_panels(count: int, width: float, height: float, columns: int = 4) -> tuple[Figure, list[Axes]]:
-    """A row of panels, wrapped after ``columns``; never none, so that a figure without data says so in its place."""
+def new_panels(count: int, aspect: float = 0.7, columns: int = 3) -> tuple[Figure, list[Axes]]:
+    """A row of panels, wrapped after ``columns``; never none, so that a figure without data says so in its place.
+
+    Args:
+        count: of panels; one is as wide as a column of a paper, several as a page.
+        aspect: height of a panel, relative to its width.
+        columns: most panels beside each other.
+    """
     count = max(count, 1)
-    across = min(count, columns)
-    down = -(-count // across)
-    figure, axes = plt.subplots(down, across, figsize=(width * across, height * down), squeeze=False)
+    down = -(-count // columns)
+    across = -(-count // down)
+    width = style.COLUMN if count == 1 else style.PAGE
+    figure, axes = plt.subplots(down, across, figsize=(width, width / across * aspect * down), squeeze=False)
     for spare in axes.flat[count:]:
         spare.set_axis_off()
     return figure, list(axes.flat[:count])
@@ -34,28 +41,29 @@ def new_panels(count: int, width: float, height: float, columns: int = 4) -> tup
 def say_nothing(axis: Axes) -> None:
     """A panel of which nothing is computed says so."""
     axis.set_axis_off()
-    axis.text(0.5, 0.5, "nothing computed yet", ha="center", va="center", color="#888888", transform=axis.transAxes)
+    axis.text(0.5, 0.5, "nothing computed yet", ha="center", va="center", color=style.EMPTY, transform=axis.transAxes)
 
+
+CLASS_AXIS = "class, from the largest to the smallest"
 
 MOST_DIGITS = 150
 """Fields of a heat map that still have room for digits."""
 
 
-def heat_map(axis: Axes, values: np.ndarray, digits: np.ndarray, dark_below: float, **colours: Any) -> AxesImage:
+def heat_map(axis: Axes, values: np.ndarray, digits: np.ndarray, **colours: Any) -> AxesImage:
     """A matrix of classes in colour, with digits where there is room for them.
 
     Args:
         axis: is changed.
         values: what colours stand for, (rows, columns).
         digits: what is printed in the fields, (rows, columns) of text.
-        dark_below: up to which value a field is so dark that its digits are white.
         colours: how values become colours, as ``imshow`` takes it.
     """
     image = axis.imshow(values, cmap=style.SEQUENTIAL, **colours)
     if values.size <= MOST_DIGITS:
         for (row, column), text in np.ndenumerate(digits):
-            colour = "black" if values[row, column] > dark_below else "white"
-            axis.text(column, row, text, ha="center", va="center", fontsize=5.5, color=colour)
+            colour = style.readable_on(image.to_rgba(values[row, column]))
+            axis.text(column, row, text, ha="center", va="center", fontsize=style.SMALLEST, color=colour)
         axis.set_xticks(range(values.shape[1]))
         axis.set_yticks(range(values.shape[0]))
     axis.grid(visible=False)
@@ -83,7 +91,7 @@ def by_size(lines: pd.DataFrame, classes: Sequence[int]) -> list[int]:
 
 def class_axis(axis: Axes, classes: Sequence[int]) -> None:
     """A horizontal axis of classes; few are ticked one by one."""
-    axis.set_xlabel("class, from the largest to the smallest")
+    axis.set_xlabel(CLASS_AXIS)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     if len(classes) <= 20:
         axis.set_xticks(list(classes))
@@ -92,16 +100,6 @@ def class_axis(axis: Axes, classes: Sequence[int]) -> None:
 def place_of(plan: FigurePlan, label: str) -> int:
     """Which of the labels a cell has: it keeps colour and marker whether or not the others are there."""
     return list(dict.fromkeys(cell.label for cell in plan.cells)).index(label)
-
-
-def colour_of(plan: FigurePlan, label: str) -> str:
-    """The colour of a cell."""
-    return style.SERIES[place_of(plan, label) % len(style.SERIES)]
-
-
-def marker_of(plan: FigurePlan, label: str) -> str:
-    """The marker of a cell."""
-    return style.MARKERS[place_of(plan, label) % len(style.MARKERS)]
 
 
 def draw_line(axis: Axes, at: pd.Series, points: pd.DataFrame, label: str, place: int) -> None:
@@ -119,23 +117,42 @@ def draw_line(axis: Axes, at: pd.Series, points: pd.DataFrame, label: str, place
         points["value"],
         yerr=error_bars(points),
         label=label,
-        color=style.SERIES[place % len(style.SERIES)],
-        marker=style.MARKERS[place % len(style.MARKERS)],
+        color=style.colour(place),
+        marker=style.marker(place),
     )
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for panels that share their series."""
+    """One legend for panels that share their series, in as many columns as the figure is wide."""
     shown: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             shown.setdefault(label, handle)
-    if shown:
-        figure.legend(list(shown.values()), list(shown), loc="center", ncols=min(len(shown), 6))
+    for rows in range(1, len(shown) + 1):
+        columns = -(-len(shown) // rows)
+        fitted = figure.legend(list(shown.values()), list(shown), loc="center", ncols=columns)
+        if columns == 1 or fitted.get_window_extent().width < figure.bbox.width:
+            return
+        fitted.remove()
+
+
+def share_labels(figure: Figure) -> None:
+    """Say once what all panels have on their horizontal axis, and once in a row what all have on the vertical one."""
+    places = [(axis, axis.get_subplotspec()) for axis in figure.axes if axis.axison]
+    rows = {axis: place.rowspan.start for axis, place in places if place}  # colour bars are in none
+    shown = list(rows)
+    if len(shown) > 1 and len({axis.get_xlabel() for axis in shown}) == 1:
+        figure.supxlabel(shown[0].get_xlabel())
+        for axis in shown:
+            axis.set_xlabel("")
+    if len({axis.get_ylabel() for axis in shown}) == 1:
+        for axis, before in zip(shown[1:], shown, strict=False):
+            if rows[axis] == rows[before]:
+                axis.set_ylabel("")
 
 
 def over_labels(
-    plan: FigurePlan, lines: pd.DataFrame, metrics: Sequence[str], width: float, height: float
+    plan: FigurePlan, lines: pd.DataFrame, metrics: Sequence[str], columns: int
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]], pd.DataFrame]:
     """A panel per group, whose horizontal axis has the labels of the group's cells.
 
@@ -146,7 +163,7 @@ def over_labels(
     whole = lines[lines["metric"].isin(metrics) & lines["class"].isna() & lines["cluster"].isna()]
     drawn = over_seeds(whole, ["panel", "series", "metric"])
     groups = list(dict.fromkeys(cell.group for cell in plan.cells))
-    figure, axes = new_panels(len(groups), width, height)
+    figure, axes = new_panels(len(groups), 0.75 if len(groups) == 1 else 1.05, columns)
     panels = []
     for axis, group in zip(axes, groups, strict=True):
         part = drawn[drawn["panel"] == group]

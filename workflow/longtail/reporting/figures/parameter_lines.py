@@ -25,7 +25,7 @@ def parameter_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.D
     values = [parameters(text).get(name) for text in part["parameter"]]
     part = part.assign(**{name: pd.Series(values, index=part.index, dtype="float64")})
     drawn = over_seeds(part[part[name].notna()], ["series", "metric", name])
-    figure, (axis,) = new_panels(1, 4.8, 3.2)
+    figure, (axis,) = new_panels(1)
     for series, points in drawn.groupby("series", sort=False):
         points = points.sort_values(name)
         draw_line(axis, points[name], points, str(series), place_of(plan, str(series)))

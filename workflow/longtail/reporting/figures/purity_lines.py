@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures.panels import colour_of, legend, marker_of, new_panels, say_nothing
+from longtail.reporting.figures import style
+from longtail.reporting.figures.panels import legend, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
@@ -19,15 +20,14 @@ def purity_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Data
     part = lines[(lines["metric"] == "purity") & lines["cluster"].isna()]
     part = part.assign(clusters=[int(parameters(text)["k"]) for text in part["parameter"]])
     drawn = over_seeds(part, ["series", "clusters"]).sort_values(["clusters"], kind="stable")
-    figure, (axis,) = new_panels(1, 4.8, 3.2)
+    figure, (axis,) = new_panels(1)
     if drawn.empty:
         say_nothing(axis)
         return figure, drawn
     for label, points in drawn.groupby("series", sort=False):
-        colour = colour_of(plan, str(label))
-        axis.plot(
-            points["clusters"], points["value"], color=colour, marker=marker_of(plan, str(label)), label=str(label)
-        )
+        place = place_of(plan, str(label))
+        colour, marker = style.colour(place), style.marker(place)
+        axis.plot(points["clusters"], points["value"], color=colour, marker=marker, label=str(label))
         if (points["seeds"] > 1).any():
             low, high = points["value"] - points["std"], points["value"] + points["std"]
             axis.fill_between(points["clusters"], low, high, color=colour, alpha=0.15, linewidth=0)

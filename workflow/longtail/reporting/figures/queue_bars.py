@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.reporting.figures.panels import class_axis, colour_of, new_panels, say_nothing
+from longtail.reporting.figures import style
+from longtail.reporting.figures.panels import class_axis, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def queue_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
     logarithmic, as it is of the sizes of classes.
     """
     above = plan.options["above"]
-    figure, axes = new_panels(len(plan.cells), 3.6, 2.9)
+    figure, axes = new_panels(len(plan.cells), 0.8)
     tables = []
     for axis, cell in zip(axes, plan.cells, strict=True):
         own = lines[lines["series"] == cell.label]
@@ -40,12 +42,15 @@ def queue_bars(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
         whole = over_seeds(own[own["metric"].isin(list(above)) & own["class"].isna()], ["series", "metric"])
         tables += [whole, drawn.rename(columns={"class": "label"})]
         found = whole.set_index("metric")
-        said = [f"{name} {found.loc[each, 'value']:.1f}" for each, name in above.items() if each in found.index]
+        said = [f"{name} {found.loc[each, 'value']:z.1f}" for each, name in above.items() if each in found.index]
         axis.set_title("\n".join(filter(None, [cell.label, ", ".join(said)])))
         if drawn.empty:
             say_nothing(axis)
             continue
-        axis.bar(drawn["rank"], drawn["value"], 1.0, color=colour_of(plan, cell.label))
+        edges = np.append(drawn["rank"], drawn["rank"].iloc[-1] + 1) - 0.5
+        axis.stairs(
+            drawn["value"], edges, fill=True, color=style.colour(place_of(plan, cell.label))
+        )  # a path, not bars
         axis.set_yscale("log")
         axis.set_ylabel("keys in the queue")
         class_axis(axis, list(drawn["rank"]))

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.reporting.figures.panels import colour_of, legend, new_panels, say_nothing
+from longtail.reporting.figures import style
+from longtail.reporting.figures.panels import legend, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def rank_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
     A panel has ``metric``, ``title`` and ``axis``, what the ranks are of, and ``group`` if it is of the cells of one
     group alone; ``options.value`` is what metrics measure. Bands are standard deviations over seeds.
     """
-    figure, axes = new_panels(len(plan.options["panels"]), 4.4, 3.0)
+    figure, axes = new_panels(len(plan.options["panels"]), columns=2)
     tables = []
     for axis, panel in zip(axes, plan.options["panels"], strict=True):
         axis.set_title(panel["title"])
@@ -35,9 +36,11 @@ def rank_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFr
             say_nothing(axis)
             continue
         for series, line in drawn.groupby("series", sort=False):
-            colour, (at, value, std) = colour_of(plan, str(series)), (line[name] for name in ("rank", "value", "std"))
-            axis.plot(at, value, label=str(series), color=colour)
-            axis.fill_between(at, value - std, value + std, color=colour, alpha=0.2, linewidth=0)
+            place, (at, value, std) = place_of(plan, str(series)), (line[name] for name in ("rank", "value", "std"))
+            colour = style.colour(place)
+            axis.plot(at, value, label=str(series), color=colour, linestyle=style.dashes(place))
+            low, high, dense = value - std, value + std, style.dense(line)
+            axis.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0, rasterized=dense)
         axis.set_ylim(bottom=0)
         axis.set_xlabel(panel["axis"])
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -22,7 +22,7 @@ def setting_lines(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.Dat
     """
     listed = plan.options["metrics"]
     titles = listed if isinstance(listed, Mapping) else {metric: metric for metric in listed}
-    figure, panels, drawn = over_labels(plan, lines, list(titles), 4.4, 3.0)
+    figure, panels, drawn = over_labels(plan, lines, list(titles), columns=4)
     for axis, part in panels:
         for index, (metric, title) in enumerate(titles.items()):
             points = part[part["metric"] == metric]

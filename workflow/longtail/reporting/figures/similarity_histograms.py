@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.reporting.figures.panels import colour_of, legend, new_panels, say_nothing
+from longtail.reporting.figures import style
+from longtail.reporting.figures.panels import legend, new_panels, place_of, say_nothing
 from longtail.reporting.figures.values import over_seeds, parameters
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def similarity_histograms(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Shares of pairs by the cosine of the two, one panel per shot group, one line per cell, dashed at its mean.
+    """Shares of pairs by the cosine of the two, one panel per shot group, one line per cell, its mean a triangle.
 
     Options: ``panels`` maps a shot group to the title of its panel; its metrics are ``pairs_<group>``, by the lower end
     of a bin, and ``similarity_<group>``, the mean. Bins are equal, and the last one ends at 1.
     """
     panels = plan.options["panels"]
-    figure, axes = new_panels(len(panels), 3.8, 2.9)
+    figure, axes = new_panels(len(panels), 0.8)
     tables = []
     for axis, (group, title) in zip(axes, panels.items(), strict=True):
         axis.set_title(title)
@@ -40,10 +41,11 @@ def similarity_histograms(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure
             drawn = counts[counts["series"] == series]
             if drawn.empty:
                 continue
-            colour = colour_of(plan, str(series))
-            axis.stairs(drawn["value"], np.append(drawn["lower"], 1.0), label=str(series), color=colour, linewidth=1.4)
+            place = place_of(plan, str(series))
+            how = {"color": style.colour(place), "linestyle": style.dashes(place)}
+            axis.stairs(drawn["value"], np.append(drawn["lower"], 1.0), label=str(series), linewidth=1.2, **how)
             for mean in means.loc[means["series"] == series, "value"]:
-                axis.axvline(mean, color=colour, linestyle="--", linewidth=1.0)
+                axis.plot([mean], [1], clip_on=False, transform=axis.get_xaxis_transform(), **how, marker="v")
         axis.set_xlabel("cosine of two images of a class")
         axis.set_ylabel("% of pairs")
         axis.set_ylim(bottom=0)
