@@ -57,7 +57,7 @@ docs: $(VENV)/.run ## write the pages under docs/ that catalogue, schemas and re
 	$(run) longtail recorded --page docs/reproduction
 
 site: $(VENV)/.dev ## build the documentation's site, to be opened as site/index.html
-	NO_MKDOCS_2_WARNING=1 $(run) mkdocs --quiet build --strict
+	NO_MKDOCS_2_WARNING=1 $(run) mkdocs build --strict
 
 # Versions that are pinned already stay, unless `make lock UPGRADE=--upgrade` asks for the newest. One lock holds for
 # every Python from 3.11 on and every system: what only one of them needs carries a marker.

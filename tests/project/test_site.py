@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -27,20 +29,36 @@ def load_hook():
 assemble = load_hook()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("documentation") / "site"
-    built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "--quiet", "build", "--strict", "--site-dir", folder],
-        cwd=ROOT,
+def build(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """As `make site` does; with --quiet nothing would be strict."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=root,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    built = build(ROOT, folder)
     assert built.returncode == 0, built.stderr
-    assert built.stdout + built.stderr == ""
     return folder
+
+
+def test_a_page_that_is_not_listed_and_a_heading_that_is_not_there_end_the_build(tmp_path: Path) -> None:
+    for path in ROOT.iterdir():
+        if path.name not in ("docs", "site", ".git"):
+            (tmp_path / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs/lost.md").write_text("# Lost\n\n[nowhere](start.md#no-such-heading)\n")
+    built = build(tmp_path, tmp_path / "site")
+    assert built.returncode != 0
+    assert re.search("not included in the .nav. .*lost.md", built.stderr, re.DOTALL)
+    assert re.search("does not contain an anchor '#no-such-heading'", built.stderr)
 
 
 class Loaded(HTMLParser):
@@ -71,9 +89,10 @@ def test_nothing_is_loaded_from_other_sites(site: Path) -> None:
 
 
 def test_pages_can_be_searched(site: Path) -> None:
-    index = (site / "search/search_index.json").read_text()
-    assert "architecture.html" in index
-    assert "source/" not in index
+    index = json.loads((site / "search/search_index.json").read_text())
+    found = {page["location"].partition("#")[0] for page in index["docs"]}
+    assert {"index.html", "architecture.html", "configuration.html"} <= found
+    assert [page for page in found if page.startswith("source/")] == []
 
 
 def test_every_file_that_is_linked_is_there(site: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from longtail.__main__ import main
-from longtail.reporting.reference import datasets, files, papers
+from longtail.reporting.reference import datasets, files, gallery, papers
 from longtail.reporting.reference.command import PAGES
 from longtail.reporting.reference.keys import mappings, section
 from longtail.study import catalog as catalogue
@@ -23,9 +24,10 @@ ANNOTATIONS = ("$schema", "$defs", "title", "description", "default", "examples"
 
 
 def test_the_pages_are_up_to_date(tmp_path):
+    shutil.copytree(ROOT / "docs" / gallery.FOLDER, tmp_path / gallery.FOLDER)
     assert main(["reference", "--out", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == set(PAGES)
-    for path in tmp_path.iterdir():
+    assert {path.name for path in tmp_path.glob("*.md")} == set(PAGES)
+    for path in tmp_path.glob("*.md"):
         same = path.read_text() == (ROOT / "docs" / path.name).read_text()
         assert same, f"Run `make docs`: docs/{path.name} is old."  # pytest would take minutes for the difference
 
@@ -113,3 +115,12 @@ def test_every_table_and_figure_has_one_line():
                 assert page.count(f"\n| `{paper}_{name}` |") == 1
     (line,) = re.findall(r"(?m)^\| `conmix_table2` .*$", page)
     assert line.endswith("| 10 | `cifar10`, `cifar20`, `stl10` | 1 | 120 |")
+
+
+def test_every_figure_of_the_gallery_is_shown_with_its_target():
+    page = gallery.page(CATALOG, ROOT / "docs")
+    pictures = sorted(path.stem for path in (ROOT / "docs" / gallery.FOLDER).iterdir())
+    assert "digits-figure1" in pictures
+    for picture in pictures:
+        assert f"]({gallery.FOLDER}/{picture}.svg)" in page
+        assert f"`snakemake --cores all {picture.replace('-', '_')}`" in page

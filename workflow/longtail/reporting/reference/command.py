@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from longtail.files import replacing
-from longtail.reporting.reference import datasets, files, methods, papers
+from longtail.reporting.reference import datasets, files, gallery, methods, papers
 from longtail.study.catalog import Catalog, load
 
-PAGES: Mapping[str, Callable[[Catalog], str]] = {
-    "methods.md": methods.page,
-    "datasets.md": datasets.page,
-    "papers.md": papers.page,
-    "configuration.md": lambda _: files.configuration(),
-    "catalogue-files.md": lambda _: files.catalogue(),
+PAGES: Mapping[str, Callable[[Catalog, Path], str]] = {
+    "methods.md": lambda catalog, _: methods.page(catalog),
+    "datasets.md": lambda catalog, _: datasets.page(catalog),
+    "papers.md": lambda catalog, _: papers.page(catalog),
+    "gallery.md": gallery.page,
+    "configuration.md": lambda *_: files.configuration(),
+    "catalogue-files.md": lambda *_: files.catalogue(),
 }
+"""What writes each page, given the catalogue and the folder that the page comes into."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +33,4 @@ def run(arguments: argparse.Namespace) -> None:
     catalog = load()
     for name, page in PAGES.items():
         with replacing(arguments.out / name) as draft:
-            draft.write_text(page(catalog), encoding="utf-8")
+            draft.write_text(page(catalog, arguments.out), encoding="utf-8")
