@@ -89,13 +89,15 @@ def is_text(path: Path) -> bool:
 def page_of(root: Path, name: str) -> str:
     """A page of the site, in Markdown: what it is, or one that shows a file or lists a folder."""
     path = root / name
-    if path.suffix == ".md":
+    if not uri_of(root, name).startswith(f"{SOURCE}/"):
         return path.read_text(encoding="utf-8")
-    head = f"---\nsearch:\n  exclude: true\nhide: [navigation]\n---\n\n# {name}\n\n"
+    head = "---\nsearch:\n  exclude: true\nhide: [navigation]\n---\n\n"
+    if path.suffix == ".md":
+        return head + path.read_text(encoding="utf-8")
     if path.is_dir():
         shown = sorted(one.name for one in path.iterdir() if not one.name.startswith((".", "__")))
-        return head + "\n".join(f"* [{one}]({one})" for one in shown) + "\n"
-    return f"{head}``````{path.suffix[1:]}\n{path.read_text(encoding='utf-8')}``````\n"
+        return f"{head}# {name}\n\n" + "\n".join(f"* [{one}]({one})" for one in shown) + "\n"
+    return f"{head}# {name}\n\n``````{path.suffix[1:]}\n{path.read_text(encoding='utf-8')}``````\n"
 
 
 def rewritten(text: str, name: str, uri: str, root: Path) -> tuple[str, set[str]]:
