@@ -95,6 +95,17 @@ def test_pages_can_be_searched(site: Path) -> None:
     assert [page for page in found if page.startswith("source/")] == []
 
 
+def test_they_can_be_searched_without_a_server(site: Path) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no browser is installed; .ci/install-chromium installs one")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    page = f"{(site / 'index.html').as_uri()}?q=pretraining_seed"
+    shown = subprocess.run([program, *options, page], capture_output=True, text=True, check=True, timeout=120).stdout
+    found = re.findall(r'href="[^"]*/([\w-]+\.html)[^"]*" class="md-search-result__link"', shown)
+    assert "configuration.html" in found
+
+
 def test_every_file_that_is_linked_is_there(site: Path) -> None:
     """Those that are no pages of the site, too; mkdocs looks at pages and headings."""
     for path in site.rglob("*.html"):

@@ -70,7 +70,7 @@ def test_keys_are_shown_with_what_they_may_be():
     assert found[""]["protocol"].value == "`official` or `paper`"
     assert found[""]["protocol"].default == "official"
     assert found[""]["targets"].required
-    assert found[""]["seeds"].value == "null or list of whole number from 0 to 2147483647"
+    assert found[""]["seeds"].value == "null or list of whole number from 0"
     assert found["data.<image set>"]["parts"].value == "part to whole number from 1"
     assert "budget" in found
 

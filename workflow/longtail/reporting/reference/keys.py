@@ -14,6 +14,7 @@ from longtail.study.documents import flow, schema
 COLUMNS = ("key", "value", "default", "what it says")
 _PLAIN = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+_NUMBERS, _FAR = ("integer", "number"), 2**31 - 1
 _MARKDOWN = re.compile(r"([\\*_\[\]<>|])")
 
 
@@ -151,7 +152,9 @@ def _kind(kind: str, entry: Mapping[str, Any], document: Mapping[str, Any]) -> s
         if not isinstance(others, Mapping):
             return "mapping"
         return f"{_named(entry)} to {_value(_resolved(others, document), document)}"
-    bounds = [f"{word} {entry[key]}" for key, word in _BOUNDS.items() if key in entry and kind in ("integer", "number")]
+    bounds = [
+        f"{word} {entry[key]}" for key, word in _BOUNDS.items() if kind in _NUMBERS and entry.get(key, _FAR) < _FAR
+    ]
     return " ".join([_PLAIN[kind], *bounds])
 
 
