@@ -11,7 +11,7 @@ bin := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
 run := PATH="$(bin):$$PATH" "$(bin)/python" -m
 
 .DEFAULT_GOAL := help
-.PHONY: help study test environment lint types pytest format docs lock clean
+.PHONY: help study test environment lint types pytest format docs site lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -52,9 +52,12 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 	$(run) ruff format .
 	$(run) snakefmt Snakefile workflow/rules
 
-docs: $(VENV)/.run ## write docs/methods.md and docs/reproduction.md out of catalogue and records again
-	$(run) longtail methods --out docs/methods.md
+docs: $(VENV)/.run ## write the pages under docs/ that catalogue, schemas and records make again
+	$(run) longtail reference --out docs
 	$(run) longtail recorded --page docs/reproduction
+
+site: $(VENV)/.dev ## build the documentation's site, to be opened as site/index.html
+	NO_MKDOCS_2_WARNING=1 $(run) mkdocs build --strict
 
 # Versions that are pinned already stay, unless `make lock UPGRADE=--upgrade` asks for the newest. One lock holds for
 # every Python from 3.11 on and every system: what only one of them needs carries a marker.

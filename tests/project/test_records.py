@@ -1,4 +1,4 @@
-"""The tables that are tracked under results/records and that the README shows: where they come from."""
+"""The tables that are tracked under results/records and that docs/start.md shows: where they come from."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_a_record_says_how_it_was_made(path):
     assert facts["revision"] != "unknown"
 
 
-def test_the_readme_shows_the_recorded_tables():
+def test_the_first_page_shows_the_recorded_tables():
     tables = [ROOT / f"results/records/digits/{name}.md" for name in ("table1", "table2")]
     recorded = [lines_of_table(path.read_text(encoding="utf-8")) for path in tables]
     assert all(recorded)
-    assert lines_of_table((ROOT / "README.md").read_text(encoding="utf-8")) == [*chain.from_iterable(recorded)]
+    assert lines_of_table((ROOT / "docs/start.md").read_text(encoding="utf-8")) == [*chain.from_iterable(recorded)]
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.name)

@@ -161,7 +161,12 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("lists", "folder"),
-    [(["run.in"], "workflow/longtail"), (["run.in"], "benchmarks"), (["run.in", "dev.in"], "tests")],
+    [
+        (["run.in"], "workflow/longtail"),
+        (["run.in"], "benchmarks"),
+        (["run.in", "dev.in"], "docs"),
+        (["run.in", "dev.in"], "tests"),
+    ],
 )
 def test_what_is_imported_is_asked_for(lists: list[str], folder: str) -> None:
     """No module is used that is only there because something else needs it."""
@@ -190,7 +195,7 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-BY_HAND = {("compare", "tables"), ("describe", "torch"), ("methods", "tables")}
+BY_HAND = {("compare", "tables"), ("describe", "torch"), ("reference", "tables")}
 """Commands that no rule runs, with an environment that a person has who asks for them."""
 
 

@@ -33,7 +33,7 @@ COMMANDS = {
         "tables of records alone, and the page that holds them against print",
     ),
     "discrepancies": ("longtail.discrepancies.page", "where papers, official codes and this project part"),
-    "methods": ("longtail.reporting.methods", "write the page of all methods out of the catalogue"),
+    "reference": ("longtail.reporting.reference.command", "write the pages of methods, datasets, papers and keys"),
     "completion": ("longtail.completion", "have your shell complete commands, methods, datasets and targets"),
 }
 """What people ask for: name, module, what it is for."""

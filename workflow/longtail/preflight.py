@@ -143,8 +143,8 @@ def look_ahead(study: Study, jobs: Iterable[Job], results: str, free: int | None
         for site, reason in unreachable(sites).items():
             found.errors.append(
                 f"{' and '.join(dict.fromkeys(sites[site]))} must be downloaded from {site}, which cannot be reached "
-                f"({reason}). Connect, or get the files elsewhere and name them in the configuration (README, Data and "
-                f"Texts)."
+                f"({reason}). Connect, or get the files elsewhere and name them in the configuration "
+                f"(docs/raw-data.md)."
             )
     _check_cuts(found, study, chosen)
     if not found.errors:

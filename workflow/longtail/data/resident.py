@@ -122,7 +122,7 @@ class ResidentSplit:
             size = np.prod(shape, dtype=np.int64) / 1e9
             raise LongtailError(
                 f"{split_path} needs {size:z.1f} GB on {device}: {error}. With `storage: files` its images stay "
-                f"encoded and are decoded while networks train (README, Data)."
+                f"encoded and are decoded while networks train (docs/raw-data.md)."
             ) from error
         digest = hashlib.blake2b(digest_size=16)
         for part, images in opened.items():

@@ -14,7 +14,7 @@ from longtail.errors import unknown
 from longtail.reporting import finished
 from longtail.reporting.estimate import Estimate
 from longtail.reporting.inventory import Inventory, as_text
-from longtail.reporting.methods import appearances
+from longtail.reporting.reference.places import appearances
 from longtail.study.catalog import Catalog, Dataset, Method
 from longtail.study.settings import is_pair
 from longtail.study.study import Study, load_study
@@ -69,7 +69,8 @@ def _method(catalog: Catalog, method: Method) -> Iterator[str]:
         (
             "shown in",
             "; ".join(
-                f"{paper} {', '.join(titles)}" for paper, titles in appearances(catalog).get(method.name, {}).items()
+                f"{paper} {', '.join(titles)}"
+                for paper, titles in appearances(catalog, "method").get(method.name, {}).items()
             ),
         ),
     ):

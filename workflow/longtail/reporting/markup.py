@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -46,7 +46,13 @@ def escape_html(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def joined(words: Iterable[str]) -> str:
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown of cells that are Markdown, with a line break at its end."""
+    rows = [header, ("---",) * len(header), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def joined(words: Iterable[str], by: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *before, last = [*words] or [""]
-    return f"{', '.join(before)} and {last}" if before else last
+    return f"{', '.join(before)} {by} {last}" if before else last

@@ -130,16 +130,16 @@ def _complaint(error: jsonschema.ValidationError, examples: Mapping[str, Any]) -
 def _as_in(error: jsonschema.ValidationError, examples: Mapping[str, Any]) -> str:
     """How the setting is written that a violation lies within, where its schema has an example."""
     name = str(next(iter(error.absolute_path), ""))
-    forms = [f"'{name}={_flow(example)}'" for example in examples.get(name, {}).get("examples", ())]
+    forms = [f"'{name}={flow(example)}'" for example in examples.get(name, {}).get("examples", ())]
     return f" It is written as in {' or '.join(forms)}." if forms else ""
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """Plain data in YAML on one line, as the command line takes it."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {flow(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
+        return f"[{', '.join(map(flow, value))}]"
     return str(value) if isinstance(value, str) else json.dumps(value)
 
 

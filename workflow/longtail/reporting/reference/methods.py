@@ -1,15 +1,12 @@
-"""``python -m longtail methods``: the page of all methods, for readers, out of the catalogue alone."""
+"""The page of all methods, for readers, out of the catalogue alone."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-from longtail import files
-from longtail.reporting.markup import escape_markdown
-from longtail.study.catalog import Catalog, Method, load
-from longtail.study.cells import asked_cells
+from longtail.reporting.markup import escape_markdown, markdown_table
+from longtail.reporting.reference.places import Places, appearances, listed
+from longtail.study.catalog import Catalog, Method
 
 HEAD = """# Methods
 
@@ -32,40 +29,22 @@ def page(catalog: Catalog) -> str:
     Args:
         catalog: what there is. Methods that tables name and nobody can build stand at the end, with the reason.
     """
-    shown = appearances(catalog)
+    shown = appearances(catalog, "method")
     families: dict[str, list[Method]] = {}
     for method in catalog.methods.values():
         families.setdefault(method.family, []).append(method)
     parts = [HEAD]
     for family in sorted(families, key=lambda name: catalog.families[name].casefold()):
         file = f"[`{family}.yaml`](../workflow/catalog/methods/{family}.yaml)"
-        table = _table(_lines(catalog, families[family], shown))
+        table = markdown_table(COLUMNS, _lines(catalog, families[family], shown))
         parts.append(f"## {catalog.families[family]}\n\nSettings: {file}.\n\n{table}")
     unavailable = _unavailable(catalog)
     if unavailable:
-        parts.append("## Not available everywhere\n\n" + _table(unavailable, ("method", "not on", "why")))
-    planned = [
-        (one.title, one.reason, _listed(shown.get(name, {}))) for name, one in catalog.planned["methods"].items()
-    ]
+        parts.append("## Not available everywhere\n\n" + markdown_table(("method", "not on", "why"), unavailable))
+    planned = [(one.title, one.reason, listed(shown.get(name, {}))) for name, one in catalog.planned["methods"].items()]
     if planned:
-        parts.append("## Not implemented\n\n" + _table(planned, ("method", "why", "named in")))
+        parts.append("## Not implemented\n\n" + markdown_table(("method", "why", "named in"), planned))
     return "\n".join(parts)
-
-
-Places = dict[str, dict[str, None]]
-"""Titles of tables and figures, in order, by the short name of the paper."""
-
-
-def appearances(catalog: Catalog) -> dict[str, Places]:
-    """The tables and figures that show each method."""
-    found: dict[str, Places] = {}
-    for paper, spec in catalog.papers.items():
-        for kind in ("tables", "figures"):
-            for name, artefact in spec.get(kind, {}).items():
-                for asked in asked_cells({"paper": paper, kind: {name: artefact}}):
-                    papers = found.setdefault(asked["method"], {})
-                    papers.setdefault(catalog.short(paper), {})[artefact["title"]] = None
-    return found
 
 
 def _lines(catalog: Catalog, methods: list[Method], shown: dict[str, Places]) -> Iterator[tuple[str, ...]]:
@@ -84,7 +63,7 @@ def _lines(catalog: Catalog, methods: list[Method], shown: dict[str, Places]) ->
             " → ".join(dict.fromkeys(losses)) or "nothing",
             "<br>".join(_file(place) for place in places),
             f"[{official}](https://github.com/{official})" if official else "",
-            _listed(shown.get(method.name, {})),
+            listed(shown.get(method.name, {})),
         )
 
 
@@ -107,24 +86,3 @@ def formula(loss: str) -> str:
 def _file(module: str) -> str:
     path = f"workflow/{module.replace('.', '/')}.py"
     return f"[`{'/'.join(module.split('.')[-2:])}.py`](../{path})"
-
-
-def _listed(places: Places) -> str:
-    """``ICCL Table 1, Table 5; ResCom Table 8``."""
-    return "; ".join(escape_markdown(f"{paper} {', '.join(titles)}") for paper, titles in places.items())
-
-
-def _table(lines: Iterable[tuple[str, ...]], header: tuple[str, ...] = COLUMNS) -> str:
-    rows = [header, ("---",) * len(header), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="the page to write, in Markdown")
-
-
-def run(arguments: argparse.Namespace) -> None:
-    """Write the page."""
-    with files.replacing(arguments.out) as draft:
-        draft.write_text(page(load()), encoding="utf-8")

@@ -1,0 +1,171 @@
+"""The documentation's site is built from the repository without a warning, and loads nothing from other sites."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from mkdocs.exceptions import PluginError
+
+ROOT = Path(__file__).parents[2]
+
+
+def load_hook():
+    spec = importlib.util.spec_from_file_location("assemble", ROOT / "docs/assemble.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+assemble = load_hook()
+
+
+def build(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """As `make site` does; with --quiet nothing would be strict."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=root,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    built = build(ROOT, folder)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_a_page_that_is_not_listed_and_a_heading_that_is_not_there_end_the_build(tmp_path: Path) -> None:
+    for path in ROOT.iterdir():
+        if path.name not in ("docs", "site", ".git"):
+            (tmp_path / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs/lost.md").write_text("# Lost\n\n[nowhere](start.md#no-such-heading)\n")
+    built = build(tmp_path, tmp_path / "site")
+    assert built.returncode != 0
+    assert re.search("not included in the .nav. .*lost.md", built.stderr, re.DOTALL)
+    assert re.search("does not contain an anchor '#no-such-heading'", built.stderr)
+
+
+class Loaded(HTMLParser):
+    """What a page loads by itself, links that a person follows apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        known = {name: value or "" for name, value in attributes}
+        self.addresses += [known[name] for name in ("src", "srcset", "data", "poster") if name in known]
+        if tag == "link" and known.get("rel") not in {"canonical", "prev", "next"}:
+            self.addresses.append(known["href"])
+
+
+def test_nothing_is_loaded_from_other_sites(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 20
+    for path in pages:
+        loaded = Loaded()
+        loaded.feed(path.read_text())
+        assert any(address.endswith(".js") for address in loaded.addresses)
+        assert [address for address in loaded.addresses if re.match("(https?:)?//", address)] == [], path
+        assert 'class="mermaid"' not in path.read_text(), path  # for which the theme loads a script
+    for path in site.rglob("*.css"):
+        assert re.findall(r"""url\(["']?(?:https?:)?//|@import""", path.read_text()) == [], path
+
+
+def test_pages_can_be_searched(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text())
+    found = {page["location"].partition("#")[0] for page in index["docs"]}
+    assert {"index.html", "architecture.html", "configuration.html"} <= found
+    assert [page for page in found if page.startswith("source/")] == []
+
+
+def test_they_can_be_searched_without_a_server(site: Path) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no browser is installed; .ci/install-chromium installs one")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
+    page = f"{(site / 'index.html').as_uri()}?q=pretraining_seed"
+    shown = subprocess.run([program, *options, page], capture_output=True, text=True, check=True, timeout=120).stdout
+    found = re.findall(r'href="[^"]*/([\w-]+\.html)[^"]*" class="md-search-result__link"', shown)
+    assert "configuration.html" in found
+
+
+def test_every_file_that_is_linked_is_there(site: Path) -> None:
+    """Those that are no pages of the site, too; mkdocs looks at pages and headings."""
+    for path in site.rglob("*.html"):
+        if path.name == "404.html":  # whose addresses start from the root of a server
+            continue
+        for to in re.findall(r'href="([^"#?:]+)[#"]', path.read_text()):
+            assert (path.parent / to).exists(), f"{path.relative_to(site)} links to {to}"
+
+
+def test_formulas_are_drawn_without_a_script(site: Path) -> None:
+    page = (site / "methods.html").read_text()
+    formulas = len(re.findall(r"\| \$|→ \$", (ROOT / "docs/methods.md").read_text()))
+    assert page.count("<math") >= formulas > 90
+    assert "arithmatex" not in page
+
+
+def test_pages_from_elsewhere_lead_through_the_site(site: Path) -> None:
+    assert 'href="architecture.html"' in (site / "contributing.html").read_text()
+    assert 'href="contributing.html"' in (site / "index.html").read_text()
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, _, node: loader.construct_mapping(node))
+    document = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)
+    listed = [page for section in document["nav"] for pages in section.values() for page in pages]
+    there = {path.name for path in (ROOT / "docs").glob("*.md")}
+    there |= {uri for name, uri in assemble.ELSEWHERE.items() if (ROOT / name).exists()}
+    assert sorted(listed) == sorted(there)
+
+
+def test_links_are_followed_as_a_code_host_follows_them(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "code").mkdir()
+    for name in ("README.md", "docs/more.md", "docs/picture.svg", "code/loss.py", "LICENSE"):
+        (tmp_path / name).write_text("words\n")
+    (tmp_path / "code/numbers.parquet").write_bytes(b"\0")
+
+    text = "[a](docs/more.md#part) ![b](docs/picture.svg) [c](code/loss.py) [d](code) [e](https://a.b) [f](#g) `[g](x)`"
+    found, linked = assemble.rewritten(text, "README.md", "index.md", tmp_path)
+    assert found == (
+        "[a](more.md#part) ![b](picture.svg) [c](source/code/loss.py.md) [d](source/code/index.md) "
+        "[e](https://a.b) [f](#g) `[g](x)`"
+    )
+    assert linked == {"docs/more.md", "docs/picture.svg", "code/loss.py", "code"}
+
+    listing = assemble.page_of(tmp_path, "code")
+    found, linked = assemble.rewritten(listing, "code", "source/code/index.md", tmp_path)
+    assert "[loss.py](loss.py.md)" in found
+    assert "[numbers.parquet](numbers.parquet)" in found
+
+    found, _ = assemble.rewritten('[home](../README.md) <img src="picture.svg">', "docs/more.md", "more.md", tmp_path)
+    assert found == '[home](index.md) <img src="picture.svg">'
+    with pytest.raises(PluginError, match=r"docs/more\.md links to \.\./gone, which there is not"):
+        assemble.rewritten("[x](../gone)", "docs/more.md", "more.md", tmp_path)
+
+
+def test_a_bar_and_a_double_bar_are_told_apart() -> None:
+    assert "‖" not in assemble.mathml(r"\frac{1}{\|P\|}")
+    assert "‖" in assemble.mathml(r"\Vert p \Vert")
+    assert "[" in assemble.mathml(r"\Big[ x \Big]")
