@@ -195,7 +195,10 @@ def needed_by(package: str) -> frozenset[str]:
     return frozenset(found)
 
 
-BY_HAND = {("compare", "tables"), ("describe", "torch"), ("reference", "tables")}
+BY_HAND = {
+    ("compare", "tables"), ("completion", "tables"), ("describe", "torch"), ("info", "tables"), ("list", "tables"),
+    ("reference", "tables"),
+}  # fmt: skip
 """Commands that no rule runs, with an environment that a person has who asks for them."""
 
 
