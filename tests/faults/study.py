@@ -48,8 +48,8 @@ figures:
     options: {panels: [{metric: class_similarity, title: Similarity, axis: mean cosine}]}
 """
 PACE = ["images_per_second", "seconds"]
-UNDATED = {".parquet", ".pt", ".json", ".npy", ".csv", ".md", ".tex", ".html", ".png"}
-"""Outputs without the time of their making, once provenance and pace are left out; a PDF has it in its middle."""
+UNDATED = {".parquet", ".pt", ".json", ".npy", ".csv", ".md", ".tex", ".html", ".pdf", ".svg", ".png"}
+"""Outputs without the time of their making, once provenance and pace are left out."""
 
 
 @dataclass(frozen=True)

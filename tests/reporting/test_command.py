@@ -63,6 +63,7 @@ def test_figure_writes_all_formats(tmp_path: Path) -> None:
     assert len(drawn) == 16
     assert (tmp_path / "figure2.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "figure2.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "figure2.svg").read_bytes().startswith(b"<svg")
 
 
 @pytest.mark.parametrize(("kind", "artefact"), [("table", "table4"), ("figure", "figure2")])

@@ -45,8 +45,8 @@ def python(folder: Path, *arguments: str, **exported: str) -> subprocess.Complet
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], bytes]:
-    """A folder with metrics, the command that draws them, and the picture in a clean environment."""
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[bytes]]:
+    """A folder with metrics, the command that draws them, and the pictures in a clean environment."""
     folder = tmp_path_factory.mktemp("clean")
     lines = [
         {"trial": 0, "metric": metric, "class": None, "cluster": None, "parameter": None, "value": 12.34,
@@ -59,7 +59,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], by
     command = ["job", "figure", "--paper", "conmix", "--figure", "figure2", "--config", json.dumps(CONFIG), *metrics]
     ended = python(folder, *command, "--out-dir", "out")
     assert ended.returncode == 0, ended.stderr
-    return folder, command, (folder / "out" / "figure2.png").read_bytes()
+    return folder, command, pictures(folder)
+
+
+def pictures(folder: Path) -> list[bytes]:
+    return [(folder / "out" / f"figure2.{suffix}").read_bytes() for suffix in ("pdf", "svg", "png")]
 
 
 MATPLOTLIBRC = """
@@ -77,9 +81,9 @@ axes.prop_cycle: cycler('color', ['k'])
 
 @pytest.mark.parametrize("where", ["notebook", "working directory", "configuration", "no home", *SHELLS])
 def test_figures_are_the_same_whatever_is_exported(
-    where: str, drawn: tuple[Path, list[str], bytes], tmp_path: Path
+    where: str, drawn: tuple[Path, list[str], list[bytes]], tmp_path: Path
 ) -> None:
-    _, command, picture = drawn
+    _, command, expected = drawn
     exported = {"notebook": NOTEBOOK, **SHELLS}.get(where, {})
     if where == "working directory":
         (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC, encoding="utf-8")
@@ -92,7 +96,7 @@ def test_figures_are_the_same_whatever_is_exported(
         exported = dict.fromkeys(("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), nowhere)
     ended = python(tmp_path, *command, "--out-dir", "out", **exported)
     assert ended.returncode == 0, ended.stderr
-    assert (tmp_path / "out" / "figure2.png").read_bytes() == picture
+    assert pictures(tmp_path) == expected
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -530,7 +530,7 @@ def test_writing_twice_gives_the_same_pictures(tmp_path: Path) -> None:
     shown = figure_plan("projected_points", ("Before", FIRST), ("After", SECOND), projection="umap", label=LABEL)
     for folder in ("first", "second"):
         write_figure(shown, data, tmp_path / folder, "figure")
-    for suffix in ("pdf", "png"):
+    for suffix in ("pdf", "svg", "png"):
         first, second = ((tmp_path / folder / f"figure.{suffix}").read_bytes() for folder in ("first", "second"))
         assert first == second
     assert not plt.get_fignums()

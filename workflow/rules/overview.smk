@@ -73,6 +73,7 @@ rule recorded:
         source=[
             *TABLE_SOURCES,
             *sources_of("reproduction", "page", "compared", "drawings"),
+            *sources_of("reporting/figures", "style", "panels", "pictures"),
             *sources_of("discrepancies", "points"),
         ],
         templates=expand(f"{ROOT}/longtail/reproduction/page.{{form}}.jinja", form=["md", "html"]),

@@ -21,9 +21,8 @@ def confusion_matrices(plan: FigurePlan, lines: pd.DataFrame) -> tuple[Figure, p
     Shows the first clustering trial of the first seed; the scorer has numbered the clusters by the class they match.
     """
     counted = lines[lines["metric"] == "count"]
-    figure, axes = new_panels(
-        len(plan.cells), 0.95, columns=2 if counted["value"].max() >= 1000 else 3
-    )  # room for digits
+    columns = 2 if counted["value"].max() >= 1000 else 3  # so that digits have room
+    figure, axes = new_panels(len(plan.cells), 0.95, columns)
     tables, image, drawn_axes = [], None, []
     for axis, cell in zip(axes, plan.cells, strict=True):
         axis.set_title(cell.label)
