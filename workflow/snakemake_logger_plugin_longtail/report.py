@@ -244,9 +244,8 @@ class Report:
         if failed:
             failures.say(self.terminal, failed, 0 if self.stopped else self.total - self.done - len(failed))
         self.terminal.line()
-        finished = f"after {took}. {self.done} of {counted(self.total, 'job')} are finished, and kept"
         ended = {INTERRUPTED: "Interrupted", TERMINATED: "Stopped as asked"}.get(self.stopped, "Ended")
-        self.terminal.line(f"{ended} {finished}.")
+        self.terminal.line(f"{ended} after {took}. Finished, and kept: {self.done} of {counted(self.total, 'job')}.")
         for job in interrupted if self.stopped else ():
             self.terminal.line(f"  interrupted: {job.words}")
             said = [line for path in job.logs for line in failures.last_lines(path) if line.startswith("Stopped by")]
