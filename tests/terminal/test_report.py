@@ -20,9 +20,9 @@ def test_a_finished_training_has_a_line_with_what_it_was_how_long_it_took_and_wh
     said = say(BOTH, training(1), finished(1, 4.0), training(2, 4.0, seed=1), finished(2, 8.0))
     assert said.splitlines()[:3] == [
         "3 jobs: 2 train, 1 table",
-        f"1/3  {'train simclr to epoch 40, digits ratio 10, seed 0':<60}   4.0 s  8.0 s left, until "
+        f"1/3  {'train simclr to epoch 40, digits ratio 10, seed 0':<66}   4.0 s  8.0 s left, until "
         + re.findall(r"until (\d\d:\d\d)", said)[0],
-        f"2/3  {'train simclr to epoch 40, digits ratio 10, seed 1':<60}   4.0 s  4.0 s left, until "
+        f"2/3  {'train simclr to epoch 40, digits ratio 10, seed 1':<66}   4.0 s  4.0 s left, until "
         + re.findall(r"until (\d\d:\d\d)", said)[1],
     ]
 
@@ -47,13 +47,13 @@ def test_short_jobs_share_a_line():
     said = say(run_info(score=20, train=1), *many, training(30, 2.0), finished(30, 20.0))
     assert [line.strip() for line in said.splitlines()[1:3]] == [
         "20/21  20 score: moco, digits ratio 10",
-        f"21/21  {'train simclr to epoch 40, digits ratio 10, seed 0':<60}    18 s",
+        f"21/21  {'train simclr to epoch 40, digits ratio 10, seed 0':<66}    18 s",
     ]
 
 
 def test_a_long_job_of_a_short_rule_has_its_line():
     said = say(run_info(score=1), started(1, "score"), finished(1, 3000.0))
-    assert f"1/1  {'score digits ratio 10, seed 0':<60}  50 min\n" in said
+    assert f"1/1  {'score digits ratio 10, seed 0':<66}  50 min\n" in said
 
 
 def test_a_target_that_makes_nothing_has_no_line():
