@@ -20,8 +20,8 @@ help: ## list the targets
 	@echo "  PYTEST_ARGS='tests/methods -k byol' the tests that are run."
 
 study: $(VENV)/.run ## reproduce the default study: tables, figures and an HTML report under results/
-	$(run) snakemake --cores all
-	$(run) snakemake --report results/report.html
+	@LONGTAIL_COMMAND='make $@' $(run) snakemake --cores all
+	@$(run) snakemake --report results/report.html
 	@echo
 	@echo "The tables:"
 	@find results -path '*/tables/*' -name '*.md' | sort | sed 's/^/  /'

@@ -163,7 +163,7 @@ def test_the_walk_ends_in_a_table_a_figure_and_a_report(
     assert trained["label"].value_counts().sort_index().tolist() == [size - 10 for size in SIZES.values()]
     assert not set(split["source_row"]) & set(trained["source_row"])
 
-    assert re.search(r"^train +36$", succeed(folder, earnest, "--dry-run"), re.M)
+    assert "36 train" in succeed(folder, earnest, "--dry-run")
     succeed(folder, report, "--config", *shlex.split(look.split("--config ")[1]))
     assert "figure1.png" in (folder / "flowers.html").read_text()
 

@@ -129,7 +129,7 @@ class Workflow:
         output = done.stdout + done.stderr
         assert done.returncode != 0, output[-4000:]
         assert "Traceback" not in output, output
-        messages = re.findall(r"^error: .*", output, re.M)
+        messages = re.findall(r"^(?:    \| )?(error: .*)", output, re.M)  # of Snakemake, or of a job
         assert len(messages) == 1, output
         return messages[0]
 

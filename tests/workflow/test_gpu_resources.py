@@ -47,7 +47,7 @@ def test_a_training_on_imagenet_takes_as_many_gpus_as_there_are_up_to_four(drive
 
 @pytest.mark.parametrize(("options", "at_a_time"), [((), 1), (("--resources", "gpu=4"), 4)])
 def test_one_job_uses_a_gpu_at_a_time_unless_there_are_more_to_share(driver, options, at_a_time):
-    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options)
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", "--verbose", *options)
     assert f'gpu=Resource("gpu", {at_a_time})' in said  # what Snakemake hands out
 
 
@@ -115,7 +115,7 @@ def test_what_a_training_that_may_share_a_gpu_is_told(driver, target, options, t
 
 @pytest.mark.parametrize(("options", "at_a_time"), [((), 4), (("--resources", "gpu=2"), 8)])
 def test_so_many_trainings_run_at_a_time_on_each_gpu(driver, options, at_a_time):
-    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", *options, *SHARED)
+    said = driver.succeed("results/smoke/cells/pixels/digits-h100-ir10/seed0.parquet", "--verbose", *options, *SHARED)
     assert f'gpu=Resource("gpu", {at_a_time})' in said
     assert f'gpu_slots=Resource("gpu_slots", {at_a_time})' in said
 

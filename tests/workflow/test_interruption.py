@@ -147,6 +147,10 @@ def test_ctrl_c_and_then_a_power_cut(longer, straight):
     os.killpg(process.pid, signal.SIGINT)
     output = end_of(process)
     assert "Traceback" not in output
+    assert "failed" not in output
+    assert "  interrupted: train conmix to epoch " in output
+    assert "    | Stopped by SIGINT: saved in results/state/" in output
+    assert f"To go on: snakemake --snakefile {workflow.checkout / 'Snakefile'} {CELL} --cores 2\n" in output
     assert "Stopped by SIGINT: saved in results/state/" in log(workflow, "conmix")
     (stopped,) = re.findall(r"goes on from epoch (\d+), step (\d+)", log(workflow, "conmix"))
     assert not outputs_of(workflow, "conmix")
@@ -179,7 +183,8 @@ def test_a_training_that_is_terminated_says_where_it_goes_on(longer, straight):
     training_of(process).terminate()
     output = end_of(process)
     let_go(workflow, "sdclr")
-    assert "Error in rule train" in output
+    assert "1 job failed, and " in output
+    assert "  train sdclr to epoch " in output
     assert "Stopped by SIGTERM: saved in results/state/" in output
     assert "The next run goes on from epoch" in output
     assert "Traceback" not in output
@@ -269,7 +274,9 @@ def test_a_second_workflow_is_refused_and_the_first_finishes_its_job_when_it_is_
     process.terminate()
     let_go(workflow, "sdclr")
     output = end_of(process)
-    assert "Will exit after finishing currently running jobs" in output
+    assert output.count("Asked to stop: 1 running job will be finished, and no more are started.") == 1
+    assert "Stopped as asked after " in output
+    assert "To go on: snakemake " in output
     assert "Traceback" not in output
     assert_as_if_nothing_had_happened(workflow, straight, "sdclr")
     assert not log(workflow, "conmix")

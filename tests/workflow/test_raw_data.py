@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from .field import SIZES, add_field, picture
+from .said import would_run
 
 CELL = "results/smoke/cells/pixels/field-ir4/seed0.parquet"
 TRAINED = "results/smoke/cells/simclr/field-ir4/seed0.parquet"
@@ -26,11 +27,6 @@ def field(checkout):
     dataset = {"pool": ["train"], "test": None, "head_class_rows": 8}
     add_field(checkout.folder, checkout.folder / "data", {"train": "field"}, {"train": SIZES}, field=dataset)
     return checkout
-
-
-def rules(output):
-    """How many jobs of each rule a dry run announces."""
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.M)}
 
 
 def stored(workflow):
@@ -52,7 +48,7 @@ def test_images_that_are_exchanged_are_decoded_again_and_all_is_redone(field):
 
     # As many images as before, of the same names.
     picture(999).save(raw / "class1/0.png")
-    jobs = rules(field.succeed(TRAINED, CELL, "--dry-run"))
+    jobs = would_run(field.succeed(TRAINED, CELL, "--dry-run"))
     assert {"store", "split", "train", "embed", "embed_control", "cluster", "score", "cell"} <= set(jobs)
     output = field.succeed(TRAINED, CELL)
     assert "The raw data of field (train) are not those that were read" in output
@@ -74,7 +70,7 @@ def test_a_set_that_was_deleted_is_no_longer_watched_which_is_said_with_the_way_
     output = field.succeed(CELL)
     assert "Nothing to be done" in output
     (way_out,) = re.findall(r"--forcerun (\S+)", output)
-    jobs = rules(field.succeed(CELL, "--dry-run", "--forcerun", way_out))
+    jobs = would_run(field.succeed(CELL, "--dry-run", "--forcerun", way_out))
     assert {"store", "split", "embed_control", "cluster", "score", "cell"} <= set(jobs)
     field.succeed(CELL, "--forcerun", way_out)
     assert "raw.json" not in field.succeed(CELL)
@@ -101,7 +97,7 @@ def test_files_that_are_renamed_exchanged_or_added(field, change):
     labels = "results/datasets/field/train/labels.parquet"
     field.succeed(labels)
     change(field.folder / "data/field")
-    assert rules(field.succeed(labels, "--dry-run"))["store"] == 1
+    assert would_run(field.succeed(labels, "--dry-run"))["store"] == 1
 
 
 def test_files_that_are_passed_over_or_deleted_make_nothing_to_be_redone(field):
@@ -146,6 +142,6 @@ def test_a_parquet_file_that_is_replaced_and_one_that_another_configuration_name
     workflow.succeed(labels)
     assert "Nothing to be done" in workflow.succeed(labels, "--dry-run")
     write("a.parquet", 1)
-    assert rules(workflow.succeed(labels, "--dry-run"))["store"] == 1
+    assert would_run(workflow.succeed(labels, "--dry-run"))["store"] == 1
     configure("b.parquet")
-    assert rules(workflow.succeed(labels, "--dry-run"))["store"] == 1
+    assert would_run(workflow.succeed(labels, "--dry-run"))["store"] == 1

@@ -11,15 +11,11 @@ from longtail.study.counting import works
 from longtail.study.jobs import Jobs
 from longtail.study.study import load_study
 
-
-def jobs(output: str) -> dict[str, int]:
-    """Jobs per rule of a dry run."""
-    table = output[output.index("Job stats:") :]
-    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", table.split("\n\n")[0], re.M)}
+from .said import would_run
 
 
 def test_a_table_of_a_paper_trains_only_what_it_needs_and_nothing_twice(workflow):
-    done = jobs(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
+    done = would_run(workflow.succeed("conmix_table2", "--dry-run", "--config", "budget=paper", "seeds=[0]"))
     # per dataset: SimCLR, SDCLR and BYOL in two parts each, MoCo, ProPos, CC, IDFD, DMICC, ConMix after SDCLR's first
     # part, CoNR after BYOL's
     assert done["train"] == 3 * (3 * 2 + 7)
@@ -37,13 +33,14 @@ def test_merging_does_not_name_its_files_on_the_command_line(workflow):
 
 def test_a_table_by_its_file(workflow):
     output = workflow.succeed("results/tables/conmix/table2.md", "--dry-run", "--config", "budget=paper", "seeds=[0]")
-    assert jobs(output)["train"] == 3 * (3 * 2 + 7)
+    assert would_run(output)["train"] == 3 * (3 * 2 + 7)
 
 
 def test_all_tables_and_figures_of_the_clustering_papers_resolve(workflow):
     study = load_study({"targets": ["conmix", "miniclustering"]})
     kinds = [kind for paper in ("conmix", "miniclustering") for _, kind, _ in study.artefacts(paper)]
-    done = jobs(workflow.succeed("conmix", "miniclustering", "--dry-run", "--config", "budget=paper", "seeds=null"))
+    ran = workflow.succeed("conmix", "miniclustering", "--dry-run", "--config", "budget=paper", "seeds=null")
+    done = would_run(ran)
     assert done["table"] == kinds.count("tables") >= 10 + 11 + 2  # the printed ones and a check each
     assert done["figure"] == kinds.count("figures") >= 2 + 5 + 2
     assert done["merge"] == len(kinds)
@@ -58,7 +55,7 @@ def test_all_tables_and_figures_of_iccl_resolve(workflow):
     (workflow.folder / "large.yaml").write_text(yaml.safe_dump({"data": data, "budget": "paper", "seeds": None}))
     study = load_study({"targets": ["iccl"], "data": data})
     kinds = [kind for _, kind, _ in study.artefacts("iccl")]
-    done = jobs(workflow.succeed("iccl", "--dry-run", "--configfile", "config.yaml", "large.yaml"))
+    done = would_run(workflow.succeed("iccl", "--dry-run", "--configfile", "config.yaml", "large.yaml"))
     assert (done["table"], done["figure"]) == (kinds.count("tables"), kinds.count("figures")) == (10, 3)
     assert done["train"] == len(works(Jobs(study), exists=lambda path: False)[-1].trainings)
     output = workflow.succeed(
@@ -76,7 +73,7 @@ def test_all_tables_and_figures_of_rescom_resolve(workflow):
     study = load_study({"targets": ["rescom"]})
     kinds = [kind for _, kind, _ in study.artefacts("rescom")]
     ran = workflow.run("rescom", "--dry-run", "--config", "budget=paper", "seeds=null")
-    done = jobs(ran.stdout + ran.stderr)
+    done = would_run(ran.stdout + ran.stderr)
     assert (done["table"], done["figure"]) == (kinds.count("tables"), kinds.count("figures")) == (13, 8)
     wanted = works(Jobs(study), exists=lambda path: False)[-1]
     assert {name: done[name] for name in ("train", "infer_time", "corruptions")} == {
@@ -95,7 +92,7 @@ def test_a_cell_is_two_jobs_of_a_cluster_and_asks_for_a_gpu(workflow):
     rest = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)", output, re.M)
     submitted = [(name, resources) for name, resources in rest if name not in local]
     assert {name for name, _ in submitted} == {"store", "train"}
-    assert len(submitted) == 3 * (3 * 2 + 7) + jobs(output)["store"]
+    assert len(submitted) == 3 * (3 * 2 + 7) + would_run(output)["store"]
     assert {"gpu=1" in resources for name, resources in submitted if name == "train"} == {True}
     assert {"gpu=1" in resources for name, resources in submitted if name == "store"} == {False}
 
@@ -122,19 +119,19 @@ def test_numbers_within_lists_and_mappings_of_the_command_line(workflow):
 def test_a_dry_run_fits_on_a_screen_and_lists_every_job_on_demand(workflow):
     papers = workflow.run("conmix", "miniclustering", "--dry-run", "--config", "budget=paper", "seeds=null")
     assert len((papers.stdout + papers.stderr).splitlines()) < 40
-    assert "--printshellcmds" in papers.stdout + papers.stderr
+    assert "-p lists every job" in papers.stdout
     short = workflow.succeed("digits_table1", "--dry-run")
     assert len(short.splitlines()) < 40
     assert "\nrule " not in short
     for switch in ("--printshellcmds", "--verbose"):
         output = workflow.succeed("digits_table1", "--dry-run", switch)
-        assert len(re.findall(r"^rule train:", output, re.M)) == jobs(output)["train"] == jobs(short)["train"]
-    assert jobs(output) == jobs(short)
+        assert len(re.findall(r"^rule train:", output, re.M)) == would_run(output)["train"] == would_run(short)["train"]
+    assert would_run(output) == would_run(short)
 
 
 @pytest.mark.parametrize("words", ["methods=simclr,conmix seeds=0,1", "methods=[simclr,conmix] seeds=[0,1]"])
 def test_lists_of_the_command_line_may_do_without_brackets(workflow, words):
-    done = jobs(workflow.succeed("digits_table1", "--dry-run", "--config", *words.split()))
+    done = would_run(workflow.succeed("digits_table1", "--dry-run", "--config", *words.split()))
     assert done["embed"] == 2 * 2  # methods, seeds
 
 

@@ -44,13 +44,12 @@ class LogHandler(LogHandlerBase):
         self.report: Report | None = None
         self.default: ColorizingTextHandler | None = None
         self.closed = threading.Event()
+        self.clock = threading.Thread(target=self._tick, daemon=True)
         if how.quiet or how.printshellcmds or how.verbose or how.debug_dag:
             self.default = ColorizingTextHandler(nocolor=how.nocolor, stream=stream)
             return
         again = os.environ.get(COMMAND) or shlex.join(["snakemake", *sys.argv[1:]])
         self.report = Report(Terminal(stream, colour=not how.nocolor), dryrun=how.dryrun, again=again)
-        if not how.dryrun:
-            threading.Thread(target=self._tick, daemon=True).start()
 
     def setFormatter(self, fmt: logging.Formatter | None) -> None:
         """Take Snakemake's formatter, for its own output."""
@@ -63,6 +62,8 @@ class LogHandler(LogHandlerBase):
         try:
             if self.report:
                 self.report.take(record)
+                if self.report.pace and not self.clock.is_alive() and not self.closed.is_set():
+                    self.clock.start()
             elif self.default:
                 self.default.emit(record)
         except BrokenPipeError:
@@ -72,9 +73,10 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Say how it ended, once."""
-        if self.report and not self.closed.is_set():
-            self.closed.set()
-            self.report.close()
+        with self.lock or contextlib.nullcontext():
+            if self.report and not self.closed.is_set():
+                self.closed.set()
+                self.report.close()
         super().close()
 
     def _tick(self) -> None:

@@ -24,7 +24,7 @@ def say(terminal: Terminal, stats: Mapping[str, int], jobs: Iterable[Job]) -> No
         terminal.line(f"It would train {counted(len(trained), 'network')}:")
         terminal.wrapped(f"  by objective: {listed(Counter(job.method for job in trained))}")
         terminal.wrapped(f"  by dataset: {listed(Counter(job.dataset for job in trained))}")
-        terminal.wrapped(f"  by seed: {listed(Counter(sorted(f'seed {job.seed}' for job in trained)), ' of ')}")
+        terminal.wrapped(f"  by seed: {listed(Counter(sorted(f'of seed {job.seed}' for job in trained)))}")
     terminal.wrapped(
         "This was a dry run: nothing was done. -p lists every job with its files, its reason and its command; "
         "the target `plan` tells hours and disk."

@@ -34,7 +34,7 @@ class Job:
         seed: of the training; may be empty.
         rest: values of all other wildcards.
         logs: files that it writes its messages to.
-        makes: whether it has files to make; a target that only collects others has none.
+        makes: whether it has files to make; a target that only collects others has none, and what only prints neither.
         grouped: whether it is submitted to a cluster together with others.
     """
 
@@ -76,6 +76,6 @@ def job_of(record: Any) -> Job:
         seed=seed,
         rest=tuple(value for name, value in named.items() if name not in SILENT),
         logs=logs,
-        makes=bool(record.output or logs),
+        makes=bool(record.output),
         grouped=bool(getattr(record, "indent", False)),
     )

@@ -15,7 +15,9 @@ from .terminal import Terminal
 from .words import clock, counted, duration, listed, several
 
 GATHERED_FOR = 10.0
-"""Seconds for which short jobs are gathered into one line; a job that takes as long has a line of its own."""
+"""Seconds for which short jobs are gathered into one line."""
+LONG = 60.0
+"""Seconds from which on a job has a line of its own, whatever its rule."""
 
 ROUTINE = (
     "Assuming unrestricted shared filesystem usage",
@@ -80,7 +82,7 @@ class Report:
         """Say what there is to say of one record."""
         self.now = record.created
         event = getattr(record, "event", None)
-        getattr(self, f"_{event}", self._unsaid)(record) if event else self._message(record)
+        getattr(self, f"_on_{event}", self._unsaid)(record) if event else self._message(record)
         self._draw()
 
     def tick(self, now: float) -> None:
@@ -93,10 +95,10 @@ class Report:
     def _unsaid(self, record: Any) -> None:
         """Of a command, say, which ``--printshellcmds`` has Snakemake itself tell."""
 
-    def _resources_info(self, record: Any) -> None:
+    def _on_resources_info(self, record: Any) -> None:
         self.cores = getattr(record, "cores", None) or self.cores
 
-    def _run_info(self, record: Any) -> None:
+    def _on_run_info(self, record: Any) -> None:
         self.stats = {rule: count for rule, count in record.stats.items() if rule != "total"}
         self.total = sum(self.stats.values())
         if not self.dryrun:
@@ -104,7 +106,7 @@ class Report:
             cores = f" on {counted(self.cores, 'core')}" if self.cores else ""
             self.terminal.wrapped(f"{counted(self.total, 'job')}{cores}: {listed(self.stats)}")
 
-    def _job_info(self, record: Any) -> None:
+    def _on_job_info(self, record: Any) -> None:
         job = job_of(record)
         self.jobs[record.jobid] = job
         self.groups = {group for group in self.groups if record.jobid not in group}
@@ -113,25 +115,25 @@ class Report:
         if not self.dryrun:
             self.running[record.jobid] = self.now
 
-    def _job_finished(self, record: Any) -> None:
+    def _on_job_finished(self, record: Any) -> None:
         job = self._job(record.job_id)
         seconds = self.now - self.running.pop(record.job_id, self.now)
         self.done += 1
         if self.pace:
             self.pace.ended(job.rule, seconds)
-        if job.rule in QUICK and seconds < GATHERED_FOR:
+        if job.rule in QUICK and seconds < LONG:
             if not self.gathered:
                 self.gathered_since = self.now
             self.gathered.append(job)
-        elif job.makes:
-            self._say_done(f"{job.words:<60} {duration(seconds):>7}")
+        elif job.makes or job.logs:
+            self._say_done(f"{job.words:<66} {duration(seconds):>7}")
         if self.gathered and self.now - self.gathered_since >= GATHERED_FOR:
             self._say_gathered()
 
-    def _progress(self, record: Any) -> None:
+    def _on_progress(self, record: Any) -> None:
         self.done, self.total = record.done, record.total
 
-    def _group_error(self, record: Any) -> None:
+    def _on_group_error(self, record: Any) -> None:
         group = frozenset(info["jobid"] for info in record.job_error_info)
         self.groups.add(group)
         if not self.stopped:
@@ -139,7 +141,7 @@ class Report:
             methods = several([self._job(jobid).method for jobid in group], "methods")
             self.terminal.line(f"{self._count()}  failed: one job of the cluster, {listed(rules)}: {methods}", "red")
 
-    def _job_error(self, record: Any) -> None:
+    def _on_job_error(self, record: Any) -> None:
         job = self.jobs.get(record.jobid) or job_of(record)
         failure = Failure(job, list(map(str, record.log or ())), self.told.pop(record.thread, ""))
         if self.stopped == INTERRUPTED:
@@ -149,7 +151,7 @@ class Report:
         if not job.grouped:
             self.terminal.line(f"{self._count()}  failed: {job.words}", "red")
 
-    def _error(self, record: Any) -> None:
+    def _on_error(self, record: Any) -> None:
         """Of a job that fails it comes before the job's own event, from the same thread."""
         text = record.getMessage()
         if not self.jobs:
@@ -160,7 +162,7 @@ class Report:
             self.told[record.thread] = text
 
     def _message(self, record: logging.LogRecord) -> None:
-        text = record.getMessage().strip("\n") if record.msg is not None else ""
+        text = record.getMessage().strip("\n")
         if text.startswith(INTERRUPTED):
             self._stop(INTERRUPTED, "Stopping: trainings save their state, other jobs clean up behind them.")
         elif text.startswith(TERMINATED):
@@ -171,7 +173,7 @@ class Report:
             )
         elif text.startswith(LOG):
             self.log = os.path.relpath(text.removeprefix(LOG))
-        elif text and not text.startswith(ROUTINE) and SUBMITTED not in text:
+        elif text not in ("", "None") and not text.startswith(ROUTINE) and SUBMITTED not in text:
             self.terminal.line(text, COLOURS.get(record.levelno))
 
     def _stop(self, how: str, text: str) -> None:
@@ -189,15 +191,15 @@ class Report:
         return f"{self.done:>{len(str(self.total))}}/{self.total}"
 
     def _left(self) -> str:
-        """Time left and when it ends; nothing after a failure, as the jobs that depend on it never come."""
+        """Time left and when it ends, which is less after a failure: the jobs that depend on it never come."""
         running = [(self._job(jobid).rule, start) for jobid, start in self.running.items()]
-        left = self.pace.left(self.now, running) if self.pace and not self.failed else None
+        left = self.pace.left(self.now, running) if self.pace else None
         if left is None or self.done >= self.total:
             return ""
-        return f"{duration(left)} left, until {clock(self.now + left, self.now)}"
+        return f"{'at most ' if self.failed else ''}{duration(left)} left, until {clock(self.now + left, self.now)}"
 
     def _say_done(self, words: str) -> None:
-        self.terminal.line(f"{self._count()}  {words:<68}  {self._left()}".rstrip())
+        self.terminal.line(f"{self._count()}  {words:<74}  {self._left()}".rstrip())
 
     def _say_gathered(self) -> None:
         jobs, self.gathered = self.gathered, []
@@ -210,7 +212,8 @@ class Report:
             self._say_done(", ".join(filter(None, [": ".join(filter(None, [rules, methods])), datasets])))
 
     def _draw(self) -> None:
-        if not self.running or self.stopped:
+        """Draw the line that does not stay, unless a job may print beside it, as those that make no file do."""
+        if not self.running or self.stopped or not all(self._job(jobid).makes for jobid in self.running):
             self.terminal.status("")
             return
         oldest = min(self.running, key=lambda jobid: self.running[jobid])
@@ -244,9 +247,8 @@ class Report:
         if failed:
             failures.say(self.terminal, failed, 0 if self.stopped else self.total - self.done - len(failed))
         self.terminal.line()
-        finished = f"after {took}. {self.done} of {counted(self.total, 'job')} are finished, and kept"
         ended = {INTERRUPTED: "Interrupted", TERMINATED: "Stopped as asked"}.get(self.stopped, "Ended")
-        self.terminal.line(f"{ended} {finished}.")
+        self.terminal.line(f"{ended} after {took}. Finished, and kept: {self.done} of {counted(self.total, 'job')}.")
         for job in interrupted if self.stopped else ():
             self.terminal.line(f"  interrupted: {job.words}")
             said = [line for path in job.logs for line in failures.last_lines(path) if line.startswith("Stopped by")]

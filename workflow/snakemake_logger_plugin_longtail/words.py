@@ -14,9 +14,9 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def listed(counts: Mapping[str, int], before: str = "") -> str:
+def listed(counts: Mapping[str, int]) -> str:
     """``84 train, 81 score``, the most first."""
-    return ", ".join(f"{count} {before}{name}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))
 
 
 def several(names: Iterable[str], what: str) -> str:
