@@ -189,7 +189,7 @@ def page(tables: Iterable[tuple[RenderedTable, Mapping[str, int]]]) -> tuple[Sim
         figure("figure3", missing="not drawn yet"),
     ]
     collected = SimpleNamespace(
-        tables=content, figures=figures, summary=study, discrepancies="discrepancies.html", others={}
+        tables=content, figures=figures, summary=study, discrepancies="discrepancies.html", others={}, notices=()
     )
     return collected, block
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from longtail.results_page.page import Page
 from longtail.results_page.render import render
+from longtail.study.study import load_study
+from tests.records.makers import SHIPPED
 
 from .conftest import Opened
 from .makers import clustering, errors, page
@@ -61,6 +64,28 @@ def test_it_opens_with_every_value_in_its_place(opened):
         for side in ("published", "computed"):
             if PLACES[side][i] is not None:
                 assert f"{PLACES[side][i]:.1f}" in text
+
+
+def test_all_papers_of_the_catalogue_open_in_one_page(browser, tmp_path, monkeypatch):
+    """With what records say of them, as nothing is trained in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/records").symlink_to(SHIPPED.resolve())
+    papers = ["conmix", "gloco", "iccl", "miniclustering", "rescom"]
+    written = Page(load_study({"targets": papers}), tmp_path / "index.html")
+    assert written.write(None)
+    assert written.path.stat().st_size < 10e6
+    one = Opened(browser, written.path.as_uri())
+    shown = one.page.locator("section.table td[data-i]").evaluate_all("all => all.map((one) => Number(one.dataset.i))")
+    assert sorted(shown) == [*range(one.page.evaluate("JSON.parse(data.textContent).places.table.length"))]
+    assert len(shown) > 1500
+    for part in ("#scatter svg .point", "#curves path.curve", "#values tbody tr"):
+        one.page.locator(part.partition(" ")[0]).scroll_into_view_if_needed()
+        one.page.locator(part).first.wait_for()
+    recorded = one.page.locator("section.table .recorded").first
+    recorded.click()
+    assert "recorded" in one.page.locator("#drawer .state").all_inner_texts()
+    assert one.complaints == []
 
 
 def test_a_column_sorts_best_first_then_the_other_way_then_as_printed(opened):

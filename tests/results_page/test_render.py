@@ -91,7 +91,13 @@ def test_a_number_that_json_does_not_know_is_an_error():
 def test_a_study_without_tables_has_a_page():
     content, block = page([])
     content.figures, content.discrepancies = [], None
-    assert "No table was asked for." in Parsed(render(content, block)).texts["p"]
+    content.notices = ("a record is damaged",)
+    content.others = {"": "../index.html", "smoke": "smoke/index.html"}
+    shown = Parsed(render(content, block)).texts
+    assert "No table was asked for." in shown["p"]
+    assert "a record is damaged" in shown["div"]
+    assert "Results of the papers" in shown["a"]
+    assert "Results: smoke" in shown["a"]
 
 
 @settings(max_examples=50)

@@ -23,6 +23,9 @@ PALETTE = """
 """The colours of every page, by daylight and in the dark. ``better`` and ``worse`` than printed are told apart by
 colour-blind readers, and are laid under text in part only."""
 
+SERIES = ("#4477aa", "#ddaa33", "#882255", "#ee6677", "#332288", "#bd1f01", "#000000")
+"""For the few series of a plot, most of them Paul Tol's. Any two are apart for the colour-blind, and in grey."""
+
 
 def environment(*folders: Path, autoescape: bool = True) -> jinja2.Environment:
     """What renders the templates of these folders: a variable that is not given is an error."""

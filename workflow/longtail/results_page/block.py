@@ -51,7 +51,7 @@ def rounded(value: Any, digits: int = DIGITS) -> float | int | None:
     """A number as JSON can hold it: None for NaN and infinities, a whole one without a point."""
     if value is None or not math.isfinite(value):
         return None
-    number = float(f"{float(value):.{digits}g}")
+    number = float(f"{float(value):z.{digits}g}")
     return int(number) if number.is_integer() else number
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from longtail.reporting import formats
-from longtail.reporting.figures.style import SERIES
 from longtail.reporting.grid import PARTS
+from longtail.reporting.markup import SERIES
 
 SHADES = 4
 """Steps of the colour of a difference, for either sign."""

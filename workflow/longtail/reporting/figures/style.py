@@ -12,14 +12,13 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from longtail.reporting.markup import SERIES
+
 if TYPE_CHECKING:
     from longtail.study.artefacts import FigurePlan
 
 COLUMN, PAGE = 3.25, 6.75
 """Widths of figures in inches: one column of a paper, and two."""
-
-SERIES = ("#4477aa", "#ddaa33", "#882255", "#ee6677", "#332288", "#bd1f01", "#000000")
-"""For the few series of a plot, most of them Paul Tol's. Any two are apart for the colour-blind, and in grey."""
 
 CLASSES = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
