@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import yaml
 from mkdocs.exceptions import PluginError
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,15 +97,43 @@ def test_pages_can_be_searched(site: Path) -> None:
     assert [page for page in found if page.startswith("source/")] == []
 
 
-def test_they_can_be_searched_without_a_server(site: Path) -> None:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = filter(None, map(shutil.which, names))
+    program = next(
+        (one for one in found if not subprocess.run([one, "--version"], capture_output=True).returncode), None
+    )
     if program is None:
-        pytest.skip("no browser is installed; .ci/install-chromium installs one")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
-    page = f"{(site / 'index.html').as_uri()}?q=pretraining_seed"
-    shown = subprocess.run([program, *options, page], capture_output=True, text=True, check=True, timeout=120).stdout
-    found = re.findall(r'href="[^"]*/([\w-]+\.html)[^"]*" class="md-search-result__link"', shown)
-    assert "configuration.html" in found
+        pytest.skip(f"no browser is installed ({', '.join(names)})")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def test_a_reader_without_a_server_finds_what_is_searched_for(site: Path, browser: Browser) -> None:
+    with browser.new_page() as page:
+        page.goto(f"{(site / 'source/workflow/schemas/index.html').as_uri()}?q=pretraining_seed")
+        page.locator(".md-search-result__link", has_text="Configuration").first.wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize("width", [390, 1366])
+def test_pages_fit_a_screen_and_ask_for_nothing_from_elsewhere(site: Path, browser: Browser, width: int) -> None:
+    with browser.new_page(viewport={"width": width, "height": 900}) as page:
+        asked, complaints, wide = [], [], {}
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for path in sorted({*site.glob("*.html")} - {site / "404.html"}):
+            page.goto(path.as_uri())
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                wide[path.name] = needed
+        assert wide == {}
+        assert complaints == []
+        assert asked
+        assert [url for url in asked if not url.startswith("file:")] == []
 
 
 def test_every_file_that_is_linked_is_there(site: Path) -> None:
