@@ -165,7 +165,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
     document = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)
     entries = [page for section in document["nav"] for pages in section.values() for page in pages]
     listed = [page if isinstance(page, str) else next(iter(page.values())) for page in entries]
-    there = {path.name for path in (ROOT / "docs").glob("*.md")}
+    there = {path.with_suffix(".md").name for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
     there |= {uri for name, uri in assemble.ELSEWHERE.items() if (ROOT / name).exists()}
     assert sorted(listed) == sorted(there)
 
@@ -200,3 +200,31 @@ def test_a_bar_and_a_double_bar_are_told_apart() -> None:
     assert "‖" not in assemble.mathml(r"\frac{1}{\|P\|}")
     assert "‖" in assemble.mathml(r"\Vert p \Vert")
     assert "[" in assemble.mathml(r"\Big[ x \Big]")
+
+
+def test_a_notebook_is_shown_as_it_was_executed(tmp_path: Path) -> None:
+    def outputs(*found):
+        return [{"cell_type": "code", "source": ["a = 1\n", "a"], "outputs": list(found)}]
+
+    text = {"cell_type": "markdown", "source": ["# One\n", "\n", "See [two](two.md)."]}
+    document = {"metadata": {}, "cells": [text, *outputs({"output_type": "stream", "text": ["1\n", "2\n"]})]}
+    page = assemble.notebook(document)
+    assert page.startswith("# One\n\nSee [two](two.md).\n\n``````python\na = 1\na\n``````")
+    assert page.endswith("``````text\n1\n2\n``````\n")
+
+    table = {
+        "output_type": "execute_result",
+        "data": {"text/plain": ["x"], "text/html": ["<table>\n", "\n", "</table>"]},
+    }
+    assert "<div><table>\n</table></div>" in assemble.notebook({"metadata": {}, "cells": outputs(table)})
+    picture = {"output_type": "display_data", "data": {"text/plain": ["x"], "image/png": "aGk=\n"}}
+    assert 'src="data:image/png;base64,aGk=">' in assemble.notebook({"metadata": {}, "cells": outputs(picture)})
+    failed = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+    with pytest.raises(PluginError, match="has failed: ValueError: no"):
+        assemble.notebook({"metadata": {}, "cells": outputs(failed)})
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/one.ipynb").write_text(json.dumps(document))
+    (tmp_path / "docs/two.md").write_text("[one](one.ipynb)")
+    assert assemble.rewritten("[one](one.ipynb)", "docs/two.md", "two.md", tmp_path)[0] == "[one](one.md)"
+    assert assemble.page_of(tmp_path, "docs/one.ipynb") == page
