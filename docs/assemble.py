@@ -35,6 +35,8 @@ NOTEBOOK = ".ipynb"
 _CODE = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2`*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""(?P<before>\]\(|\b(?:src|href)=")(?P<to>[^)\s"#]+)(?P<anchor>#[^)\s"]*)?(?P<after>[)"])""")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.+?)\\[)\]]</\1>', re.DOTALL)
+_STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
+_TABLE = re.compile(r"<table\b[^>]*>")
 _BLANK = re.compile(r"\n\s*\n")
 _SIZE = re.compile(r"\\[Bb]igg?[lr]?(?![A-Za-z])")
 
@@ -130,7 +132,8 @@ def _output(output: Mapping[str, Any]) -> str:
         raise PluginError(f"A cell of a notebook has failed: {output['ename']}: {output['evalue']}")
     found = {kind: "".join(text) for kind, text in output.get("data", {"text/plain": output.get("text", "")}).items()}
     if "text/html" in found:
-        return f"<div>{_BLANK.sub(chr(10), found['text/html'])}</div>"
+        shown = _BLANK.sub("\n", _STYLE.sub("", found["text/html"]))
+        return f"<div>{_TABLE.sub('<table>', shown)}</div>"
     if "image/svg+xml" in found:
         encoded = base64.b64encode(found["image/svg+xml"].encode()).decode()
         return f'<img alt="What the cell draws" src="data:image/svg+xml;base64,{encoded}">'

@@ -214,7 +214,7 @@ def test_a_notebook_is_shown_as_it_was_executed(tmp_path: Path) -> None:
 
     table = {
         "output_type": "execute_result",
-        "data": {"text/plain": ["x"], "text/html": ["<table>\n", "\n", "</table>"]},
+        "data": {"text/plain": ["x"], "text/html": ["<style>\n</style><table border=1>\n", "\n", "</table>"]},
     }
     assert "<div><table>\n</table></div>" in assemble.notebook({"metadata": {}, "cells": outputs(table)})
     picture = {"output_type": "display_data", "data": {"text/plain": ["x"], "image/png": "aGk=\n"}}
