@@ -1,17 +1,20 @@
 """The hook of mkdocs.yml: makes a site out of pages that are written to be read where the repository is read, too.
 
-Pages at the root of the repository become pages of the site. Links are written as a code host follows them, from file
-to file; here they lead to the site's page, or to a copy of the file that the site then has under ``source/``. Formulas
-become MathML, which browsers draw without a script.
+Pages at the root of the repository become pages of the site, and so do notebooks. Links are written as a code host
+follows them, from file to file; here they lead to the site's page, or to a copy of the file that the site then has
+under ``source/``. Formulas become MathML, which browsers draw without a script.
 """
 
 from __future__ import annotations
 
+import base64
 import html
+import json
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from docutils.utils.math.latex2mathml import tex2mathml
 from mkdocs.config.defaults import MkDocsConfig
@@ -28,9 +31,13 @@ ELSEWHERE = {
 """Pages that lie outside of ``docs``, by the names that the site has for them."""
 
 SOURCE = "source"
+NOTEBOOK = ".ipynb"
 _CODE = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2`*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"""(?P<before>\]\(|\b(?:src|href)=")(?P<to>[^)\s"#]+)(?P<anchor>#[^)\s"]*)?(?P<after>[)"])""")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.+?)\\[)\]]</\1>', re.DOTALL)
+_STYLE = re.compile(r"<style.*?</style>", re.DOTALL)
+_TABLE = re.compile(r"<table\b[^>]*>")
+_BLANK = re.compile(r"\n\s*\n")
 _SIZE = re.compile(r"\\[Bb]igg?[lr]?(?![A-Za-z])")
 
 
@@ -38,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages from elsewhere, and whatever any page links to."""
     docs = Path(config.docs_dir)
     root = docs.parent
-    written = {f"{docs.name}/{one.src_uri}": one.src_uri for one in files if one.is_documentation_page()}
+    written = {f"{docs.name}/{one.src_uri}": one.src_uri for one in files if is_page(one)}
     written |= {name: uri for name, uri in ELSEWHERE.items() if (root / name).is_file()}
     waiting, seen = [*written], {*written}
     while waiting:
@@ -53,6 +60,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         waiting += sorted(linked - seen)
         seen |= linked
     return files
+
+
+def is_page(file: File) -> bool:
+    """Whether a file under ``docs`` becomes a page."""
+    return file.is_documentation_page() or file.src_uri.endswith(NOTEBOOK)
 
 
 def on_page_content(content: str, **_: object) -> str:
@@ -74,30 +86,64 @@ def uri_of(root: Path, name: str) -> str:
     path = PurePosixPath(name)
     if name in ELSEWHERE:
         return ELSEWHERE[name]
-    if path.parts[0] == "docs":
-        return str(path.relative_to("docs"))
     if (root / name).is_dir():
         return f"{SOURCE}/{name}/index.md"
+    if path.parts[0] == "docs":
+        return str(path.relative_to("docs").with_suffix(".md" if path.suffix == NOTEBOOK else path.suffix))
     return f"{SOURCE}/{name}.md" if is_text(root / name) else f"{SOURCE}/{name}"
 
 
 def is_text(path: Path) -> bool:
     """Whether a file is shown as a page, and not as it is."""
-    return path.suffix not in {".svg", ".ipynb"} and b"\0" not in path.read_bytes()
+    return path.suffix not in {".svg", NOTEBOOK} and b"\0" not in path.read_bytes()
 
 
 def page_of(root: Path, name: str) -> str:
     """A page of the site, in Markdown: what it is, or one that shows a file or lists a folder."""
     path = root / name
     if not uri_of(root, name).startswith(f"{SOURCE}/"):
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        return notebook(json.loads(text)) if path.suffix == NOTEBOOK else text
     head = "---\nsearch:\n  exclude: true\nhide: [navigation]\n---\n\n"
     if path.suffix == ".md":
         return head + path.read_text(encoding="utf-8")
     if path.is_dir():
         shown = sorted(one.name for one in path.iterdir() if not one.name.startswith((".", "__")))
         return f"{head}# {name}\n\n" + "\n".join(f"* [{one}]({one})" for one in shown) + "\n"
-    return f"{head}# {name}\n\n``````{path.suffix[1:]}\n{path.read_text(encoding='utf-8')}``````\n"
+    return f"{head}# {name}\n\n{_fenced(path.read_text(encoding='utf-8'), path.suffix[1:])}\n"
+
+
+def notebook(document: Mapping[str, Any]) -> str:
+    """A notebook as it was executed: its text, its code, and what came out of each cell, as the richest form it has."""
+    language = document["metadata"].get("language_info", {}).get("name", "python")
+    parts = []
+    for cell in document["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            parts.append(_fenced(text, language))
+            parts += map(_output, cell["outputs"])
+        else:
+            parts.append(text)
+    return "\n\n".join(parts) + "\n"
+
+
+def _output(output: Mapping[str, Any]) -> str:
+    if output["output_type"] == "error":
+        raise PluginError(f"A cell of a notebook has failed: {output['ename']}: {output['evalue']}")
+    found = {kind: "".join(text) for kind, text in output.get("data", {"text/plain": output.get("text", "")}).items()}
+    if "text/html" in found:
+        shown = _BLANK.sub("\n", _STYLE.sub("", found["text/html"]))
+        return f"<div>{_TABLE.sub('<table>', shown)}</div>"
+    if "image/svg+xml" in found:
+        encoded = base64.b64encode(found["image/svg+xml"].encode()).decode()
+        return f'<img alt="What the cell draws" src="data:image/svg+xml;base64,{encoded}">'
+    if "image/png" in found:
+        return f'<img alt="What the cell draws" src="data:image/png;base64,{"".join(found["image/png"].split())}">'
+    return _fenced(found["text/plain"], "text")
+
+
+def _fenced(text: str, language: str) -> str:
+    return f"``````{language}\n{text.rstrip()}\n``````"
 
 
 def rewritten(text: str, name: str, uri: str, root: Path) -> tuple[str, set[str]]:

@@ -9,12 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import yaml
 from mkdocs.exceptions import PluginError
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,15 +97,43 @@ def test_pages_can_be_searched(site: Path) -> None:
     assert [page for page in found if page.startswith("source/")] == []
 
 
-def test_they_can_be_searched_without_a_server(site: Path) -> None:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = filter(None, map(shutil.which, names))
+    program = next(
+        (one for one in found if not subprocess.run([one, "--version"], capture_output=True).returncode), None
+    )
     if program is None:
-        pytest.skip("no browser is installed; .ci/install-chromium installs one")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"]
-    page = f"{(site / 'index.html').as_uri()}?q=pretraining_seed"
-    shown = subprocess.run([program, *options, page], capture_output=True, text=True, check=True, timeout=120).stdout
-    found = re.findall(r'href="[^"]*/([\w-]+\.html)[^"]*" class="md-search-result__link"', shown)
-    assert "configuration.html" in found
+        pytest.skip(f"no browser is installed ({', '.join(names)})")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def test_a_reader_without_a_server_finds_what_is_searched_for(site: Path, browser: Browser) -> None:
+    with browser.new_page() as page:
+        page.goto(f"{(site / 'source/workflow/schemas/index.html').as_uri()}?q=pretraining_seed")
+        page.locator(".md-search-result__link", has_text="Configuration").first.wait_for(timeout=30_000)
+
+
+@pytest.mark.parametrize("width", [390, 1366])
+def test_pages_fit_a_screen_and_ask_for_nothing_from_elsewhere(site: Path, browser: Browser, width: int) -> None:
+    with browser.new_page(viewport={"width": width, "height": 900}) as page:
+        asked, complaints, wide = [], [], {}
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        for path in sorted({*site.glob("*.html")} - {site / "404.html"}):
+            page.goto(path.as_uri())
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            if needed > width:
+                wide[path.name] = needed
+        assert wide == {}
+        assert complaints == []
+        assert asked
+        assert [url for url in asked if not url.startswith("file:")] == []
 
 
 def test_every_file_that_is_linked_is_there(site: Path) -> None:
@@ -133,8 +163,9 @@ def test_every_page_is_in_the_navigation_once() -> None:
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, _, node: loader.construct_mapping(node))
     document = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader)
-    listed = [page for section in document["nav"] for pages in section.values() for page in pages]
-    there = {path.name for path in (ROOT / "docs").glob("*.md")}
+    entries = [page for section in document["nav"] for pages in section.values() for page in pages]
+    listed = [page if isinstance(page, str) else next(iter(page.values())) for page in entries]
+    there = {path.with_suffix(".md").name for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
     there |= {uri for name, uri in assemble.ELSEWHERE.items() if (ROOT / name).exists()}
     assert sorted(listed) == sorted(there)
 
@@ -169,3 +200,31 @@ def test_a_bar_and_a_double_bar_are_told_apart() -> None:
     assert "‖" not in assemble.mathml(r"\frac{1}{\|P\|}")
     assert "‖" in assemble.mathml(r"\Vert p \Vert")
     assert "[" in assemble.mathml(r"\Big[ x \Big]")
+
+
+def test_a_notebook_is_shown_as_it_was_executed(tmp_path: Path) -> None:
+    def outputs(*found):
+        return [{"cell_type": "code", "source": ["a = 1\n", "a"], "outputs": list(found)}]
+
+    text = {"cell_type": "markdown", "source": ["# One\n", "\n", "See [two](two.md)."]}
+    document = {"metadata": {}, "cells": [text, *outputs({"output_type": "stream", "text": ["1\n", "2\n"]})]}
+    page = assemble.notebook(document)
+    assert page.startswith("# One\n\nSee [two](two.md).\n\n``````python\na = 1\na\n``````")
+    assert page.endswith("``````text\n1\n2\n``````\n")
+
+    table = {
+        "output_type": "execute_result",
+        "data": {"text/plain": ["x"], "text/html": ["<style>\n</style><table border=1>\n", "\n", "</table>"]},
+    }
+    assert "<div><table>\n</table></div>" in assemble.notebook({"metadata": {}, "cells": outputs(table)})
+    picture = {"output_type": "display_data", "data": {"text/plain": ["x"], "image/png": "aGk=\n"}}
+    assert 'src="data:image/png;base64,aGk=">' in assemble.notebook({"metadata": {}, "cells": outputs(picture)})
+    failed = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": []}
+    with pytest.raises(PluginError, match="has failed: ValueError: no"):
+        assemble.notebook({"metadata": {}, "cells": outputs(failed)})
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/one.ipynb").write_text(json.dumps(document))
+    (tmp_path / "docs/two.md").write_text("[one](one.ipynb)")
+    assert assemble.rewritten("[one](one.ipynb)", "docs/two.md", "two.md", tmp_path)[0] == "[one](one.md)"
+    assert assemble.page_of(tmp_path, "docs/one.ipynb") == page
