@@ -36,13 +36,15 @@ def study_of(arguments: argparse.Namespace) -> Study:
         LongtailError: if the configuration is wrong.
     """
     layout.move(arguments.results)
-    if arguments.config:
-        config = files.read_json(arguments.config, "--config")
-    else:
-        config = documents.read_yaml(Path(CONFIG)) if Path(CONFIG).exists() else {"targets": ["digits"]}
+    config = files.read_json(arguments.config, "--config") if arguments.config else configured()
     study = load_study({**config, "partial": False})
     targets = asked.of_overview(study, arguments.targets) if arguments.targets else []
     return load_study({**config, "partial": False, "targets": targets}) if targets else study
+
+
+def configured() -> dict[str, Any]:
+    """The configuration that is meant where none is given: that of the working directory, or the default study's."""
+    return documents.read_yaml(Path(CONFIG)) if Path(CONFIG).exists() else {"targets": ["digits"]}
 
 
 def heading(study: Study, title: str) -> list[str]:
