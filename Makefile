@@ -11,7 +11,7 @@ bin := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
 run := PATH="$(bin):$$PATH" "$(bin)/python" -m
 
 .DEFAULT_GOAL := help
-.PHONY: help study test environment lint types pytest format docs site lock clean
+.PHONY: help study test environment lint types pytest format docs notebook site lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ format: $(VENV)/.dev ## rewrite the code in the project's style
 docs: $(VENV)/.run ## write the pages under docs/ that catalogue, schemas and records make again
 	$(run) longtail reference --out docs
 	$(run) longtail recorded --page docs/reproduction
+
+notebook: $(VENV)/.dev ## execute docs/notebook.ipynb anew
+	$(run) docs.execute
 
 site: $(VENV)/.dev ## build the documentation's site, to be opened as site/index.html
 	NO_MKDOCS_2_WARNING=1 $(run) mkdocs build --strict
