@@ -152,3 +152,23 @@ def test_clocks_that_are_too_far_apart_end_the_job_before_it_begins(tmp_path: Pa
     with pytest.raises(LongtailError, match=r"checkpoint\.pt was written 3600 seconds from now.*NTP.*touch"):
         wait_for_clock([str(path)])
     assert not slept
+
+
+# --- at_work_since
+
+
+def test_a_folder_says_since_when_a_workflow_is_at_work_on_it(tmp_path: Path) -> None:
+    assert processes.at_work_since(tmp_path) is None
+    holder = python(HOLD, str(tmp_path))
+    assert line_of(holder) == "held\n"
+    since = processes.at_work_since(tmp_path)
+    assert since == (tmp_path / processes.CLAIM).stat().st_mtime
+    holder.kill()
+    holder.communicate(timeout=60)
+    assert processes.at_work_since(tmp_path) is None
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", f"process {os.getpid()} on another.machine, started in /\n"])
+def test_of_a_workflow_elsewhere_nothing_is_known(tmp_path: Path, said: str) -> None:
+    (tmp_path / processes.CLAIM).write_text(said)
+    assert processes.at_work_since(tmp_path) is None

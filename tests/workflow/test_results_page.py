@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ from longtail.reporting import formats
 from longtail.results_page.collect import Collector
 from longtail.study.study import load_study
 
-from .test_interruption import CELL, start_and_wait_for
+from .test_interruption import end_of, start_and_wait_for
 
 SMOKE = {"targets": ["digits"], "budget": "smoke", "seeds": [0, 1]}
 
@@ -91,26 +92,21 @@ def test_a_study_that_runs_and_one_that_was_stopped_have_a_page(longer):
     """While SDCLR trains, and after Ctrl-C: how far it is, and that it goes on."""
     longer.settings["LONGTAIL_PAGE"] = "on"
     page = longer.folder / "results/custom/index.html"
-    asked = longer.job(CELL)  # nothing has been made yet, so this is the first job; its words are those of any
     process = start_and_wait_for(longer, "sdclr")
-    by_hand = [*asked[:3], "page", "digits_table1", "--config", f"@{longer.folder}/config.json"]
-    (longer.folder / "config.json").write_text(
-        json.dumps({"targets": ["digits"], "budget": {"epochs": 0.4}, "seeds": [0]})
-    )
-    done = longer.by_hand(by_hand)
+    done = longer.by_hand([sys.executable, "-m", "longtail", "page"])
     assert done.returncode == 0, done.stderr
     running = block(page)
     assert running["study"]["running"] == 1
-    (curve,) = running["curves"]
-    assert curve["state"] == "running"
-    assert 1 <= curve["epochs"][-1] < curve["of"]
     assert {cell["state"] for cell in running["cells"]} == {"running", "missing"}
+    assert {running["strings"][cell["method"]] for cell in running["cells"] if cell["curves"]} == {"sdclr", "conmix"}
+    for curve in running["curves"]:
+        assert curve["state"] == "running"
+        assert 1 <= curve["epochs"][-1] < curve["of"]
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=300)[0]
-    assert "All results: results/custom/index.html" in output
+    assert "All results: results/custom/index.html" in end_of(process)
     stopped = block(page)
     assert stopped["study"]["running"] == 0
-    (curve,) = stopped["curves"]
-    assert curve["state"] == "stopped"
+    assert {curve["state"] for curve in stopped["curves"]} == {"stopped"}
     (why,) = {cell["why"] for cell in stopped["cells"] if cell["curves"]}
-    assert re.search(r"was interrupted; epoch \d+ is saved", why)
+    assert re.search(r"^train .*sdclr.* was interrupted; epoch \d+ is saved", why)
+    assert not longer.leftovers()
