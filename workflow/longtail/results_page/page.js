@@ -264,7 +264,7 @@ function drawScatter() {
     const text = ({ i, side, x, y }) =>
       `${nameOf(i)}: ${WORDS[against]} ${number(i, x)}, ${WORDS[side]} ${number(i, y)} (${signed(y - x, P.decimals[i])})`;
     return chart({
-      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}`, x: domain, y: domain, height: WIDTH, across: WORDS[against],
+      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}${against === "recorded" ? ", against records" : ""}`, x: domain, y: domain, height: WIDTH, across: WORDS[against],
       about: `up: ${against === "published" ? "reproduced" : "here"}, right: ${WORDS[against]}`,
       draw(svg, toX, toY) {
         const [[x1, x2], [y1, y2]] = [domain.map(toX), domain.map(toY)];
