@@ -2,7 +2,7 @@
 
 const DATA = JSON.parse($("#data").textContent);
 const { places: P, cells: CELLS, tables: TABLES, curves: CURVES } = DATA;
-const PARTS = ["published", "recorded", "computed", "spread", "difference"];
+const PARTS = ["published", "recorded", "computed", "spread", "seeds", "difference"];
 const WORDS = { published: "printed", recorded: "recorded", computed: "here", difference: "difference" };
 const SERIES = { recorded: "series1", computed: "series0" };   // classes of the points of the scatter
 const COLOURS = Number($("#curves").dataset.colours);   // how many such classes there are
@@ -42,7 +42,7 @@ const STATUSES = P.table.map((_, i) => {
 
 const form = $("#controls");
 const FIELDS = ["q", "paper", "dataset", "method", "status", "values", "by"];
-const LEFT_OUT = ["spread"];   // parts of a cell that are shown only if they are asked for
+const LEFT_OUT = ["seeds"];   // parts of a cell that are shown only if they are asked for
 const SORTED_BY = ["computed", "recorded", "published"].find((side) => P[side].some((value) => value != null)) ?? "published";
 
 const fresh = () => ({
@@ -264,7 +264,7 @@ function drawScatter() {
     const text = ({ i, side, x, y }) =>
       `${nameOf(i)}: ${WORDS[against]} ${number(i, x)}, ${WORDS[side]} ${number(i, y)} (${signed(y - x, P.decimals[i])})`;
     return chart({
-      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}`, x: domain, y: domain, height: WIDTH, across: WORDS[against],
+      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}${against === "recorded" ? ", against records" : ""}`, x: domain, y: domain, height: WIDTH, across: WORDS[against],
       about: `up: ${against === "published" ? "reproduced" : "here"}, right: ${WORDS[against]}`,
       draw(svg, toX, toY) {
         const [[x1, x2], [y1, y2]] = [domain.map(toX), domain.map(toY)];
