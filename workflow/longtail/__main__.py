@@ -72,20 +72,31 @@ def main(arguments: list[str] | None = None) -> int:
         print(usage(jobs), file=sys.stdout if words else sys.stderr)
         return 0 if words else 2
     try:
-        name, commands = words[0], JOBS if jobs else COMMANDS
-        if name not in commands:
-            raise _no_command(name, jobs)
-        module, what = commands[name]
-        command = importlib.import_module(module)
-        spare_pandas()
-        parser = argparse.ArgumentParser(prog=" ".join([program(), *arguments[:jobs], name]), description=what)
-        command.add_arguments(parser)
-        options = parser.parse_args(words[1:], argparse.Namespace(command_line=arguments))
-        wait_for_clock(arguments)
-        return command.run(options) or 0
+        return execute(arguments)
     except LongtailError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command, which the first words name; 0 on success or what the command returns.
+
+    Raises:
+        LongtailError: for a command that there is not, and on anything the user can act on.
+    """
+    jobs = arguments[:1] == [JOB]
+    name, *words = arguments[jobs:]
+    commands = JOBS if jobs else COMMANDS
+    if name not in commands:
+        raise _no_command(name, jobs)
+    module, what = commands[name]
+    command = importlib.import_module(module)
+    spare_pandas()
+    parser = argparse.ArgumentParser(prog=" ".join([program(), *arguments[:jobs], name]), description=what)
+    command.add_arguments(parser)
+    options = parser.parse_args(words, argparse.Namespace(command_line=arguments))
+    wait_for_clock(arguments)
+    return command.run(options) or 0
 
 
 def program() -> str:
@@ -152,6 +163,9 @@ def ignore_inherited() -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     if sys.warnoptions:
         warnings.resetwarnings()
+    # Figures are drawn into files. A notebook exports the name of its own backend to all that is started from it, and
+    # where that is not installed, matplotlib ends with an error when it is imported.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def console() -> NoReturn:

@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from longtail import __version__
 from longtail.discrepancies import points
@@ -19,11 +17,9 @@ from longtail.errors import LongtailError
 from longtail.files import read_with_provenance
 from longtail.records.ledger import Ledger, Match
 from longtail.records.record import Record, read
-from longtail.reporting.aggregate import METRIC_COLUMNS, PART_COLUMNS
-from longtail.reporting.command import described
-from longtail.reporting.from_records import RecordedPlace, recorded_places
-from longtail.reporting.merge import facts_of, merged
-from longtail.reporting.table import RenderedTable, render_table
+from longtail.reporting import unfinished
+from longtail.reporting.from_records import recorded_places
+from longtail.reporting.table import RenderedTable
 from longtail.results_page.cells import Cells
 from longtail.results_page.content import Content, Count, ShownFigure, ShownTable, Summary
 from longtail.results_page.remembered import Remembered
@@ -148,7 +144,7 @@ class Collector:
             return self.remembered.of(
                 ("table", paper, name),
                 [*paths, *self.records],
-                lambda: self._rendered(plan, wanted, of, places),
+                lambda: unfinished.rendered(self.study, plan, wanted, of, places, self._metrics),
             )
 
         try:
@@ -199,22 +195,6 @@ class Collector:
 
     def _metrics(self, path: str) -> tuple[pa.Table, Mapping[str, object]]:
         return self.remembered.of(("metrics", path), [path], lambda: read_with_provenance(path))
-
-    def _rendered(
-        self,
-        plan: TablePlan,
-        wanted: Sequence[Measurement],
-        found: Sequence[Measurement],
-        places: Sequence[RecordedPlace],
-    ) -> RenderedTable:
-        """The table as ``merge`` and ``table`` would make it of the cells that are there."""
-        if not found:
-            return render_table(described(plan, facts_of(self.study, wanted, found)), pd.DataFrame(), places)
-        lines = pa.concat_tables(merged(found, set(), self._metrics))
-        for column in PART_COLUMNS:
-            lines = lines.filter(pc.is_null(lines[column]))
-        metrics = lines.select(METRIC_COLUMNS).to_pandas()
-        return render_table(described(plan, facts_of(self.study, wanted, found)), metrics, places)
 
     def _figure(self, paper: str, name: str) -> ShownFigure:
         plan = self.remembered.of(("plan", paper, name), [], lambda: self.study.figure(paper, name))

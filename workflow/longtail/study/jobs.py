@@ -33,15 +33,16 @@ class Job:
     """One job of the workflow.
 
     Attributes:
-        rule: the rule it is a job of, one of :data:`RULES`.
+        rule: the rule it is a job of, one of :data:`RULES`, or ``cell``.
         outputs: its files that other jobs read, or all there are if none does.
         log: its log.
         needs: the jobs whose outputs it reads, the earliest stage first.
         images: image set and part that it reads (``store``, ``index``).
-        run: the run that it trains or embeds.
+        run: the run that it trains or embeds, or whose embeddings it reads.
         phase: what it trains (``train``).
         embedded: features and split (``embed``, ``embed_control``).
         corrupted: the dataset whose corrupted test images it reads (``corruptions``).
+        names: what the rule's wildcards stand for in it, those of its run apart.
     """
 
     rule: str
@@ -53,6 +54,7 @@ class Job:
     phase: Phase | None = None
     embedded: tuple[str, str] | None = None
     corrupted: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -71,23 +73,26 @@ class Jobs:
     def encoder(self, name: str) -> Job:
         """Get the files of a sentence encoder."""
         folder = layout.encoder_folder(name)
-        return Job("fetch_encoder", tuple(layout.encoder_files(name)), layout.log("fetch_encoder", folder))
+        log = layout.log("fetch_encoder", folder)
+        return Job("fetch_encoder", tuple(layout.encoder_files(name)), log, names={"encoder": folder})
 
     @functools.cache  # noqa: B019
     def weights(self, folder: str) -> Job:
         """Get the published weights of a network for images."""
-        return Job("fetch_weights", (layout.image_weights(folder),), layout.log("fetch_weights", folder))
+        log = layout.log("fetch_weights", folder)
+        return Job("fetch_weights", (layout.image_weights(folder),), log, names={"published": folder})
 
     @functools.cache  # noqa: B019
     def store(self, images: str, part: str) -> Job:
         """Decode a part of an image set, note where its images are, or cut a part of a text set into words."""
+        names = {"set": images, "part": part}
         if images in self.study.sets("texts"):
             files = (layout.texts(images, part), layout.labels(images, part))
             needs = (self.encoder(str(self.study.encoder(images)["name"])),)
-            return Job("tokenize", files, layout.log("tokenize", f"{images}-{part}"), needs)
+            return Job("tokenize", files, layout.log("tokenize", f"{images}-{part}"), needs, names=names)
         rule, place = ("index", layout.index) if self.study.stay_files(images) else ("store", layout.images)
         files = (place(images, part), layout.labels(images, part))
-        return Job(rule, files, layout.log(rule, f"{images}-{part}"), images=(images, part))
+        return Job(rule, files, layout.log(rule, f"{images}-{part}"), images=(images, part), names=names)
 
     def _stores(self, cut: str, *splits: str) -> tuple[Job, ...]:
         dataset, _ = self.study.dataset_of(cut)
@@ -105,7 +110,8 @@ class Jobs:
     def split(self, cut: str, split: str) -> Job:
         """Cut a dataset; a test split speaks of the class sizes of its train split, too."""
         needs = self._stores(cut, "train", split)
-        return Job("split", (layout.split(cut, split),), layout.log("split", f"{cut}-{split}"), needs)
+        names = {"cut": cut, "split": split}
+        return Job("split", (layout.split(cut, split),), layout.log("split", f"{cut}-{split}"), needs, names=names)
 
     @functools.cache  # noqa: B019
     def train(self, run: Run) -> Job:
@@ -142,6 +148,7 @@ class Jobs:
             tuple(needs),
             run=run,
             embedded=(features, split),
+            names={"features": features, "split": split},
         )
 
     @functools.cache  # noqa: B019
@@ -154,6 +161,7 @@ class Jobs:
             (self.train(run),),
             run=run,
             corrupted=self.study.dataset_of(run.cut)[0].name,
+            names={"features": features},
         )
 
     @functools.cache  # noqa: B019
@@ -161,7 +169,8 @@ class Jobs:
         """Cluster embeddings."""
         outputs = (run.assignments(features, split, clusterer),)
         log = run.log("cluster", features, split, clusterer)
-        return Job("cluster", outputs, log, (self.embed(run, features, split),))
+        names = {"features": features, "split": split, "clusterer": clusterer}
+        return Job("cluster", outputs, log, (self.embed(run, features, split),), run=run, names=names)
 
     @functools.cache  # noqa: B019
     def classify(self, run: Run, features: str, split: str, classifier: str) -> Job:
@@ -169,7 +178,8 @@ class Jobs:
         dataset, _ = self.study.dataset_of(run.cut)
         needs = self._read_by(self.study.classifier(classifier, dataset, split), run, features, split)
         outputs = (run.predictions(features, split, classifier),)
-        return Job("classify", outputs, run.log("classify", features, split, classifier), needs)
+        names = {"features": features, "split": split, "classifier": classifier}
+        return Job("classify", outputs, run.log("classify", features, split, classifier), needs, run=run, names=names)
 
     def _read_by(self, entry: Mapping[str, Any], run: Run, features: str, split: str) -> tuple[Job, ...]:
         """The jobs whose outputs a classifier or a projection reads; weights are written with the embeddings."""
@@ -182,8 +192,9 @@ class Jobs:
     def _score(self, run: Run, features: str, split: str, readout: str, scorer: str) -> Job:
         make = {"assignments": self.cluster, "predictions": self.classify}
         outputs = (run.metrics(features, split, readout, scorer),)
+        names = {"features": features, "split": split, "readout": readout, "scorer": scorer}
         if readout == "network":
-            return Job("infer_time", outputs, run.log("infer_time", features, split, scorer))
+            return Job("infer_time", outputs, run.log("infer_time", features, split, scorer), run=run, names=names)
         if readout == "history":
             scored = self.train(run)
         elif readout == "corruptions":
@@ -193,14 +204,14 @@ class Jobs:
         else:
             scored = make[self.study.made_by(readout)](run, features, split, readout)
         log = run.log("score", features, split, readout, scorer)
-        return Job("score", outputs, log, (self.split(run.cut, split), scored))
+        return Job("score", outputs, log, (self.split(run.cut, split), scored), run=run, names=names)
 
     @functools.cache  # noqa: B019
     def _project(self, run: Run, features: str, split: str, projection: str) -> Job:
         outputs, log = (run.projection(features, split, projection),), run.log("project", features, split, projection)
-        return Job(
-            "project", outputs, log, self._read_by(self.study.catalog.projections[projection], run, features, split)
-        )
+        needs = self._read_by(self.study.catalog.projections[projection], run, features, split)
+        names = {"features": features, "split": split, "projection": projection}
+        return Job("project", outputs, log, needs, run=run, names=names)
 
     def cell(self, measurement: Measurement) -> Job:
         """The job that makes the file of a cell."""
@@ -208,6 +219,14 @@ class Jobs:
         if measurement.projection is not None:
             return self._project(measurement.run, features, split, measurement.projection)
         return self._score(measurement.run, features, split, measurement.keys["readout"], measurement.keys["scorer"])
+
+    def asked_cell(self, method: str, cut: str, seed: int) -> Job:
+        """The job that merges one cell asked for by name."""
+        view = self.study.config.view
+        outputs = (layout.cell(view, method, cut, seed),)
+        needs = tuple(map(self.cell, self.study.cell_measurements(method, cut, seed)))
+        names = {"method": method, "cut": cut, "seed": str(seed)}
+        return Job("cell", outputs, layout.log("cell", f"{method}-{cut}-seed{seed}", view), needs, names=names)
 
     @functools.cache  # noqa: B019
     def artefact(self, paper: str, kind: str, name: str) -> Job:

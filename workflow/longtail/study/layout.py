@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def move(results: str) -> None:
     """
     global RESULTS
     RESULTS = results
+
+
+@contextmanager
+def moved(results: str) -> Iterator[None]:
+    """Have every path begin with another folder within the block, as :func:`move` does for good."""
+    before = RESULTS
+    move(results)
+    try:
+        yield
+    finally:
+        move(before)
 
 
 def images(image_set: str, part: str) -> str:

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TextIO
+
+
+@dataclass(frozen=True)
+class Update:
+    """How far a training is after an update.
+
+    Attributes:
+        done, remaining: updates that this job has done, and those that are left.
+        epoch: the epoch in progress, from 1.
+        epochs: of the clock's part that ends with this job.
+        loss: mean of the last complete epoch, None before there is one.
+    """
+
+    done: int
+    remaining: int
+    epoch: int
+    epochs: int
+    loss: float | None
+
+
+_watchers: list[Callable[[Update], None]] = []
+
+
+@contextlib.contextmanager
+def watched(tell: Callable[[Update], None]) -> Iterator[None]:
+    """Have every update told of that trainings of this process make within the block."""
+    _watchers.append(tell)
+    try:
+        yield
+    finally:
+        _watchers.remove(tell)
 
 
 class Progress:
@@ -47,6 +81,8 @@ class Progress:
         """
         self.updates += 1
         self.images += images
+        for tell in _watchers:
+            tell(Update(self.updates, self.remaining - self.updates, epoch + 1, self.epochs, loss))
         now = time.monotonic()
         if now - self.said < self.interval:
             return

@@ -1,0 +1,1 @@
+"""What Python code and notebooks ask for: tables, embeddings, the training of a cell. All else may change."""
