@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # The same examples in every run, and no deadline: how long an example takes says more about the machine than the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
+
+# Runs of the workflow write the page of all results where a test is about it: it takes seconds, whatever else is run.
+os.environ["LONGTAIL_PAGE"] = "off"
 
 # A shell without job control starts what it puts in the background with Ctrl-C ignored, which is inherited.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
