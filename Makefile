@@ -19,14 +19,16 @@ help: ## list the targets
 	@echo "  PYTHON=python3.12 names the interpreter that .venv is made with, WORKERS=8 the processes that run the tests,"
 	@echo "  PYTEST_ARGS='tests/methods -k byol' the tests that are run."
 
-study: $(VENV)/.run ## reproduce the default study: tables, figures and an HTML report under results/
+study: $(VENV)/.run ## reproduce the default study: tables, figures and one page of all results under results/
 	@LONGTAIL_COMMAND='make $@' $(run) snakemake --cores all
 	@$(run) snakemake --report results/report.html
 	@echo
 	@echo "The tables:"
 	@find results -path '*/tables/*' -name '*.md' | sort | sed 's/^/  /'
-	@echo "The report, to be opened in a browser:"
+	@echo "Snakemake's report, with the provenance of every file:"
 	@echo "  results/report.html"
+	@echo "All results, to be opened in a browser:"
+	@printf '  ' && $(run) longtail page
 
 test: environment lint types pytest ## everything that must pass before a change is merged
 

@@ -1,20 +1,28 @@
-"""Settings of all tests; a sentence encoder, a WordNet and a driver of GPUs small enough to be made for them."""
+"""Settings of all tests; a browser; an encoder, a WordNet and a driver of GPUs small enough to be made for them."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 # The same examples in every run, and no deadline: how long an example takes says more about the machine than the code.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.load_profile("reproducible")
+
+# Runs of the workflow write the page of all results where a test is about it: it takes seconds, whatever else is run.
+os.environ["LONGTAIL_PAGE"] = "off"
 
 # A shell without job control starts what it puts in the background with Ctrl-C ignored, which is inherited.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -43,6 +51,25 @@ int cuDeviceGetUuid_v2(char *uuid, int device) { memset(uuid, 16 * 10 + device, 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("big", "large", "dog", "hound", "cat", "run", "runs", "the", "small", "##s", "##er", "?", "-", "a", "little")
 SYNSETS = {"n": [["dog", "hound", "domestic_dog"]], "a": [["big", "large", "Big"], ["small", "little"]]}
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One that the machine has; none is ever downloaded. While it is open no test may run an event loop of its own."""
+    found = filter(None, map(shutil.which, BROWSERS))
+    works = (each for each in found if not subprocess.run([each, "--version"], capture_output=True).returncode)
+    program = next(works, None)
+    if program is None:
+        pytest.skip(f"no browser is installed ({', '.join(BROWSERS)}); .ci/install-chromium installs one")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

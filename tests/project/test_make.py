@@ -93,9 +93,11 @@ def test_study_installs_runs_and_reports(checkout: Path) -> None:
         "-m pip install --editable .",
         "-m snakemake --cores all",
         "-m snakemake --report results/report.html",
+        "-m longtail page",
     ]
     assert "  results/smoke/tables/conmix/main.md\n" in ended.stdout
     assert "  results/report.html\n" in ended.stdout
+    assert ended.stdout.rstrip().endswith("\nAll results, to be opened in a browser:")  # whose path the command prints
 
 
 def test_a_failing_study_fails_and_shows_no_table(checkout: Path) -> None:

@@ -9,14 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import yaml
 from mkdocs.exceptions import PluginError
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,21 +94,6 @@ def test_pages_can_be_searched(site: Path) -> None:
     found = {page["location"].partition("#")[0] for page in index["docs"]}
     assert {"index.html", "architecture.html", "configuration.html"} <= found
     assert [page for page in found if page.startswith("source/")] == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = filter(None, map(shutil.which, names))
-    program = next(
-        (one for one in found if not subprocess.run([one, "--version"], capture_output=True).returncode), None
-    )
-    if program is None:
-        pytest.skip(f"no browser is installed ({', '.join(names)})")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def test_a_reader_without_a_server_finds_what_is_searched_for(site: Path, browser: Browser) -> None:

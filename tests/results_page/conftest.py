@@ -1,10 +1,7 @@
-"""A browser for the tests of pages: Debian's chromium or one of its kin, never one that is downloaded."""
+"""The page that is made by hand, opened in a browser."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +11,6 @@ from .makers import rendered
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests."""
-    found = filter(None, map(shutil.which, NAMES))
-    program = next(
-        (each for each in found if not subprocess.run([each, "--version"], capture_output=True).returncode), None
-    )
-    if program is None:
-        pytest.skip(f"no browser is installed ({', '.join(NAMES)}); .ci/install-chromium installs one")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -154,11 +154,11 @@ def test_metrics_and_parts_of_cells_are_chosen(opened):
     assert page.locator(f"{CLUSTERING} thead tr:last-child th:visible").all_inner_texts() == ["Method", "ACC", "ACC"]
     assert page.locator(f"{CLUSTERING} thead tr:first-child th:visible").nth(1).get_attribute("colspan") == "1"
     cell = page.locator(f"{CLUSTERING} td[data-i='0']")
-    assert shown(cell) == "50.0 | 49.0 −1.0 | 54.0 +4.0"
-    page.locator("#parts [value=spread]").check()
+    assert shown(cell) == "50.0 | 49.0 ± 0.5 −1.0 | 54.0 ± 0.7 +4.0"
+    page.locator("#parts [value=seeds]").check()
     assert shown(cell) == "50.0 | 49.0 ± 0.5 (n=3) −1.0 | 54.0 ± 0.7 +4.0"
-    page.locator("#parts [value=spread]").uncheck()
-    page.locator("#parts [value=recorded]").uncheck()
+    for part in ("seeds", "spread", "recorded"):
+        page.locator(f"#parts [value={part}]").uncheck()
     assert shown(cell) == "50.0 | 54.0 +4.0"
     page.locator("#parts [value=published]").uncheck()
     assert shown(cell) == "54.0 +4.0"

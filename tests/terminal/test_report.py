@@ -136,19 +136,21 @@ def test_an_error_that_no_job_follows_is_told_at_the_end():
     assert "To go on: make study" in said
 
 
-def test_a_job_that_is_tried_again_has_not_failed():
+def test_a_job_that_is_tried_again_has_not_failed(tmp_path):
+    log = tmp_path / "train.log"
+    log.write_text("Stopped by SIGTERM.\n")
     said = say(
         run_info(train=1),
-        training(1),
-        failed(1, 1.0),
+        training(1, log=[log]),
+        failed(1, 1.0, log=[log]),
         record(None, 1.0, "Trying to restart job 1."),
-        training(1, 2.0),
+        training(1, 2.0, log=[log]),
         finished(1, 5.0),
     )
-    assert [line.split("  ")[1] for line in said.splitlines()[1:-1]] == [
-        "failed: train simclr to epoch 40, digits ratio 10, seed 0",
-        "tried again: train simclr to epoch 40, digits ratio 10, seed 0",
-        "train simclr to epoch 40, digits ratio 10, seed 0",
+    assert said.splitlines()[1:4] == [
+        "0/1  failed: train simclr to epoch 40, digits ratio 10, seed 0",
+        "0/1  tried again: train simclr to epoch 40, digits ratio 10, seed 0",
+        "    | Stopped by SIGTERM.",
     ]
     assert said.endswith("1 job done in 5.0 s.\n")
 

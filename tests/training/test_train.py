@@ -116,7 +116,7 @@ def test_periodic_saves_keep_the_two_newest(desk, tools, straight, monkeypatch):
     real = loop.Progress.advance
 
     def advance(self, *arguments):
-        seen.append(sorted(path.name for path in (desk.folder / "run-state").glob("*")))
+        seen.append(sorted(path.name for path in (desk.folder / "run-state").glob("*.pt")))
         real(self, *arguments)
 
     monkeypatch.setattr(loop.Progress, "advance", advance)

@@ -57,9 +57,7 @@ class Workflow:
 
     @property
     def environment(self) -> dict[str, str]:
-        # The page of all results is written by those runs that are about it: it takes seconds, whatever else is run.
-        own = {"XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200", "LONGTAIL_PAGE": "off"}
-        return {**os.environ, **own, **self.settings}
+        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "COLUMNS": "200", **self.settings}
 
     def run(
         self, *arguments: str, cores: int = 2, before: Callable[[], Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -102,7 +103,7 @@ def test_a_study_that_runs_and_one_that_was_stopped_have_a_page(longer):
     for curve in running["curves"]:
         assert curve["state"] == "running"
         assert 1 <= curve["epochs"][-1] < curve["of"]
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert "All results: results/custom/index.html" in end_of(process)
     stopped = block(page)
     assert stopped["study"]["running"] == 0

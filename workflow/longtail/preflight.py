@@ -1,8 +1,8 @@
 """What can be known before the first job, said before it. Imports no torch, and what costs time only when it is needed.
 
 The Snakefile asks :func:`raw_data` of every set that a target rests on, before it decides what to run, and
-:func:`look_ahead` and :func:`gpus_for` of the jobs that will run. Only the process that a person started asks, and
-``longtail.interface`` before jobs that it runs itself.
+:func:`look_ahead` and :func:`gpus_for` of the jobs that will run. Only the process that a person started asks; so does
+``longtail.interface`` before jobs of its own.
 """
 
 from __future__ import annotations

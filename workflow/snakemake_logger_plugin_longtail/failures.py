@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .jobs import Job
@@ -31,26 +31,27 @@ class Failure:
         job: which.
         logs: files with its messages and, on a cluster, with those of the cluster; some may not be there.
         told: what Snakemake told of it, where it told anything.
+        reason: the lines that matter of the first log that holds any, or of what Snakemake told: of a traceback the
+            last call and the exception, of a message to the user all of it, else the last lines. They are read at once,
+            as another attempt writes over them.
     """
 
     job: Job
     logs: Sequence[str] = ()
     told: str = ""
+    reason: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the logs."""
+        lines = next(filter(None, map(last_lines, self.logs)), [])
+        found = _essential(lines) if lines else self.told.splitlines()[-LINES:]
+        shown = [line if len(line) <= LONGEST else f"{line[:LONGEST]} ..." for line in found]
+        object.__setattr__(self, "reason", shown)
 
     @property
     def stopped(self) -> bool:
         """Whether it ended as one does that is asked to."""
         return BY_A_SIGNAL.search(self.told) is not None
-
-    @property
-    def reason(self) -> list[str]:
-        """The lines that matter of the first log that holds any, or of what Snakemake told.
-
-        Of a traceback they are the last call and the exception, of a message to the user all of it, else the last.
-        """
-        lines = next(filter(None, map(last_lines, self.logs)), [])
-        found = _essential(lines) if lines else self.told.splitlines()[-LINES:]
-        return [line if len(line) <= LONGEST else f"{line[:LONGEST]} ..." for line in found]
 
     @property
     def cause(self) -> tuple[str, str]:
@@ -92,7 +93,7 @@ def begun(failed: Mapping[int, Failure], groups: Iterable[frozenset[int]]) -> li
         failed: by the jobs' numbers.
         groups: numbers of the jobs that were submitted together.
     """
-    silent = {jobid for jobid, failure in failed.items() if not any(map(last_lines, failure.job.logs))}
+    silent = {jobid for jobid, failure in failed.items() if not failure.reason}
     bystanders = {jobid for group in groups if not group <= silent for jobid in group & silent}
     return [failure for jobid, failure in failed.items() if jobid not in bystanders]
 

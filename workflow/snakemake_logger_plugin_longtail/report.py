@@ -110,8 +110,10 @@ class Report:
         job = job_of(record)
         self.jobs[record.jobid] = job
         self.groups = {group for group in self.groups if record.jobid not in group}
-        if self.failed.pop(record.jobid, None) and not job.grouped:
-            self.terminal.line(f"{self._count()}  tried again: {job.words}", "yellow")
+        before = self.failed.pop(record.jobid, None)
+        if before and (before.reason or not job.grouped):
+            why = "".join(f"\n    | {line}" for line in before.reason[-1:])
+            self.terminal.line(f"{self._count()}  tried again: {job.words}{why}", "yellow")
         if not self.dryrun:
             self.running[record.jobid] = self.now
 
@@ -140,6 +142,8 @@ class Report:
             rules = Counter(self._job(jobid).rule for jobid in group)
             methods = several([self._job(jobid).method for jobid in group], "methods")
             self.terminal.line(f"{self._count()}  failed: one job of the cluster, {listed(rules)}: {methods}", "red")
+            for path in getattr(record, "aux_logs", ()):
+                self.terminal.line(f"    log: {path}")
 
     def _on_job_error(self, record: Any) -> None:
         job = self.jobs.get(record.jobid) or job_of(record)

@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
     """Time in the unit that fits it: ``3.4 s``, ``4 min``, ``2.5 h``, ``3.1 days``."""
     size, unit = next((size, unit) for upto, size, unit in UNITS if seconds < upto)
     amount = max(seconds, 0.0) / size
-    return f"{amount:.1f} {unit}" if amount < 10 and unit != "min" else f"{amount:.0f} {unit}"
+    return f"{amount:z.1f} {unit}" if amount < 10 and unit != "min" else f"{amount:z.0f} {unit}"
 
 
 def clock(when: float, now: float) -> str:

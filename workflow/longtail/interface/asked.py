@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from longtail.errors import LongtailError
-from longtail.reporting.overview import configured
 from longtail.study import documents, layout
 from longtail.study.cells import Measurement
+from longtail.study.config import CONFIG, of_folder
 from longtail.study.phases import cut_name
 from longtail.study.study import Study, load_study
 
@@ -35,7 +35,7 @@ class Asked:
             LongtailError: if it cannot be read, or is wrong.
         """
         if config is None:
-            given: Any = configured()
+            given: Any = of_folder() if Path(CONFIG).exists() else {}
         elif isinstance(config, Mapping):
             given = config
         else:

@@ -191,7 +191,7 @@ def _shown(value: Any) -> str:
     if value is None:
         return "?"
     return (
-        f"{value:,.1f}"
+        f"{value:z,.1f}"
         if isinstance(value, float)
         else f"{value:,}"
         if isinstance(value, int)

@@ -12,11 +12,9 @@ import pyarrow as pa
 from tabulate import tabulate
 
 from longtail import files
-from longtail.study import asked, documents, layout
+from longtail.study import asked, layout
+from longtail.study.config import CONFIG, of_folder
 from longtail.study.study import Study, load_study
-
-CONFIG = "config.yaml"
-"""Which configuration is meant where none is given: that of the checkout that a person is in."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,15 +34,10 @@ def study_of(arguments: argparse.Namespace) -> Study:
         LongtailError: if the configuration is wrong.
     """
     layout.move(arguments.results)
-    config = files.read_json(arguments.config, "--config") if arguments.config else configured()
+    config = files.read_json(arguments.config, "--config") if arguments.config else of_folder()
     study = load_study({**config, "partial": False})
     targets = asked.of_overview(study, arguments.targets) if arguments.targets else []
     return load_study({**config, "partial": False, "targets": targets}) if targets else study
-
-
-def configured() -> dict[str, Any]:
-    """The configuration that is meant where none is given: that of the working directory, or the default study's."""
-    return documents.read_yaml(Path(CONFIG)) if Path(CONFIG).exists() else {"targets": ["digits"]}
 
 
 def heading(study: Study, title: str) -> list[str]:

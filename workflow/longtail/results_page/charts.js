@@ -32,7 +32,7 @@ function ticks([low, high], logarithmic) {
     const fine = within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
     return (fine.length > 7 ? within(powers) : fine).map((value) => [value, short(value)]);
   }
-  const wanted = (high - low) / 5, power = 10 ** Math.floor(Math.log10(wanted));
+  const wanted = (high - low) / 6, power = 10 ** Math.floor(Math.log10(wanted));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= wanted);
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   const [first, last] = [Math.ceil(low / step - 1e-9), Math.floor(high / step + 1e-9)];

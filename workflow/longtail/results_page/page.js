@@ -2,7 +2,7 @@
 
 const DATA = JSON.parse($("#data").textContent);
 const { places: P, cells: CELLS, tables: TABLES, curves: CURVES } = DATA;
-const PARTS = ["published", "recorded", "computed", "spread", "difference"];
+const PARTS = ["published", "recorded", "computed", "spread", "seeds", "difference"];
 const WORDS = { published: "printed", recorded: "recorded", computed: "here", difference: "difference" };
 const SERIES = { recorded: "series1", computed: "series0" };   // classes of the points of the scatter
 const COLOURS = Number($("#curves").dataset.colours);   // how many such classes there are
@@ -42,11 +42,12 @@ const STATUSES = P.table.map((_, i) => {
 
 const form = $("#controls");
 const FIELDS = ["q", "paper", "dataset", "method", "status", "values", "by"];
-const LEFT_OUT = ["spread"];   // parts of a cell that are shown only if they are asked for
+const LEFT_OUT = ["seeds"];   // parts of a cell that are shown only if they are asked for
 const SORTED_BY = ["computed", "recorded", "published"].find((side) => P[side].some((value) => value != null)) ?? "published";
 
 const fresh = () => ({
-  ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: SORTED_BY, metrics: new Set(), parts: new Set(LEFT_OUT), sort: new Map(), cell: "", log: "",
+  ...Object.fromEntries(FIELDS.map((field) => [field, ""])), by: SORTED_BY,
+  metrics: new Set(), parts: new Set(LEFT_OUT), sort: new Map(), cell: "", log: "",
 });
 let state = fresh();
 
@@ -200,7 +201,8 @@ function showColumns(model) {
   for (const row of model.above) {
     let at = 0;
     for (const cell of $$("[scope=colgroup]", row)) {
-      const wide = Number((cell.dataset.columns ??= cell.colSpan)), shown = model.columns.slice(at, at + wide).filter((column) => column.shown).length;
+      const wide = Number((cell.dataset.columns ??= cell.colSpan));
+      const shown = model.columns.slice(at, at + wide).filter((column) => column.shown).length;
       cell.hidden = !shown;
       cell.colSpan = shown || 1;
       at += wide;
@@ -229,7 +231,8 @@ function filterTables() {
     if (cells.length && !cells.some((cell) => cell.tabIndex === 0)) cells[0].tabIndex = 0;
   }
   visible.sort((a, b) => a - b);
-  const headings = new Set(shown.map(([model]) => model.heading)), ofPaper = models.filter(({ about }) => !state.paper || about.paper === state.paper);
+  const headings = new Set(shown.map(([model]) => model.heading));
+  const ofPaper = models.filter(({ about }) => !state.paper || about.paper === state.paper);
   const metrics = new Set(ofPaper.flatMap((model) => model.columns.map((column) => column.metric)));
   for (const heading of $$("h2.paper")) heading.hidden = !headings.has(heading);
   for (const box of $$("#metrics input")) box.parentElement.hidden = !metrics.has(box.value);
@@ -240,11 +243,11 @@ function filterTables() {
 
 // -------------------------------------------------------------------------------------------------- charts
 
-const dot = { recorded: (x, y, r) => make("svg:rect", { x: x - r, y: y - r, width: 2 * r, height: 2 * r }), computed: (x, y, r) => make("svg:circle", { cx: x, cy: y, r: 1.15 * r }) };
+/** The mark of a value: a square if it is recorded, else a dot. */
 function point(side, x, y, r) {
-  const made = dot[side](x, y, r);
-  made.setAttribute("class", `point ${SERIES[side]}`);
-  return made;
+  return side === "recorded"
+    ? make("svg:rect", { class: `point ${SERIES.recorded}`, x: x - r, y: y - r, width: 2 * r, height: 2 * r })
+    : make("svg:circle", { class: `point ${SERIES.computed}`, cx: x, cy: y, r: 1.15 * r });
 }
 
 /** Values against the printed ones, a chart for each paper and unit; where nothing is printed, against the recorded ones. */
@@ -263,9 +266,10 @@ function drawScatter() {
     const domain = range(points.flatMap(({ x, y }) => [x, y]), { room });
     const text = ({ i, side, x, y }) =>
       `${nameOf(i)}: ${WORDS[against]} ${number(i, x)}, ${WORDS[side]} ${number(i, y)} (${signed(y - x, P.decimals[i])})`;
+    const [what, up] = against === "recorded" ? [", against records", "here"] : ["", "reproduced"];
     return chart({
-      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}`, x: domain, y: domain, height: WIDTH, across: WORDS[against],
-      about: `up: ${against === "published" ? "reproduced" : "here"}, right: ${WORDS[against]}`,
+      title: `${TABLES[P.table[first]].short}, ${word(P.unit[first])}${what}`, about: `up: ${up}, right: ${WORDS[against]}`,
+      x: domain, y: domain, height: WIDTH, across: WORDS[against],
       draw(svg, toX, toY) {
         const [[x1, x2], [y1, y2]] = [domain.map(toX), domain.map(toY)];
         svg.append(make("svg:line", { class: "diagonal", x1, y1, x2, y2 }), ...points.map(({ side, x, y }) => point(side, toX(x), toY(y), 3)));
@@ -273,8 +277,8 @@ function drawScatter() {
       },
     });
   });
-  const key = ["recorded", "computed"].map((side) =>
-    make("span", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, point(side, 5, 5, 4)), side === "recorded" ? " recorded" : " computed here"));
+  const key = Object.entries({ recorded: "recorded", computed: "computed here" }).map(([side, name]) =>
+    make("span", {}, make("svg:svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, point(side, 5, 5, 4)), ` ${name}`));
   const nothing = "Nothing to draw: no value among those shown has a printed or recorded one to be held against.";
   $("#scatter .panels").replaceChildren(panels.length ? make("p", { class: "key" }, key) : make("p", { class: "missing" }, nothing), ...panels);
 }
@@ -320,8 +324,13 @@ function drawCurves() {
   const runs = (curves) => curves.some((curve) => curve.state === "running");
   const sets = byKey(CURVES.filter((_, at) => used.has(at))).sort((a, b) => runs(b) - runs(a));
   const panels = sets.slice(0, allPanels ? sets.length : PANELS).map(curvesChart);
-  if (!sets.length) panels.push(make("p", { class: "missing" }, CURVES.length ? "No training of what is shown has a curve." : "No training has written its losses yet."));
-  if (sets.length > panels.length) panels.push(make("button", { type: "button", click: () => { allPanels = true; drawCurves(); } }, `All ${sets.length} charts`));
+  const nothing = CURVES.length ? "No training of what is shown has a curve." : "No training has written its losses yet.";
+  const more = () => {
+    allPanels = true;
+    drawCurves();
+  };
+  if (sets.length > panels.length) panels.push(make("button", { type: "button", click: more }, `All ${sets.length} charts`));
+  if (!sets.length) panels.push(make("p", { class: "missing" }, nothing));
   $("#curves .panels").replaceChildren(...panels);
 }
 
@@ -331,7 +340,8 @@ const shown = (side) => (i) => (P[side][i] == null ? "" : number(i, P[side][i]))
 /** Columns of the list: title, what it is sorted by, and what it shows if that is something else. */
 const LIST = [
   ["Method", (i) => word(P.row[i])], ["Column", (i) => word(P.column[i])], ["Metric", (i) => word(P.metric[i])],
-  ["Printed", (i) => P.published[i], shown("published")], ["Recorded", (i) => P.recorded[i], shown("recorded")], ["Here", (i) => P.computed[i], shown("computed")],
+  ["Printed", (i) => P.published[i], shown("published")], ["Recorded", (i) => P.recorded[i], shown("recorded")],
+  ["Here", (i) => P.computed[i], shown("computed")],
   ["Difference", (i) => difference[latest(i)](i), (i) => {
     const value = difference[latest(i)](i);
     return value == null ? "" : make("span", { class: tint(shade[latest(i)](i)) }, signed(value, P.decimals[i]));
@@ -394,11 +404,13 @@ function sideOf(i, side) {
 
 function trainingOf(cell, known) {
   const facts = Object.entries(cell.provenance), log = DATA.logs[cell.log];
-  const about = [word(cell.title), word(cell.dataset), cell.ratio == null ? "" : `ratio ${short(cell.ratio)}`, `seed ${cell.seed}`].filter(Boolean).join(", ");
+  const ratio = cell.ratio == null ? "" : `ratio ${short(cell.ratio)}`;
+  const about = [word(cell.title), word(cell.dataset), ratio, `seed ${cell.seed}`].filter(Boolean).join(", ");
+  const list = facts.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, String(value))]);
   return make("div", { class: "training" },
     make("div", {}, make("span", { class: `state ${cell.state}` }, cell.state), ` ${about}`),
     cell.why && cell.why !== known ? make("p", {}, cell.why) : "",
-    facts.length ? folded("Provenance", false, make("dl", { class: "facts" }, facts.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, String(value))]))) : "",
+    facts.length ? folded("Provenance", false, make("dl", { class: "facts" }, list)) : "",
     log ? folded(`End of ${log.path}`, cell.state === "failed", make("pre", { tabindex: 0 }, log.tail)) : "");
 }
 
@@ -413,7 +425,8 @@ function settingsOf(settings) {
 }
 
 function pointOf({ heading, kind, text }) {
-  return make("div", { class: "point-of-difference" }, make("b", {}, heading), " ", make("span", { class: "origin" }, word(kind)), make("p", {}, text));
+  const head = [make("b", {}, heading), " ", make("span", { class: "origin" }, word(kind))];
+  return make("div", { class: "point-of-difference" }, head, make("p", {}, text));
 }
 
 function openDrawer(i) {
@@ -426,10 +439,14 @@ function openDrawer(i) {
     printed && P.scale[i] != null ? `One spread (a shade of colour) is ${short(P.scale[i])}.` : "",
   ].filter(Boolean).join(" ");
   const sides = ["published", "recorded", "computed"].filter((side) => side !== "published" || printed);
-  const copy = make("button", { type: "button", click: () => navigator.clipboard.writeText(location.href).then(() => { copy.textContent = "Copied"; }) }, "Copy link");
+  const copied = async ({ target }) => {
+    await navigator.clipboard.writeText(location.href);
+    target.textContent = "Copied";
+  };
+  const copy = navigator.clipboard ? make("button", { type: "button", click: copied }, "Copy link") : "";
   const close = make("button", { type: "button", "aria-label": "Close", autofocus: true, click: () => drawer.close() }, "✕");
   drawer.replaceChildren(
-    make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, navigator.clipboard ? copy : "", close)),
+    make("div", { class: "top" }, make("h2", { id: "drawer-title" }, nameOf(i)), make("div", { class: "actions" }, copy, close)),
     make("p", { class: "amount" }, `${table.title}, in ${word(P.unit[i])}`),
     make("dl", { class: "sides" }, sides.map((side) => make("div", {}, make("dt", {}, WORDS[side]), make("dd", {}, sideOf(i, side))))),
     ...[word(P.reason[i])].filter(Boolean).map((text) => make("p", {}, text)),
@@ -491,7 +508,8 @@ function prepareDrawer() {
 // -------------------------------------------------------------------------------------------------- together
 
 /** Parts that are drawn when they come into sight, and again when what they show has changed. */
-const later = [["#scatter", drawScatter], ["#curves", drawCurves], ["#values", drawList]].map(([selector, draw]) => ({ section: $(selector), draw, seen: false, stale: true }));
+const later = Object.entries({ scatter: drawScatter, curves: drawCurves, values: drawList })
+  .map(([id, draw]) => ({ section: $(`#${id}`), draw, seen: false, stale: true }));
 function drawStale(part) {
   if (part.stale) part.draw();
   part.stale = false;

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from longtail import files
-from longtail.errors import LongtailError
 from longtail.processes import at_work_since
 from longtail.results_page.block import block
 from longtail.results_page.collect import Collector
@@ -16,7 +15,7 @@ from longtail.results_page.content import Content
 from longtail.results_page.follow import follow
 from longtail.results_page.render import render
 from longtail.study import layout
-from longtail.study.documents import read_yaml
+from longtail.study.config import CONFIG, of_folder
 from longtail.study.study import Study, load_study
 
 
@@ -64,7 +63,7 @@ def _undated(content: Content, data: dict[str, Any]) -> tuple[Any, ...]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("targets", nargs="*", help="papers, tables and figures to begin with; else the configuration's")
-    parser.add_argument("--config", help="the run's configuration as JSON, or @FILE with that JSON; else config.yaml")
+    parser.add_argument("--config", help=f"the run's configuration as JSON, or @FILE with that JSON; else {CONFIG}")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="what to write, in place of index.html among the results"
@@ -76,21 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _configuration() -> dict[str, Any]:
-    """What Snakemake would be told in this folder, of which the command line may have said otherwise."""
-    path = Path("config.yaml")
-    if not path.exists():
-        raise LongtailError("There is no config.yaml in this folder. Go to the checkout's, or give --config.")
-    found = read_yaml(path)
-    if not isinstance(found, dict):
-        raise LongtailError(f"{path} holds no configuration, which is a mapping. Write `targets: [...]` into it.")
-    return found
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
     layout.move(arguments.results)
-    config = files.read_json(arguments.config, "--config") if arguments.config else _configuration()
+    config = files.read_json(arguments.config, "--config") if arguments.config else of_folder()
     study = load_study({**config, **({"targets": arguments.targets} if arguments.targets else {}), "partial": False})
     page = Page(study, arguments.out or Path(layout.page(study.config.view)))
     if arguments.follow:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from longtail.reporting import formats
 from longtail.reporting.grid import PARTS
 from longtail.reporting.markup import SERIES
+
+if TYPE_CHECKING:
+    from longtail.results_page.content import Content
 
 SHADES = 4
 """Steps of the colour of a difference, for either sign."""
@@ -44,7 +47,7 @@ def signed(difference: float, decimals: int) -> str:
     return ("±" if not float(text) else text[0].replace("-", "−")) + text[1:]
 
 
-def render(content: Any, block: Mapping[str, Any]) -> str:
+def render(content: Content, block: Mapping[str, Any]) -> str:
     """The page.
 
     Args:

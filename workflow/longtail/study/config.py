@@ -10,6 +10,9 @@ from typing import Any
 from longtail.errors import LongtailError, unknown
 from longtail.study import documents
 
+CONFIG = "config.yaml"
+"""The file that Snakemake, and whoever gives no configuration, reads in the working directory."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -90,6 +93,20 @@ class Config:
         if self.partial:
             parts.append("partial")
         return "-".join(parts)
+
+
+def of_folder() -> dict[str, Any]:
+    """The configuration of the working directory, of which Snakemake's command line may have said otherwise.
+
+    Raises:
+        LongtailError: if there is none, or no mapping.
+    """
+    if not Path(CONFIG).exists():
+        raise LongtailError(f"There is no {CONFIG} in this folder. Go to the checkout's, or give --config.")
+    found = documents.read_yaml(Path(CONFIG))
+    if not isinstance(found, dict):
+        raise LongtailError(f"{CONFIG} holds no configuration, which is a mapping. Write `targets: [...]` into it.")
+    return found
 
 
 def budget_of(given: str | Mapping[str, Any], budgets: Mapping[str, Mapping[str, Any]]) -> Budget:
