@@ -168,7 +168,7 @@ def test_a_folder_says_since_when_a_workflow_is_at_work_on_it(tmp_path: Path) ->
     assert processes.at_work_since(tmp_path) is None
 
 
-@pytest.mark.parametrize("said", ["", "nonsense", f"process {os.getpid()} on another.machine, started in /\n"])
+@pytest.mark.parametrize("said", ["", "nonsense", "process {own} on another.machine, started in /\n"])
 def test_of_a_workflow_elsewhere_nothing_is_known(tmp_path: Path, said: str) -> None:
-    (tmp_path / processes.CLAIM).write_text(said)
+    (tmp_path / processes.CLAIM).write_text(said.format(own=os.getpid()))
     assert processes.at_work_since(tmp_path) is None
