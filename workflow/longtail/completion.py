@@ -35,15 +35,7 @@ def words(own: Iterable[str] = ()) -> dict[str, list[str]]:
     from longtail.reporting.inventory import KINDS
 
     study = load_study({"targets": ["digits"], "catalog": list(own)})
-    targets = [
-        *study.catalog.papers,
-        *(
-            f"{paper}_{name}"
-            for paper, spec in study.catalog.papers.items()
-            for kind in ("tables", "figures")
-            for name in spec.get(kind, {})
-        ),
-    ]
+    targets = [*study.catalog.papers, *study.catalog.artefacts]
     names = {
         "methods": [*study.catalog.methods],
         "datasets": [*study.catalog.datasets],

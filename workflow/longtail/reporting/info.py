@@ -29,24 +29,18 @@ def page(study: Study, name: str) -> str:
         LongtailError: if nothing has the name.
     """
     catalog = study.catalog
-    targets = {
-        f"{paper}_{one}": (paper, artefact)
-        for paper, spec in catalog.papers.items()
-        for kind in ("tables", "figures")
-        for one, artefact in spec.get(kind, {}).items()
-    }
     parts = []
     if name in catalog.methods:
         parts.append("\n".join(_method(catalog, catalog.methods[name])))
     if name in catalog.datasets:
         parts.append("\n".join(_dataset(catalog.datasets[name])))
-    if name in catalog.papers or name in targets:
-        parts.append("\n".join(_target(study, name, targets)))
+    if name in catalog.papers or name in catalog.artefacts:
+        parts.append("\n".join(_target(study, name)))
     if not parts:
         raise unknown(
             "method, dataset, paper, table or figure",
             name,
-            [*catalog.methods, *catalog.datasets, *catalog.papers, *targets],
+            [*catalog.methods, *catalog.datasets, *catalog.papers, *catalog.artefacts],
         )
     return "\n\n".join(parts)
 
@@ -143,14 +137,15 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
             yield _field(title, text)
 
 
-def _target(study: Study, name: str, targets: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
-    paper, artefact = targets.get(name, (name, None))
+def _target(study: Study, name: str) -> Iterator[str]:
+    paper, kind, one = study.catalog.artefacts.get(name, (name, "", ""))
     spec = study.catalog.papers[paper]
     yield f"{spec['title']} (paper {paper})"
     for title, key in (("published", "venue"), ("address", "url"), ("official code", "repository")):
         if spec.get(key):
             yield _field(title, spec[key])
-    if artefact is not None:
+    if kind:
+        artefact = spec[kind][one]
         yield _field(artefact["title"], artefact["caption"])
         if "rows" in artefact:
             yield _field("rows", ", ".join(dict.fromkeys(row["row"] for row in artefact["rows"])))
@@ -159,7 +154,7 @@ def _target(study: Study, name: str, targets: Mapping[str, tuple[str, Mapping[st
     lines = [
         item
         for item in inventory.targets()
-        if item["target"] == name or (artefact is None and str(item["target"]).startswith(f"{paper}_"))
+        if item["target"] == name or (not kind and str(item["target"]).startswith(f"{paper}_"))
     ]
     yield "\n" + as_text(lines, WIDTH)
 

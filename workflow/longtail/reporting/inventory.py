@@ -20,7 +20,6 @@ from longtail.errors import LongtailError
 from longtail.reporting import finished
 from longtail.reporting.estimate import Estimate
 from longtail.reporting.forecast import Hours, hours_of
-from longtail.study.catalog import Catalog
 from longtail.study.jobs import Job, Jobs
 from longtail.study.study import Study, load_study
 
@@ -52,9 +51,9 @@ class Asked:
 def asked(study: Study) -> Asked:
     """The trainings behind all tables and figures of a catalogue."""
     jobs, found = Jobs(study), Asked()
-    for paper, (_, name) in _artefacts(study.catalog):
+    for target, (paper, _, name) in study.catalog.artefacts.items():
         short = study.catalog.short(paper)
-        behind = found.of_artefact.setdefault(f"{paper}_{name}", {})
+        behind = found.of_artefact.setdefault(target, {})
         for measurement in study.measurements(paper, name):
             method, dataset = measurement.keys["method"], measurement.keys["dataset"]
             lineage = dict.fromkeys(jobs.lineage(measurement.run))
@@ -64,16 +63,6 @@ def asked(study: Study) -> Asked:
             found.papers_of_method.setdefault(method, {})[short] = None
             found.papers_of_dataset.setdefault(dataset, {})[short] = None
     return found
-
-
-def _artefacts(catalog: Catalog) -> list[tuple[str, tuple[str, str]]]:
-    """(paper, (``tables`` or ``figures``, name)) of everything."""
-    return [
-        (paper, (kind, name))
-        for paper, spec in catalog.papers.items()
-        for kind in ("tables", "figures")
-        for name in spec.get(kind, {})
-    ]
 
 
 class Inventory:
@@ -118,9 +107,7 @@ class Inventory:
         lines: list[Item] = []
         for paper, spec in self.catalog.papers.items():
             own = {
-                f"{paper}_{name}": artefact
-                for kind in ("tables", "figures")
-                for name, artefact in spec.get(kind, {}).items()
+                target: spec[kind][name] for target, (of, kind, name) in self.catalog.artefacts.items() if of == paper
             }
             together: dict[Job, None] = {}
             for target in own:

@@ -136,12 +136,7 @@ class Artefacts(Trainings):
 
     def artefacts(self, target: str) -> list[tuple[str, str, str]]:
         """(paper, ``tables`` or ``figures``, name) of all that a target such as ``conmix_table2`` stands for."""
-        names = {
-            f"{paper}_{name}": (paper, kind, name)
-            for paper, spec in self.catalog.papers.items()
-            for kind in ("tables", "figures")
-            for name in spec.get(kind, {})
-        }
+        names = self.catalog.artefacts
         if target in self.catalog.papers:
             return [artefact for artefact in names.values() if artefact[0] == target]
         if target not in names:

@@ -228,6 +228,16 @@ class Catalog:
             raise unknown("paper", name, self.papers)
         return self.papers[name]
 
+    @property
+    def artefacts(self) -> dict[str, tuple[str, str, str]]:
+        """(paper, ``tables`` or ``figures``, name) of every table and figure, by its target: ``conmix_table2``."""
+        return {
+            f"{paper}_{name}": (paper, kind, name)
+            for paper, spec in self.papers.items()
+            for kind in ("tables", "figures")
+            for name in spec.get(kind, {})
+        }
+
     def short(self, paper: str) -> str:
         """A paper's short name: its title before the colon, or that of the method which bears the paper's name."""
         before, colon, _ = self.paper(paper)["title"].partition(":")
@@ -512,13 +522,7 @@ def load(root: Path = CATALOG, own: tuple[Path, ...] = ()) -> Catalog:
         inconsistencies=inconsistencies,
     )
     _check_selectors(found)
-    names = {kind: getattr(found, kind) for kind in ("papers", *remarks.SUBJECTS) if kind != "artefacts"}
-    names["artefacts"] = {
-        f"{paper}_{name}"
-        for paper, spec in papers.items()
-        for kind in ("tables", "figures")
-        for name in spec.get(kind, {})
-    }
+    names = {kind: getattr(found, kind) for kind in ("papers", *remarks.SUBJECTS)}
     for remark in remarked:
         remarks.check(remark, names)
     return found

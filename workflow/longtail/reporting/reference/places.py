@@ -18,13 +18,12 @@ def appearances(catalog: Catalog, what: str) -> dict[str, Places]:
         what: ``method`` or ``dataset``.
     """
     found: dict[str, Places] = {}
-    for paper, spec in catalog.papers.items():
-        for kind in ("tables", "figures"):
-            for name, artefact in spec.get(kind, {}).items():
-                for asked in asked_cells({"paper": paper, kind: {name: artefact}}):
-                    if what in asked:  # a mean over columns has no dataset
-                        papers = found.setdefault(asked[what], {})
-                        papers.setdefault(catalog.short(paper), {})[artefact["title"]] = None
+    for paper, kind, name in catalog.artefacts.values():
+        artefact = catalog.papers[paper][kind][name]
+        for asked in asked_cells({"paper": paper, kind: {name: artefact}}):
+            if what in asked:  # a mean over columns has no dataset
+                papers = found.setdefault(asked[what], {})
+                papers.setdefault(catalog.short(paper), {})[artefact["title"]] = None
     return found
 
 
