@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Catalogued:
         )
         if dataset.holds == "texts" and spec["backbone"]["name"] != dataset.images["backbone"]["name"]:
             config = replace(config, sentence_encoder=spec["backbone"])
-        key = canonical({**config.__dict__, "budget": config.budget.name})
+        key = canonical(asdict(config))
         return self._studies.setdefault(key, Study(config, self.catalog))
 
 
