@@ -49,21 +49,10 @@ def measure(folder: Path, arguments: argparse.Namespace, cells: int, smaller: li
     paper, name = arguments.target.split("_")
     costs: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(arguments.repeats):
-        merge = ["job", "merge", "--artefact", paper, name, "--out", "merged.parquet"]
-        table = [
-            "job",
-            "table",
-            "--paper",
-            paper,
-            "--table",
-            name,
-            "--metrics",
-            "merged.parquet",
-            "--out-dir",
-            "tables",
-        ]
+        merge = ["merge", "--artefact", paper, name, "--out", "merged.parquet"]
+        table = ["table", "--paper", paper, "--table", name, "--metrics", "merged.parquet", "--out-dir", "tables"]
         for command in (merge, table):
-            _add(costs, command[0], run(folder, *command, "--config", "@config.json"))
+            _add(costs, command[0], run(folder, "job", *command, "--config", "@config.json"))
     medians: Row = {name: median(values) for name, values in costs.items()}
     sizes, before = [row["cells"] for row in smaller], [row["merge_cpu_seconds"] for row in smaller]
     return {

@@ -74,7 +74,16 @@ def test_metrics_of_another_budget_do_not_pass_for_the_papers_own(
     table = merged("conmix", artefact, ("ACC", "CAA", "NMI", "ARI")) if metrics == "full" else pa.table({})
     plan = getattr(load_study(CONFIG), kind)("conmix", artefact)
     write_table(tmp_path / "metrics.parquet", table, label=plan.label)
-    arguments = [kind, "--paper", "conmix", f"--{kind}", artefact, "--metrics", str(tmp_path / "metrics.parquet")]
+    arguments = [
+        "job",
+        kind,
+        "--paper",
+        "conmix",
+        f"--{kind}",
+        artefact,
+        "--metrics",
+        str(tmp_path / "metrics.parquet"),
+    ]
     out = tmp_path / "out"
     as_printed = json.dumps({"targets": ["conmix"]})
     assert main([*arguments, "--config", as_printed, "--out-dir", str(out)]) == 1

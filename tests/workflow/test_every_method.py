@@ -66,10 +66,10 @@ def compute(workflow) -> None:
             output = workflow.succeed(
                 *cells, "--dry-run", "--printshellcmds", "--config", f"protocol={protocol}", "seeds=[0]"
             )
-            commands = re.findall(r"python -m longtail (.*) > results/\S+ 2>&1", output)
+            commands = re.findall(r"python -m longtail job (.*) > results/\S+ 2>&1", output)
             for command in sorted(commands, key=lambda command: STAGES.index(command.split()[0])):
                 if command not in done:
-                    assert main(shlex.split(command)) == 0, command
+                    assert main(["job", *shlex.split(command)]) == 0, command
                     done.add(command)
 
 

@@ -22,7 +22,7 @@ def driver(workflow, libcuda, monkeypatch):
 
 def asked(said, command):
     """The numbers of GPUs that the jobs of a command are given."""
-    lines = re.findall(rf"python -m longtail {command} .*", said)
+    lines = re.findall(rf"python -m longtail job {command} .*", said)
     return {tuple(re.findall(r"--gpus (\S+)", line)) for line in lines}
 
 
@@ -92,7 +92,7 @@ SHARED = ("--config", "trainings_per_gpu=4")
 
 def said_to(said, command):
     """Threads, GPUs and trainings per GPU that the jobs of a command are told."""
-    lines = re.findall(rf"python -m longtail {command} .*?--spec-out|python -m longtail {command} .*", said)
+    lines = re.findall(rf"python -m longtail job {command} .*?--spec-out|python -m longtail job {command} .*", said)
     pattern = r"--threads (\d+) --gpus (\d+) --trainings-per-gpu (\d+)"
     return {tuple(map(int, re.search(pattern, line).groups())) for line in lines}
 

@@ -95,4 +95,4 @@ def test_a_folder_and_a_list_become_embeddings_of_resnet50(folder, storage):
 
 
 def done(*command):
-    assert main(list(command)) == 0
+    assert main(["job", *command]) == 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
+from .said import would_run
 
 METHODS = ["text-baseline", "text-self-labelling", "text-conmix", "text-miniclustering"]
 DATASET = """
@@ -86,8 +87,8 @@ def test_miniclustering_on_real_texts(workflow, tiny_wordnet):
 
 def test_the_papers_table_resolves(workflow):
     output = workflow.succeed("miniclustering_table10", "--dry-run", "--config", "seeds=null")
-    found = dict(re.findall(r"^(\w+) +(\d+)$", output, re.M))
-    wanted = {"fetch_encoder": "1", "tokenize": "2", "train": "6", "embed": "6", "embed_control": "2"}
+    found = would_run(output)
+    wanted = {"fetch_encoder": 1, "tokenize": 2, "train": 6, "embed": 6, "embed_control": 2}
     assert {rule: found.get(rule) for rule in wanted} == wanted
 
 
