@@ -60,6 +60,7 @@ def test_the_default_profile_is_for_one_workstation() -> None:
     settings = {key: value for key, value in profile("profiles/default").items() if not key.startswith("__")}
     assert settings == {
         "scheduler": "greedy",
+        "rerun-triggers": ["mtime", "params", "input", "software-env"],
         "rerun-incomplete": True,
         "keep-going": True,
         "show-failed-logs": True,
