@@ -14,11 +14,11 @@ import pytest
 from longtail.__main__ import main
 from longtail.data.longtail import class_sizes
 from longtail.files import read_provenance, read_table
-from longtail.reporting.estimate import DECODED_PER_CORE, INDEX_LINE, STORE_CORES, Estimate
+from longtail.reporting.estimate import DECODED_PER_CORE, INDEX_LINE, Estimate
 from longtail.reporting.finished import Finished, Pace
 from longtail.reporting.forecast import cost, page, table
 from longtail.study.counting import works
-from longtail.study.jobs import RULES, Jobs
+from longtail.study.jobs import DECODING_THREADS, RULES, Jobs
 from longtail.study.study import load_study
 
 
@@ -144,7 +144,7 @@ def test_a_plan_of_files_counts_an_index_and_the_slower_of_computing_and_decodin
     epoch = 115846 / (12 * DECODED_PER_CORE) / 60
     assert f"; less for decoding, {epoch:.1f} on 12 cores" in text
     assert (alone["store_left"], alone["index_left"]) == (0, 1)
-    assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * STORE_CORES) / 3600)
+    assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * DECODING_THREADS) / 3600)
     monkeypatch.setattr("longtail.reporting.estimate.DECODED_PER_CORE", 10)
     text, (slower, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
     assert "; more for decoding, 16.1 on 12 cores" in text
@@ -158,7 +158,7 @@ def test_photographs_that_are_stored_as_pixels_are_decoded_once(folder: Path) ->
     data = {"imagenet_lt": source}
     text, (alone, _) = plan("conmix_table9", methods=["simclr"], seeds=[0], data=data)
     _, (streamed, _) = plan("conmix_table9", methods=["simclr"], seeds=[0])
-    assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * STORE_CORES) / 3600)
+    assert alone["decoding_hours_left"] == pytest.approx(115846 / (DECODED_PER_CORE * DECODING_THREADS) / 3600)
     assert "- Decoding, estimated: 0.5 minutes on 4 cores, once, for 115,846 photographs." in text
     assert alone["bytes_missing"] - streamed["bytes_missing"] == 115846 * (256 * 256 * 3 - INDEX_LINE)
     assert "decoding, " not in text.split("## What the estimates rest on")[1].split("Hours are")[0]

@@ -77,16 +77,8 @@ class Studio:
         key = json.dumps(spec["lineage"], sort_keys=True)
         if key not in self.trained:
             out = self.folder / str(len(self.trained))
-            parts = [
-                "job",
-                "train",
-                "--spec",
-                json.dumps(spec),
-                "--split",
-                self.split,
-                "--images",
-                f"train={self.store}",
-            ]
+            parts = ["job", "train", "--spec", json.dumps(spec)]
+            parts += ["--split", self.split, "--images", f"train={self.store}"]
             parts += ["--state", out / "state", "--checkpoint", out / "checkpoint.pt", "--threads", 1, "--gpus", 0]
             parts += ["--history", out / "history.parquet", "--spec-out", out / "spec.json"]
             parts += ["--parent", parent] if parent else []

@@ -138,16 +138,8 @@ def spec_of(tools):
 
 
 def arguments(folder: Path, out: Path, spec, images: Path, threads: int = 1) -> list[str]:
-    parts = [
-        "job",
-        "train",
-        "--spec",
-        json.dumps(spec),
-        "--split",
-        folder / "train.parquet",
-        "--images",
-        f"train={images}",
-    ]
+    parts = ["job", "train", "--spec", json.dumps(spec)]
+    parts += ["--split", folder / "train.parquet", "--images", f"train={images}"]
     parts += ["--state", out / "state", "--checkpoint", out / "checkpoint.pt", "--threads", threads, "--gpus", 0]
     parts += ["--history", out / "history.parquet", "--spec-out", out / "spec.json"]
     return [str(part) for part in parts]

@@ -23,7 +23,7 @@ from longtail.processes import WORKFLOW
 from longtail.splits import SPLITS
 from longtail.study import layout, typed
 from longtail.study.artefacts import OF_THE_TRAINING
-from longtail.study.jobs import FEATURES_OF
+from longtail.study.jobs import DECODING_THREADS, FEATURES_OF
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import load_study
@@ -444,17 +444,7 @@ def training_option(wildcards, input):
 
 
 def what_is_scored(wildcards):
-    run, features, split = features_of(wildcards)
-    if wildcards.readout == "history":
-        return run.history
-    if wildcards.readout == "corruptions":
-        return run.corrupted(features)
-    if wildcards.readout == "embeddings":
-        return run.embeddings(features, split)
-    if wildcards.readout == "weights":
-        return run.weights(features, split)
-    made = {"assignments": run.assignments, "predictions": run.predictions}[STUDY.made_by(wildcards.readout)]
-    return made(features, split, wildcards.readout)
+    return STUDY.scored(*features_of(wildcards), wildcards.readout)
 
 
 def scoring(amount, of_embeddings):

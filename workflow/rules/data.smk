@@ -14,10 +14,10 @@ rule store:
         layout.benchmark("store", "{image_set}-{part}")
     conda:
         "../../envs/torch.yaml"
-    threads: 4
+    threads: DECODING_THREADS
     resources:
         gpu=0,
-        cpus_per_task=4,
+        cpus_per_task=DECODING_THREADS,
         mem_mb=rising(8000),
         runtime=rising(120),
     params:
@@ -40,10 +40,10 @@ rule index:
         layout.benchmark("index", "{streamed_set}-{part}")
     conda:
         "../../envs/torch.yaml"
-    threads: 4
+    threads: DECODING_THREADS
     resources:
         gpu=0,
-        cpus_per_task=4,
+        cpus_per_task=DECODING_THREADS,
         mem_mb=rising(8000),
         runtime=rising(240),
     params:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.reporting.finished import Finished, input_size, pace_key
-from longtail.study.jobs import Job
+from longtail.study.jobs import DECODING_THREADS, Job
 from longtail.study.layout import Run
 from longtail.study.phases import Phase
 from longtail.study.study import Study
@@ -19,9 +19,6 @@ INDEX_LINE = 150
 DECODED_PER_CORE = 890
 """JPEG photographs of 500x375 pixels and 90 KB that a core decodes in a second, measured on one of an AMD EPYC.
 `python -m benchmarks.decode` measures it anew."""
-
-STORE_CORES = 4
-"""On which the rules `store` and `index` decode."""
 
 SENTENCE_WIDTH = 768
 """Width of the features of the sentence encoders that are in the catalogue."""
@@ -119,7 +116,7 @@ class Estimate:
             return 0, 0.0
         spec, stay_files = self.study.store_spec(job.images[0]), self.study.stay_files(job.images[0])
         photographs = spec["parts"][job.images[1]] if stay_files or spec["source"].get("resize") else 0
-        return photographs, photographs / (DECODED_PER_CORE * STORE_CORES) / 3600
+        return photographs, photographs / (DECODED_PER_CORE * DECODING_THREADS) / 3600
 
     def wants_gpu(self, phase: Phase) -> bool:
         """Whether the trainings of a phase ask for a GPU."""

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from longtail.reporting import finished, overview
 from longtail.reporting.attempts import saved_epoch
-from longtail.reporting.estimate import DECODED_PER_CORE, STORE_CORES, Estimate
+from longtail.reporting.estimate import DECODED_PER_CORE, Estimate
 from longtail.study import layout
 from longtail.study.counting import Work, works
-from longtail.study.jobs import RULES, Job, Jobs
+from longtail.study.jobs import DECODING_THREADS, RULES, Job, Jobs
 from longtail.study.phases import Phase
 
 DEVICES = ("GPU", "CPU")
@@ -234,7 +234,8 @@ def _decoding(total: Cost) -> list[str]:
         return []
     minutes = _amount(60 * total.decoding)
     return [
-        f"- Decoding, estimated: {minutes} minutes on {STORE_CORES} cores, once, for {total.decoded:,} photographs."
+        f"- Decoding, estimated: {minutes} minutes on {DECODING_THREADS} cores, once, "
+        f"for {total.decoded:,} photographs."
     ]
 
 

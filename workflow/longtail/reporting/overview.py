@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,14 @@ from longtail.study.study import Study, load_study
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of both commands."""
+    add_study_arguments(parser)
+    parser.add_argument("--out", metavar="STEM", help="the files to write, without .md and .parquet; else in results")
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say of which study to speak (:func:`study_of`)."""
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="papers, tables or figures; the configuration's")
     parser.add_argument("--config", help=f"the run's configuration as JSON, or @FILE with that JSON; else {CONFIG}")
-    parser.add_argument("--out", metavar="STEM", help="the files to write, without .md and .parquet; else in results")
     parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
 
 
@@ -37,7 +43,7 @@ def study_of(arguments: argparse.Namespace) -> Study:
     config = files.read_json(arguments.config, "--config") if arguments.config else of_folder()
     study = load_study({**config, "partial": False})
     targets = asked.of_overview(study, arguments.targets) if arguments.targets else []
-    return load_study({**config, "partial": False, "targets": targets}) if targets else study
+    return Study(replace(study.config, targets=tuple(targets)), study.catalog) if targets else study
 
 
 def heading(study: Study, title: str) -> list[str]:

@@ -129,7 +129,7 @@ def compared(
                     table=plan.name,
                     title=f"{short} {plan.title}",
                     row=": ".join(filter(None, [entry.group, entry.row])),
-                    column=_column(entry),
+                    column=entry.column,
                     metric=plan.metric_titles[entry.metric],
                     unit=entry.unit,
                     decimals=entry.decimals,
@@ -140,7 +140,3 @@ def compared(
                     hints=explanations.hints(plan, entry),
                     explained=explanations.of(plan, entry),
                 )
-
-
-def _column(entry: TableEntry) -> str:
-    return entry.dataset if entry.ratio is None else f"{entry.dataset}, ratio {entry.ratio}"

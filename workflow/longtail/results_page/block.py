@@ -96,7 +96,7 @@ def _places(tables: Iterable[ShownTable], strings: Strings) -> dict[str, list[An
                 **{name: int(line[name]) for name in COUNTS},
                 **{name: strings(line[name]) for name in TEXTS},
                 "table": number,
-                "column": strings(_column(entry)),
+                "column": strings(entry.column),
                 "metric": strings(table.plan.metric_titles[entry.metric]),
                 "decimals": entry.decimals,
                 "better": -1 if table.plan.higher_is_better[entry.metric] is False else 1,
@@ -111,10 +111,6 @@ def _places(tables: Iterable[ShownTable], strings: Strings) -> dict[str, list[An
 
 OWN = ("table", "column", "metric", "decimals", "better", "published_text", "scale", "cells")
 """Columns that say more than the frame."""
-
-
-def _column(entry: TableEntry) -> str:
-    return entry.dataset if entry.ratio is None else f"{entry.dataset}, ratio {entry.ratio}"
 
 
 def scale(plan: TablePlan, entry: TableEntry, line: Mapping[Any, Any]) -> float | None:

@@ -67,6 +67,7 @@ class Collector:
             if kind == "tables":
                 first = tables[-1].first + len(tables[-1].frame) if tables else 0
                 tables.append(self._table(paper, name, first, cells, notices))
+        discrepancies = f"{layout.DISCREPANCIES}.html"
         return Content(
             title=self._title(),
             summary=self._summary(cells),
@@ -77,7 +78,7 @@ class Collector:
             curves=tuple(cells.curves.all),
             logs=tuple(cells.logs.all),
             points=tuple(cells.points.all),
-            discrepancies=next(self._addresses([f"{layout.DISCREPANCIES}.html"]), None),
+            discrepancies=self._address(discrepancies) if Path(discrepancies).exists() else None,
             others={name: self._address(path) for name, path in layout.other_pages(self.study.config.view).items()},
             notices=tuple(notices),
         )
@@ -114,9 +115,8 @@ class Collector:
 
     def _artefacts(self) -> list[Artefact]:
         """What was asked for, and all else of which something is there."""
-        papers = self.study.catalog.papers.items()
-        others = [(paper, kind, name) for paper, spec in papers for kind in KINDS for name in spec.get(kind, {})]
-        return [*self.asked, *(each for each in others if each not in self.asked and self._there(*each))]
+        known = self.study.catalog.artefacts.values()
+        return [*self.asked, *(each for each in known if each not in self.asked and self._there(*each))]
 
     def _there(self, paper: str, kind: str, name: str) -> bool:
         """Whether anything of a table or figure that nobody asked for is there: a file, a cell or a record."""
@@ -238,9 +238,6 @@ class Collector:
     def _address(self, path: str) -> str:
         """Where a file lies, as seen from the page."""
         return Path(os.path.relpath(path, self.folder)).as_posix()
-
-    def _addresses(self, paths: Sequence[str]) -> Iterator[str]:
-        return (self._address(path) for path in paths if Path(path).exists())
 
 
 KINDS = {"tables": layout.table, "figures": layout.figure}

@@ -9,14 +9,14 @@ from typing import Any
 
 from longtail import files
 from longtail.processes import at_work_since
+from longtail.reporting import overview
 from longtail.results_page.block import block
 from longtail.results_page.collect import Collector
 from longtail.results_page.content import Content
 from longtail.results_page.follow import follow
 from longtail.results_page.render import render
 from longtail.study import layout
-from longtail.study.config import CONFIG, of_folder
-from longtail.study.study import Study, load_study
+from longtail.study.study import Study
 
 
 class Page:
@@ -62,9 +62,7 @@ def _undated(content: Content, data: dict[str, Any]) -> tuple[Any, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("targets", nargs="*", help="papers, tables and figures to begin with; else the configuration's")
-    parser.add_argument("--config", help=f"the run's configuration as JSON, or @FILE with that JSON; else {CONFIG}")
-    parser.add_argument("--results", default="results", metavar="FOLDER", help="where all results lie")
+    overview.add_study_arguments(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="what to write, in place of index.html among the results"
     )
@@ -77,9 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
-    layout.move(arguments.results)
-    config = files.read_json(arguments.config, "--config") if arguments.config else of_folder()
-    study = load_study({**config, **({"targets": arguments.targets} if arguments.targets else {}), "partial": False})
+    study = overview.study_of(arguments)
     page = Page(study, arguments.out or Path(layout.page(study.config.view)))
     if arguments.follow:
         return follow(page.write, sys.stdin, lambda: at_work_since(arguments.results))

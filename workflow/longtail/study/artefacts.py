@@ -64,6 +64,11 @@ class TableEntry:
     combined: str = "mean"
     lowest_is_best: bool = False
 
+    @property
+    def column(self) -> str:
+        """Dataset and ratio, for people."""
+        return self.dataset if self.ratio is None else f"{self.dataset}, ratio {self.ratio}"
+
 
 @dataclass(frozen=True)
 class TablePlan:
@@ -222,6 +227,20 @@ class Artefacts(Trainings):
     def made_by(self, readout: str) -> str:
         """What a readout makes of features: ``assignments`` to clusters, or ``predictions`` of classes."""
         return "predictions" if readout in self.catalog.classifiers else "assignments"
+
+    def scored(self, run: layout.Run, features: str, split: str, readout: str) -> str:
+        """The file that a scorer reads: what a readout has made, or what the run itself has."""
+        match readout:
+            case "history":
+                return run.history
+            case "corruptions":
+                return run.corrupted(features)
+            case "embeddings":
+                return run.embeddings(features, split)
+            case "weights":
+                return run.weights(features, split)
+        made = {"assignments": run.assignments, "predictions": run.predictions}[self.made_by(readout)]
+        return made(features, split, readout)
 
     def _own_scorer(self, asked: Mapping[str, Any]) -> str:
         """The scorer of what a cell's readout makes."""

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from longtail.study import layout
-from longtail.study.jobs import FEATURES_OF, Job
+from longtail.study.jobs import DECODING_THREADS, FEATURES_OF, Job
 from longtail.study.layout import Run
 from longtail.study.phases import canonical
 from longtail.study.study import Study
-
-DECODING_THREADS = 4
-"""Threads of a job that decodes images."""
 
 
 class Commands:
@@ -176,39 +173,26 @@ class Commands:
         ]  # fmt: skip
 
     def _classify(self, job: Job) -> tuple[str, list[Any]]:
-        run, features, split = self._embedded(job)
+        run, _, split = self._embedded(job)
         dataset, _ = self.study.dataset_of(run.cut)
         classifier = self.study.classifier(job.names["classifier"], dataset, split)
-        return "classify", [
-            "--embeddings", run.embeddings(features, split),
-            *self._read_besides(classifier.get("needs", ()), run, features, split),
-            "--split", layout.split(run.cut, split), "--classifier", canonical(classifier), "--out", job.outputs[0],
-        ]  # fmt: skip
+        return "classify", self._reading("--classifier", classifier, job)
 
     def _project(self, job: Job) -> tuple[str, list[Any]]:
+        return "project", self._reading("--projection", self.study.catalog.projections[job.names["projection"]], job)
+
+    def _reading(self, option: str, entry: Mapping[str, Any], job: Job) -> list[Any]:
+        """What a classifier or a projection, the ``entry`` of the catalogue, is told."""
         run, features, split = self._embedded(job)
-        projection = self.study.catalog.projections[job.names["projection"]]
-        return "project", [
+        return [
             "--embeddings", run.embeddings(features, split),
-            *self._read_besides(projection.get("needs", ()), run, features, split),
-            "--split", layout.split(run.cut, split), "--projection", canonical(projection), "--out", job.outputs[0],
+            *self._read_besides(entry.get("needs", ()), run, features, split),
+            "--split", layout.split(run.cut, split), option, canonical(entry), "--out", job.outputs[0],
         ]  # fmt: skip
 
     def _score(self, job: Job) -> tuple[str, list[Any]]:
         run, features, split = self._embedded(job)
-        readout = job.names["readout"]
-        of_the_run = {
-            "history": run.history,
-            "corruptions": run.corrupted(features),
-            "embeddings": run.embeddings(features, split),
-            "weights": run.weights(features, split),
-        }
-        if readout in of_the_run:
-            scored = of_the_run[readout]
-        elif self.study.made_by(readout) == "predictions":
-            scored = run.predictions(features, split, readout)
-        else:
-            scored = run.assignments(features, split, readout)
+        scored = self.study.scored(run, features, split, job.names["readout"])
         return "score", [
             "--scored", scored, "--split", layout.split(run.cut, split), "--scorer", self._scorer(job),
             "--out", job.outputs[0],

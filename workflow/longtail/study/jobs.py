@@ -24,6 +24,9 @@ RULES = (
 )  # fmt: skip
 """The rules of the workflow that make something, from the first stage to the last."""
 
+DECODING_THREADS = 4
+"""Of the jobs `store` and `index`, which decode images."""
+
 FEATURES_OF = {"train": "training_features", "val": "validation_features"}
 """What a readout ``needs`` that reads the features of another split besides."""
 
